@@ -1,0 +1,22 @@
+//! What clients and servers say to each other: the JSON of every exchange. `spec/client-api.md`, `spec/federation.md`.
+//!
+//! Responses may gain fields; readers ignore what they do not know.
+
+mod account;
+mod content;
+mod discovery;
+mod federation;
+mod live;
+mod problem;
+
+pub use account::{
+    AccountView, Invite, KeysAdded, NewAccount, Pairing, PairingList, PairingRequest, ProfileView, Registered, Registration, RegistrationMode,
+};
+pub use content::{Accepted, Acts, Card, Cards, Comments, Counts, FeedPage, LoggedRecord, Notification, NotificationPage, RecordView, Tombstone};
+pub use discovery::{Discovery, DomainKey, DomainKeyUse, LimitView, PolicyView};
+pub use federation::{
+    Challenge, ChallengeRequest, Delivery, DeliveryAnswer, DeliveryItem, Found, ItemResult, KeysBatch, KeysBatchAnswer, KeysKnown, KeysPush, KeysView, NameLeaf, RecordsBatch,
+    RecordsBatchAnswer,
+};
+pub use live::Event;
+pub use problem::{PROBLEM_PREFIX, Problem, code};

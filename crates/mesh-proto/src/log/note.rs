@@ -1,0 +1,174 @@
+//! Checkpoints: C2SP `tlog-checkpoint` in a C2SP `signed-note`.
+
+use crate::address::Domain;
+use crate::bytes::{Hash, Signature, text_form};
+use crate::key::{KeyId, SecretKey, Verifier};
+use crate::limits::CHECKPOINT_BYTES_MAX;
+use data_encoding::BASE64;
+use sha2::{Digest, Sha256};
+use std::fmt;
+use std::str::FromStr;
+
+/// The name of one run of a domain's log: `<domain>/log/<n>`, n from 1. A restore from backup opens the next. Tiles are served under it.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Origin {
+    domain: Domain,
+    number: u32,
+}
+
+impl Origin {
+    /// The `number`-th log of `domain`.
+    pub fn new(domain: Domain, number: u32) -> Self {
+        Self { domain, number }
+    }
+
+    /// The domain whose log this is.
+    pub fn domain(&self) -> &Domain {
+        &self.domain
+    }
+
+    /// Which of the domain's logs, from 1.
+    pub fn number(&self) -> u32 {
+        self.number
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/log/{}", self.domain, self.number)
+    }
+}
+
+/// A text that is not an origin.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("not a log origin: expected <domain>/log/<number from 1>")]
+pub struct OriginError;
+
+impl FromStr for Origin {
+    type Err = OriginError;
+    fn from_str(text: &str) -> Result<Self, OriginError> {
+        let (domain, number) = text.split_once("/log/").ok_or(OriginError)?;
+        let domain = domain.parse().map_err(|_| OriginError)?;
+        let canonical = number.bytes().all(|b| b.is_ascii_digit()) && !number.starts_with('0');
+        let number = number.parse().ok().filter(|_| canonical).ok_or(OriginError)?;
+        Ok(Self { domain, number })
+    }
+}
+
+text_form!(Origin);
+
+/// The signature type of Ed25519 in a signed note.
+const NOTE_ED25519: u8 = 0x01;
+
+/// Why a note is not a good checkpoint.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NoteError {
+    /// The note is not of the form that C2SP gives.
+    #[error("malformed checkpoint: {0}")]
+    Malformed(&'static str),
+    /// No signature line is by the expected key, or it does not fit.
+    #[error("the checkpoint is not signed by the log's key")]
+    BadSignature,
+    /// The checkpoint is of another log.
+    #[error("the checkpoint is of log {0}")]
+    OtherOrigin(Origin),
+}
+
+/// The head of a log at one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Checkpoint {
+    /// The log's name.
+    pub origin: Origin,
+    /// Number of leaves.
+    pub size: u64,
+    /// The root hash over them.
+    pub root: Hash,
+}
+
+impl Checkpoint {
+    /// The note text: origin, size, root in base64, each on its line.
+    pub fn body(&self) -> String {
+        format!("{}\n{}\n{}\n", self.origin, self.size, BASE64.encode(&self.root.0))
+    }
+
+    /// The signed note, with one signature by the log's key under the origin as key name.
+    pub fn sign(&self, key: &SecretKey) -> String {
+        let body = self.body();
+        let name = self.origin.to_string();
+        let mut blob = note_key_hash(&name, &key.id()).to_vec();
+        blob.extend_from_slice(&key.sign(body.as_bytes()).0);
+        format!("{body}\n\u{2014} {name} {}\n", BASE64.encode(&blob))
+    }
+
+    /// Parses a signed note and verifies the log's own signature. Lines by other keys (cosignatures) are passed over.
+    pub fn open(note: &str, origin: &Origin, key: &Verifier) -> Result<Self, NoteError> {
+        if note.len() > CHECKPOINT_BYTES_MAX {
+            return Err(NoteError::Malformed("too large"));
+        }
+        let (body, signatures) = note.split_once("\n\n").ok_or(NoteError::Malformed("no blank line before the signatures"))?;
+        let mut lines = body.split('\n');
+        let (Some(named), Some(size), Some(root)) = (lines.next(), lines.next(), lines.next()) else {
+            return Err(NoteError::Malformed("expected origin, size and root hash"));
+        };
+        let named: Origin = named.parse().map_err(|_| NoteError::Malformed("the origin"))?;
+        if named != *origin {
+            return Err(NoteError::OtherOrigin(named));
+        }
+        let size: u64 = size.parse().ok().filter(|n: &u64| n.to_string() == size).ok_or(NoteError::Malformed("the size"))?;
+        let root = BASE64.decode(root.as_bytes()).ok().and_then(|r| <[u8; 32]>::try_from(r).ok()).ok_or(NoteError::Malformed("the root hash"))?;
+        let signed = format!("{body}\n");
+        if !signatures.lines().any(|line| is_signature_by(line, origin, key, signed.as_bytes())) {
+            return Err(NoteError::BadSignature);
+        }
+        Ok(Self { origin: named, size, root: Hash(root) })
+    }
+}
+
+fn is_signature_by(line: &str, origin: &Origin, key: &Verifier, signed: &[u8]) -> bool {
+    let name = origin.to_string();
+    let Some(encoded) = line.strip_prefix("\u{2014} ").and_then(|rest| rest.strip_prefix(name.as_str())).and_then(|rest| rest.strip_prefix(' ')) else {
+        return false;
+    };
+    let Ok(blob) = BASE64.decode(encoded.as_bytes()) else { return false };
+    let Some((hash, signature)) = blob.split_first_chunk::<4>() else { return false };
+    let Ok(signature) = <[u8; 64]>::try_from(signature) else { return false };
+    *hash == note_key_hash(&name, &key.id()) && key.verify(signed, &Signature(signature)).is_ok()
+}
+
+/// The first four bytes of `SHA-256(name ‖ "\n" ‖ 0x01 ‖ public key)`.
+fn note_key_hash(name: &str, key: &KeyId) -> [u8; 4] {
+    let mut hash = Sha256::new();
+    hash.update(name.as_bytes());
+    hash.update([b'\n', NOTE_ED25519]);
+    hash.update(key.public());
+    let digest: [u8; 32] = hash.finalize().into();
+    [digest[0], digest[1], digest[2], digest[3]]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn checkpoint() -> Checkpoint {
+        Checkpoint { origin: "one.localhost:8001/log/1".parse().expect("an origin"), size: 12, root: Hash([3; 32]) }
+    }
+
+    #[test]
+    fn signed_note_round_trips_and_ignores_cosignatures() {
+        let key = SecretKey::from_seed(&[4; 32]);
+        let verifier = key.id().verifier().expect("good");
+        let checkpoint = checkpoint();
+        let note = format!("{}\u{2014} witness.example AAAAAAAA\n", checkpoint.sign(&key));
+        assert_eq!(Checkpoint::open(&note, &checkpoint.origin, &verifier), Ok(checkpoint));
+    }
+
+    #[test]
+    fn note_by_another_key_or_changed_is_refused() {
+        let verifier = SecretKey::from_seed(&[4; 32]).id().verifier().expect("good");
+        let checkpoint = checkpoint();
+        let note = checkpoint.sign(&SecretKey::from_seed(&[5; 32]));
+        assert_eq!(Checkpoint::open(&note, &checkpoint.origin, &verifier), Err(NoteError::BadSignature));
+        let changed = checkpoint.sign(&SecretKey::from_seed(&[4; 32])).replace("\n12\n", "\n13\n");
+        assert_eq!(Checkpoint::open(&changed, &checkpoint.origin, &verifier), Err(NoteError::BadSignature));
+    }
+}

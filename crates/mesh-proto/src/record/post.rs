@@ -1,0 +1,139 @@
+//! A post. `spec/post.md`.
+
+use super::{RecordError, require, require_text};
+use crate::envelope::RecordId;
+use crate::limits::{TAG_BYTES_MAX, TAGS_MAX, TEXT_BYTES_MAX, TITLE_BYTES_MAX};
+use serde::{Deserialize, Serialize};
+
+/// A post, or an edit of one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Post {
+    /// What it says: plain text, lines ended by U+000A.
+    pub text: String,
+    /// A title.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// Tags, without `#`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
+    /// The language, a BCP 47 tag.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lang: Option<String>,
+    /// Under what terms people read it.
+    pub terms: Terms,
+    /// Who may act on it.
+    #[serde(default, skip_serializing_if = "Interaction::is_default")]
+    pub interaction: Interaction,
+    /// For an edit: the id of the post's first version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revises: Option<RecordId>,
+}
+
+impl Post {
+    /// Names of the post's own fields.
+    pub const FIELDS: &'static [&'static str] = &["text", "title", "tags", "lang", "terms", "interaction", "revises"];
+
+    /// A free post that says `text` and lets everyone act on it.
+    pub fn free(text: impl Into<String>) -> Self {
+        Self {
+            text: text.into(),
+            title: None,
+            tags: Vec::new(),
+            lang: None,
+            terms: Terms::Free,
+            interaction: Interaction::default(),
+            revises: None,
+        }
+    }
+
+    pub(super) fn check(&self) -> Result<(), RecordError> {
+        require_text(&self.text, "text", TEXT_BYTES_MAX)?;
+        if let Some(title) = &self.title {
+            require_text(title, "title", TITLE_BYTES_MAX)?;
+            require(!title.contains('\n'), "title", "must be one line")?;
+        }
+        require(self.tags.len() <= TAGS_MAX, "tags", "are too many")?;
+        for tag in &self.tags {
+            let plain = !tag.is_empty() && tag.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '-');
+            require(plain && tag.len() <= TAG_BYTES_MAX, "tags", "must be letters, digits, _ or -")?;
+        }
+        check_lang(self.lang.as_deref())
+    }
+}
+
+/// Checks the form of a language tag (BCP 47): subtags of 1 to 8 letters and digits.
+pub(super) fn check_lang(lang: Option<&str>) -> Result<(), RecordError> {
+    let well_formed = |lang: &str| {
+        lang.len() <= 35 && lang.split('-').all(|subtag| (1..=8).contains(&subtag.len()) && subtag.bytes().all(|b| b.is_ascii_alphanumeric()))
+    };
+    require(lang.is_none_or(well_formed), "lang", "must be a BCP 47 language tag")
+}
+
+/// Under what terms content is read. Content under unknown terms is hidden.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
+pub enum Terms {
+    /// Free for everyone.
+    Free,
+    /// With advertisements, or without for subscribers.
+    Sub,
+    /// Bought once, for ever.
+    Paid,
+    /// Terms of a later version: not shown.
+    Unknown(String),
+}
+
+impl From<String> for Terms {
+    fn from(text: String) -> Self {
+        match text.as_str() {
+            "free" => Terms::Free,
+            "sub" => Terms::Sub,
+            "paid" => Terms::Paid,
+            _ => Terms::Unknown(text),
+        }
+    }
+}
+
+impl From<Terms> for String {
+    fn from(terms: Terms) -> Self {
+        match terms {
+            Terms::Free => "free".into(),
+            Terms::Sub => "sub".into(),
+            Terms::Paid => "paid".into(),
+            Terms::Unknown(text) => text,
+        }
+    }
+}
+
+/// Who may act on a post, at every depth of its thread. Its author always may.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Interaction {
+    /// Who may comment.
+    #[serde(default)]
+    pub comment: Audience,
+    /// Who may like.
+    #[serde(default)]
+    pub like: Audience,
+    /// Who may repost.
+    #[serde(default)]
+    pub repost: Audience,
+}
+
+impl Interaction {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// A circle of people.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Audience {
+    /// Everyone.
+    #[default]
+    Everyone,
+    /// Those who subscribe to the author.
+    Subscribers,
+    /// Only the author.
+    Nobody,
+}

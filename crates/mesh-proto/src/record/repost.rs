@@ -1,0 +1,16 @@
+//! A repost. `spec/repost.md`.
+
+use super::ObjectRef;
+use serde::{Deserialize, Serialize};
+
+/// Passing a post on to one's own subscribers: at most one per actor and object; undone by retracting it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Repost {
+    /// What is passed on: a post.
+    pub object: ObjectRef,
+}
+
+impl Repost {
+    /// Names of the repost's own fields.
+    pub const FIELDS: &'static [&'static str] = &["object"];
+}

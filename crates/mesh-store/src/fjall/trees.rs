@@ -1,0 +1,218 @@
+//! One LSM tree per space (crate `lsm-tree`, of the fjall project), and the positions at which they are read.
+//!
+//! The trees number entries by the sequence of the group that wrote them; a reader at position `p` sees entries below `p`. They are given
+//! counters of their own: `lsm-tree` draws a number from its counter for every flush and compaction and publishes it as visible, which must
+//! neither use up nor publish our sequences. Before each such step the counter is set to the visible sequence, so that the new version of
+//! the tree serves readers that see everything in it, and older readers keep the version they began with.
+//!
+//! Locks: `Positions::open` is held for a map update only, never across anything else.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use lsm_tree::config::{CompressionPolicy, PinningPolicy};
+use lsm_tree::{AbstractTree, AnyTree, Cache, CompressionType, DescriptorTable, SeqNo, SequenceNumberCounter, Slice};
+
+use super::group::{Below, Slot};
+use crate::error::StoreError;
+use crate::files::Files;
+use crate::space::Space;
+use crate::watches::slots;
+
+pub(super) const TREES_FOLDER: &str = "trees";
+/// The tables a major compaction, and each level, aim at.
+pub(super) const TABLE_BYTES: u64 = 32 * 1024 * 1024;
+const OPEN_FILES_MAX: usize = 512;
+
+/// See the module.
+pub(super) struct Trees {
+    folder: PathBuf,
+    files: Arc<dyn Files>,
+    cache: Arc<Cache>,
+    descriptors: Arc<DescriptorTable>,
+    /// Indexed by the number of the space; created when the space is first written.
+    trees: Vec<OnceLock<SpaceTree>>,
+    pub(super) positions: Positions,
+}
+
+/// A tree and its private counter.
+pub(super) struct SpaceTree {
+    tree: AnyTree,
+    counter: SequenceNumberCounter,
+}
+
+impl Trees {
+    pub(super) fn new(folder: &Path, files: Arc<dyn Files>, cache_bytes: u64) -> Self {
+        Self {
+            folder: folder.join(TREES_FOLDER),
+            files,
+            cache: Arc::new(Cache::with_capacity_bytes(cache_bytes)),
+            descriptors: Arc::new(DescriptorTable::new(OPEN_FILES_MAX)),
+            trees: (0..slots()).map(|_| OnceLock::new()).collect(),
+            positions: Positions::default(),
+        }
+    }
+
+    /// Whether the files of a space's tree are there.
+    pub(super) fn exists(&self, space: Space) -> bool {
+        self.folder.join(space.name()).join("current").is_file()
+    }
+
+    /// The tree of a space, if it was ever written.
+    pub(super) fn get(&self, space: Space) -> Option<&SpaceTree> {
+        self.trees[space as usize].get()
+    }
+
+    /// The tree of a space, opened or created. Only one thread may call it.
+    pub(super) fn open(&self, space: Space) -> Result<&SpaceTree, StoreError> {
+        let slot = &self.trees[space as usize];
+        if let Some(tree) = slot.get() {
+            return Ok(tree);
+        }
+        let counter = SequenceNumberCounter::default();
+        let config = lsm_tree::Config::new(self.folder.join(space.name()), counter.clone(), SequenceNumberCounter::default())
+            .use_cache(Arc::clone(&self.cache))
+            .use_descriptor_table(Some(Arc::clone(&self.descriptors)))
+            .data_block_compression_policy(CompressionPolicy::new([CompressionType::None, CompressionType::Lz4]))
+            .index_block_pinning_policy(PinningPolicy::new([true, true, false]))
+            .filter_block_pinning_policy(PinningPolicy::new([true, false]));
+        let tree = config
+            .open()
+            .map_err(|error| damage(error, &format!("opening the tree {}", space.name())))?;
+        // The tree syncs its own folder, not the entry that leads to it.
+        self.files
+            .sync_folder(&self.folder)
+            .map_err(|error| StoreError::io("syncing the folder of the trees", error))?;
+        Ok(slot.get_or_init(|| SpaceTree { tree, counter }))
+    }
+
+    /// The spaces that have a tree.
+    pub(super) fn spaces(&self) -> impl Iterator<Item = Space> {
+        Space::ALL.iter().copied().filter(|space| self.get(*space).is_some())
+    }
+
+    /// Inserts the changes of one space under a sequence. The tree must be open.
+    pub(super) fn insert(&self, space: Space, changes: BTreeMap<Slice, Slot>, sequence: u64) {
+        let Some(SpaceTree { tree, .. }) = self.get(space) else { return };
+        for (key, slot) in changes {
+            match slot {
+                Slot::Value(value) => tree.insert(key, value, sequence),
+                Slot::Absent | Slot::Counter(_) => tree.remove(key, sequence),
+            };
+        }
+    }
+
+    /// Seals what is in memory, so that the housekeeper writes it out. To be called between groups.
+    pub(super) fn seal(&self) {
+        for space in self.spaces() {
+            if let Some(SpaceTree { tree, .. }) = self.get(space) {
+                tree.rotate_memtable();
+            }
+        }
+    }
+
+    /// Bytes of tables on disk.
+    pub(super) fn disk_bytes(&self) -> u64 {
+        self.spaces()
+            .filter_map(|space| self.get(space))
+            .map(|tree| tree.tree.disk_space())
+            .sum()
+    }
+
+    /// Bytes of entries in memory that are in the journal only.
+    pub(super) fn memory_bytes(&self) -> u64 {
+        self.spaces()
+            .filter_map(|space| self.get(space))
+            .map(|tree| tree.tree.version_memtable_size_sum())
+            .sum()
+    }
+}
+
+impl SpaceTree {
+    pub(super) fn tree(&self) -> &AnyTree {
+        &self.tree
+    }
+
+    /// Prepares a flush or compaction; answers the position below which hidden entries may go.
+    pub(super) fn begin_step(&self, positions: &Positions) -> SeqNo {
+        // In this order: the oldest reader must be looked up after the number that decides which readers get the new version.
+        self.counter.set(positions.visible());
+        positions.oldest()
+    }
+}
+
+/// The writer looks at the newest entries: all of them are durable.
+impl Below for Trees {
+    fn get(&self, space: Space, key: &[u8]) -> Result<Option<Slice>, StoreError> {
+        match self.get(space) {
+            None => Ok(None),
+            Some(SpaceTree { tree, .. }) => tree.get(key, SeqNo::MAX).map_err(|error| read_error(error, space)),
+        }
+    }
+}
+
+/// What readers may see, and what they look at.
+#[derive(Debug, Default)]
+pub(super) struct Positions {
+    visible: AtomicU64,
+    open: Mutex<BTreeMap<SeqNo, usize>>,
+}
+
+impl Positions {
+    fn map(&self) -> MutexGuard<'_, BTreeMap<SeqNo, usize>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The sequence of the newest visible batch.
+    pub(super) fn visible(&self) -> u64 {
+        self.visible.load(Ordering::Acquire)
+    }
+
+    /// Shows everything up to `sequence` to new readers.
+    pub(super) fn publish(&self, sequence: u64) {
+        self.visible.store(sequence, Ordering::Release);
+    }
+
+    /// Opens the newest position: what it sees stays until it is closed.
+    pub(super) fn open(&self) -> SeqNo {
+        let mut open = self.map();
+        let position = self.visible() + 1;
+        *open.entry(position).or_insert(0) += 1;
+        position
+    }
+
+    pub(super) fn close(&self, position: SeqNo) {
+        let mut open = self.map();
+        if let Some(count) = open.get_mut(&position) {
+            *count -= 1;
+            if *count == 0 {
+                open.remove(&position);
+            }
+        }
+    }
+
+    fn oldest(&self) -> SeqNo {
+        let open = self.map();
+        open.keys().next().copied().unwrap_or_else(|| self.visible() + 1)
+    }
+}
+
+/// An error while reading a space.
+pub(super) fn read_error(error: lsm_tree::Error, space: Space) -> StoreError {
+    damage(error, &format!("reading the tree {}", space.name()))
+}
+
+/// Tells failures of the system from damage.
+pub(super) fn damage(error: lsm_tree::Error, doing: &str) -> StoreError {
+    match error {
+        lsm_tree::Error::Io(source) if !matches!(source.kind(), std::io::ErrorKind::UnexpectedEof | std::io::ErrorKind::InvalidData) => {
+            StoreError::io(doing, source)
+        }
+        other => StoreError::Corrupt {
+            what: format!("damaged data found while {doing} ({other:?})"),
+            advice: "Check the disk, then restore the folder from a backup; the other spaces may still be readable",
+        },
+    }
+}

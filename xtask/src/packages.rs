@@ -1,0 +1,81 @@
+//! System packages: what is missing is named first, then installed with apt-get where that is possible.
+
+use crate::{run, ui};
+use anyhow::{Result, bail};
+use std::io::IsTerminal;
+use std::process::Command;
+
+/// A program that the tests need and the Debian package that brings it.
+pub(crate) struct Need {
+    pub(crate) program: &'static str,
+    pub(crate) package: &'static str,
+    pub(crate) why: &'static str,
+}
+
+/// What every build and test needs, besides the Rust toolchain.
+pub(crate) const BASE: &[Need] = &[
+    Need {
+        program: "cc",
+        package: "build-essential",
+        why: "a C compiler and linker, for the crates that build C",
+    },
+    Need {
+        program: "git",
+        package: "git",
+        why: "`tidy` asks it which files are tracked",
+    },
+];
+
+/// Installs what is missing; does nothing, and says nothing, when all is there.
+pub(crate) fn ensure(needs: &[Need]) -> Result<()> {
+    let missing: Vec<&Need> = needs.iter().filter(|need| run::found(need.program).is_none()).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    for need in &missing {
+        ui::say(&format!("missing: {} ({})", need.program, need.why));
+    }
+    let packages: Vec<&str> = missing.iter().map(|need| need.package).collect();
+    install(&packages)
+}
+
+/// Installs Debian packages as root, or through sudo.
+pub(crate) fn install(packages: &[&str]) -> Result<()> {
+    let names = packages.join(" ");
+    if run::found("apt-get").is_none() {
+        bail!("install these with your system's package manager, then try again: {names}");
+    }
+    let Some(apt) = privileged() else {
+        bail!("not root and no sudo here; type: apt-get install --no-install-recommends {names}");
+    };
+    ui::say(&format!("installing with apt-get: {names}"));
+    let install = |apt: &dyn Fn() -> Command| {
+        let mut command = apt();
+        command.args(["install", "--yes", "--no-install-recommends"]).args(packages);
+        run::run(&mut command)
+    };
+    // The lists may be absent or old: fetch them only when the first try says so.
+    if install(&apt).is_ok() {
+        return Ok(());
+    }
+    run::run(apt().arg("update"))?;
+    install(&apt)
+}
+
+/// How apt-get is started with the rights it needs; `None` when there is no way.
+fn privileged() -> Option<impl Fn() -> Command> {
+    let root = rustix::process::geteuid().is_root();
+    if !root && run::found("sudo").is_none() {
+        return None;
+    }
+    Some(move || {
+        let mut command = if root { run::program("env") } else { run::program("sudo") };
+        if !root && std::io::stdin().is_terminal() {
+            command.stdin(std::process::Stdio::inherit()).arg("env");
+        } else if !root {
+            command.args(["-n", "env"]);
+        }
+        command.args(["DEBIAN_FRONTEND=noninteractive", "apt-get", "-q", "-o", "DPkg::Lock::Timeout=120"]);
+        command
+    })
+}
