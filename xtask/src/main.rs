@@ -2,8 +2,6 @@
 //!
 //! One file per command. Nothing here knows the protocol: it builds, starts and checks what the other crates are.
 
-#![expect(clippy::print_stdout, reason = "a task runner talks to the person who started it")]
-
 mod bench;
 mod deny;
 mod packages;
@@ -57,6 +55,7 @@ fn main() -> ExitCode {
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.is::<ui::Told>() => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("xtask: {error:#}");
             ExitCode::FAILURE

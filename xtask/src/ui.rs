@@ -1,17 +1,29 @@
 //! What people read: headings, times and colours. Colour only on a terminal and without NO_COLOR.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
 /// Prints the title of a part of the work.
 pub(crate) fn heading(title: &str) {
-    println!("\n{}", paint("1;36", &format!("=== {title} ===")));
+    say(&format!("\n{}", paint("1;36", &format!("=== {title} ==="))));
 }
 
-/// Prints one line of progress.
+/// Prints one line. A reader who has gone away (`| head`) ends nothing.
 pub(crate) fn say(line: &str) {
-    println!("{line}");
+    let _ = writeln!(std::io::stdout(), "{line}");
 }
+
+/// A failure that people have been told of already, so that what they read last stays last.
+#[derive(Debug)]
+pub(crate) struct Told;
+
+impl std::fmt::Display for Told {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("failed, as told above")
+    }
+}
+
+impl std::error::Error for Told {}
 
 /// Green text.
 pub(crate) fn good(text: &str) -> String {

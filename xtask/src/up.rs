@@ -36,6 +36,9 @@ pub(crate) struct Args {
     /// Build with optimisations: slower to build, faster to run
     #[arg(long)]
     release: bool,
+    /// Use the programs in this folder instead of building them
+    #[arg(long, conflicts_with = "release")]
+    programs: Option<PathBuf>,
 }
 
 /// The programs that were built.
@@ -56,8 +59,12 @@ impl Programs {
 /// Runs the network until it is told to stop.
 pub(crate) fn run(args: &Args) -> Result<()> {
     packages::ensure(packages::BASE)?;
-    ui::heading("building meshd and mesh");
-    let programs = build(args.release)?;
+    let programs = match &args.programs {
+        Some(folder) => Programs {
+            folder: std::path::absolute(folder)?,
+        },
+        None => build(args.release)?,
+    };
     let data = match &args.data {
         Some(folder) => std::path::absolute(folder)?,
         None => workspace::load()?.target_directory.join("mesh-network"),
@@ -90,6 +97,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 }
 
 fn build(release: bool) -> Result<Programs> {
+    ui::heading("building meshd and mesh");
     let mut command = run::cargo();
     command.args(["build", "--package", "mesh-server", "--package", "mesh-cli", "--bins"]);
     if release {

@@ -9,6 +9,7 @@ mod toolchain;
 use crate::{run, ui, workspace};
 use anyhow::{Context, Result};
 use std::time::Instant;
+use toolchain::Choice;
 
 /// Every crate that must compile for the browser.
 const PACKAGES: &[&str] = &["mesh-proto"];
@@ -19,6 +20,9 @@ pub(crate) struct Args {
     /// Build even when nothing has changed
     #[arg(long)]
     force: bool,
+    /// With which compiler
+    #[arg(long, value_enum, default_value_t = Choice::Any)]
+    with: Choice,
     /// The crates to build (default: all that browsers run)
     packages: Vec<String>,
 }
@@ -26,32 +30,37 @@ pub(crate) struct Args {
 /// Builds what the arguments name.
 pub(crate) fn run(args: &Args) -> Result<()> {
     if args.packages.is_empty() {
-        return build(PACKAGES.iter().map(ToString::to_string), args.force);
+        build(args, PACKAGES.iter().copied())
+    } else {
+        build(args, args.packages.iter().map(String::as_str))
     }
-    build(args.packages.iter().cloned(), args.force)
 }
 
 /// Builds all crates that browsers run, as the tests do.
 pub(crate) fn build_all() -> Result<()> {
-    build(PACKAGES.iter().map(ToString::to_string), false)
+    run(&Args {
+        force: false,
+        with: Choice::Any,
+        packages: Vec::new(),
+    })
 }
 
-fn build(packages: impl Iterator<Item = String>, force: bool) -> Result<()> {
-    let way = toolchain::find_or_install()?;
+fn build<'a>(args: &Args, packages: impl Iterator<Item = &'a str>) -> Result<()> {
+    let way = toolchain::find_or_install(args.with)?;
     ui::say(&format!("compiling with {way}"));
     let workspace = workspace::load()?;
     let target = workspace.target_directory.join("wasm");
     for package in packages {
         let stamp = target.join(format!("{package}.stamp"));
-        let inputs = stamp::of(&workspace, &package, &way.to_string())?;
-        if !force && std::fs::read_to_string(&stamp).is_ok_and(|known| known == inputs) {
+        let inputs = stamp::of(&workspace, package, &way.to_string())?;
+        if !args.force && std::fs::read_to_string(&stamp).is_ok_and(|known| known == inputs) {
             ui::say(&format!("{package}: unchanged since it was last built (--force builds it again)"));
             continue;
         }
         let start = Instant::now();
         let mut command = way.cargo();
         command
-            .args(["build", "--release", "--target", toolchain::TARGET, "--package", &package])
+            .args(["build", "--release", "--target", toolchain::TARGET, "--package", package])
             .arg("--target-dir")
             .arg(&target);
         run::run(&mut command)?;

@@ -4,6 +4,7 @@ use crate::run;
 use anyhow::{Context, Result};
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 /// The workspace's members and its target folder.
 #[derive(Deserialize)]
@@ -36,9 +37,15 @@ impl Package {
 }
 
 /// The workspace's root.
+///
+/// Asked of cargo at run time: with a target folder that several clones share, this program may have been built in another one.
 pub(crate) fn root() -> &'static Path {
-    let own = Path::new(env!("CARGO_MANIFEST_DIR"));
-    own.parent().unwrap_or(own)
+    static ROOT: LazyLock<PathBuf> = LazyLock::new(|| {
+        let built_in = || env!("CARGO_MANIFEST_DIR").into();
+        let own: PathBuf = std::env::var_os("CARGO_MANIFEST_DIR").map_or_else(built_in, PathBuf::from);
+        own.parent().map_or_else(|| own.clone(), Path::to_path_buf)
+    });
+    &ROOT
 }
 
 /// Asks cargo what the workspace holds; resolves nothing and reaches for no network.

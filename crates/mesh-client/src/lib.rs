@@ -1,1 +1,27 @@
-//! mesh-client
+//! The MESH client: keys, signed actions, and reading in which every signature is checked.
+//!
+//! Owns: talking to servers ([`http`], [`home`]), the device key ([`keystore`]), becoming and remaining somebody ([`identity`]), signed
+//! actions ([`session`]), verified reading ([`reader`], [`follow`]), proofs ([`verify`]) and what was seen before ([`pins`]). A server is
+//! never believed about who said what: what cannot be verified is an error or is marked so.
+//!
+//! Deliberately not here: printing, prompting, folders of the desktop (the programs' business), and the recovery phrase on any disk.
+
+pub mod error;
+pub mod home;
+pub mod http;
+pub mod identity;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod keystore;
+pub mod limits;
+pub mod pins;
+pub mod reader;
+pub mod session;
+pub mod sse;
+pub mod verify;
+
+#[cfg(not(target_arch = "wasm32"))]
+pub mod follow;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod ports;
+
+pub use error::{ClientError, ErrorKind, Result};

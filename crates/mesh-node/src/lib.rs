@@ -1,1 +1,307 @@
-//! mesh-node
+//! The services of a MESH domain, without HTTP.
+//!
+//! Services form a layered graph; each knows only those before it:
+//! `tables` → [`accounts`], [`log`], [`heads`] → [`objects`], [`peers`] → `index` → [`bus`] → [`bodies`], [`registration`], [`pairing`], [`buckets`] →
+//! [`outbox`] → `append` → [`records`], [`intake`] → [`views`] → [`feed`], [`notices`]. What happens further down is told upward as [`News`].
+//!
+//! [`Node`] owns the services, the append thread and the outbox task. Everything that a crash must not lose is in the store when an answer is given;
+//! memory holds only what can be read again.
+
+pub mod accounts;
+mod append;
+pub mod bodies;
+pub mod buckets;
+pub mod bus;
+mod error;
+pub mod feed;
+pub mod heads;
+mod index;
+pub mod intake;
+pub mod log;
+pub mod notices;
+pub mod objects;
+pub mod outbox;
+pub mod pairing;
+pub mod peers;
+pub mod records;
+pub mod registration;
+mod tables;
+pub mod views;
+
+pub use error::{NodeError, Result};
+pub use index::News;
+pub use tables::{AccountLid, Lid, ObjectLid, PeerNo};
+
+use accounts::Accounts;
+use bodies::Bodies;
+use buckets::{Buckets, Rates};
+use bus::Bus;
+use feed::Feed;
+use heads::Heads;
+use intake::Intake;
+use log::Log;
+use mesh_proto::address::Domain;
+use mesh_proto::api::{Challenge, ChallengeRequest, KeysView, NameLeaf};
+use mesh_proto::envelope::{Envelope, Kind};
+use mesh_proto::key::SecretKey;
+use mesh_proto::keylog::LogPosition;
+use mesh_proto::log::{Opening, Origin};
+use mesh_proto::port::{Clock, Rng, Transport};
+use mesh_store::{Batch, Kv, Space};
+use notices::Notices;
+use objects::Objects;
+use outbox::Outbox;
+use pairing::Pairings;
+use peers::Peers;
+use records::Records;
+use registration::{Registrar, RegistrationRules};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use tokio::sync::mpsc;
+use views::Views;
+
+/// What a domain is.
+#[derive(Clone)]
+pub struct Config {
+    /// Its name.
+    pub domain: Domain,
+    /// Signs requests and challenges.
+    pub request_key: SecretKey,
+    /// Signs checkpoints.
+    pub log_key: SecretKey,
+    /// Who may register.
+    pub registration: RegistrationRules,
+    /// How fast strangers may go.
+    pub rates: Rates,
+    /// Bytes of foreign bodies kept in the store; 0 keeps none.
+    pub cache_bytes_max: u64,
+    /// Bytes of key logs kept in memory.
+    pub accounts_bytes_max: u64,
+    /// Bytes of author heads kept in memory.
+    pub heads_bytes_max: u64,
+}
+
+/// The ports through which a domain meets the world.
+#[derive(Clone)]
+pub struct Ports {
+    /// The store.
+    pub kv: Arc<dyn Kv>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Random bytes.
+    pub rng: Arc<dyn Rng>,
+    /// The way to other domains.
+    pub transport: Arc<dyn Transport>,
+}
+
+/// A domain's services.
+pub struct Node {
+    domain: Domain,
+    request_key: SecretKey,
+    ports: Ports,
+    /// Who people are.
+    pub accounts: Arc<Accounts>,
+    /// The home log.
+    pub log: Arc<Log>,
+    /// Other domains.
+    pub peers: Arc<Peers>,
+    /// Writing.
+    pub records: Arc<Records>,
+    /// Who may register.
+    pub registrar: Arc<Registrar>,
+    /// Deliveries of others.
+    pub intake: Arc<Intake>,
+    /// Deliveries to others.
+    pub outbox: Arc<Outbox>,
+    /// Reading.
+    pub views: Arc<Views>,
+    /// Feeds.
+    pub feed: Arc<Feed>,
+    /// Notifications.
+    pub notices: Arc<Notices>,
+    /// Device pairing.
+    pub pairings: Pairings,
+    /// Token buckets.
+    pub buckets: Buckets,
+    /// News.
+    pub bus: Arc<Bus>,
+    appender: Mutex<Option<JoinHandle<()>>>,
+    outbox_task: Mutex<Option<tokio::task::JoinHandle<()>>>,
+}
+
+impl Node {
+    /// Opens a domain over its store. Blocks while it reads the log's edge.
+    pub fn open(config: Config, ports: Ports) -> Result<Self> {
+        let Ports { kv, clock, rng, transport } = ports.clone();
+        check_domain(&*kv, &config.domain)?;
+        let origin = Origin::new(config.domain.clone(), 1);
+        let (log, tree) = Log::open(Arc::clone(&kv), origin.clone(), config.log_key)?;
+        let log = Arc::new(log);
+        let accounts = Arc::new(Accounts::open(Arc::clone(&kv), config.accounts_bytes_max)?);
+        let heads = Arc::new(Heads::new(Arc::clone(&kv), config.heads_bytes_max));
+        let objects = Arc::new(Objects::new(Arc::clone(&kv), Arc::clone(&accounts), config.domain.clone()));
+        let peers = Arc::new(Peers::open(Arc::clone(&kv), Arc::clone(&clock), Arc::clone(&transport), origin)?);
+        let bus = Arc::new(Bus::new(Arc::clone(&heads), Arc::clone(&objects)));
+        let bodies = Bodies::open(Arc::clone(&kv), Arc::clone(&accounts), Arc::clone(&peers), Arc::clone(&transport), config.cache_bytes_max)?;
+        let bodies = Arc::new(bodies);
+        let registrar = Arc::new(Registrar::new(Arc::clone(&kv), Arc::clone(&clock), &*rng, config.domain.clone(), config.registration));
+        let received = last_received(&*kv)?;
+        let (queue, entries) = mpsc::channel(append::QUEUE_MAX);
+        let appender = append::Appender {
+            kv: Arc::clone(&kv),
+            log: Arc::clone(&log),
+            tree,
+            received,
+            accounts: Arc::clone(&accounts),
+            objects: Arc::clone(&objects),
+            peers: Arc::clone(&peers),
+            clock: Arc::clone(&clock),
+            rng: Arc::clone(&rng),
+            bus: Arc::clone(&bus),
+        };
+        let appender = std::thread::Builder::new().name("mesh-append".into()).spawn(move || appender.run(entries));
+        let appender = appender.map_err(|_| NodeError::Stopping)?;
+        let parts = (Arc::clone(&accounts), Arc::clone(&objects), Arc::clone(&peers), Arc::clone(&bodies));
+        let intake = Arc::new(Intake::new(Arc::clone(&kv), parts, Arc::clone(&bus), Arc::clone(&clock)));
+        let outbox = Outbox {
+            kv: Arc::clone(&kv),
+            log: Arc::clone(&log),
+            accounts: Arc::clone(&accounts),
+            peers: Arc::clone(&peers),
+            transport: Arc::clone(&transport),
+            rng,
+            alive: tokio::sync::Notify::new(),
+        };
+        let views = Views { kv: Arc::clone(&kv), accounts: Arc::clone(&accounts), peers: Arc::clone(&peers), log: Arc::clone(&log), bodies };
+        let views = Arc::new(views);
+        let records = Records {
+            kv: Arc::clone(&kv),
+            accounts: Arc::clone(&accounts),
+            objects,
+            peers: Arc::clone(&peers),
+            transport,
+            clock,
+            registrar: Arc::clone(&registrar),
+            queue,
+        };
+        Ok(Self {
+            domain: config.domain,
+            request_key: config.request_key,
+            ports,
+            accounts,
+            log,
+            peers,
+            records: Arc::new(records),
+            registrar,
+            intake,
+            outbox: Arc::new(outbox),
+            feed: Arc::new(Feed { kv: Arc::clone(&kv), heads, views: Arc::clone(&views) }),
+            notices: Arc::new(Notices { kv, views: Arc::clone(&views) }),
+            views,
+            pairings: Pairings::default(),
+            buckets: Buckets::new(config.rates),
+            bus,
+            appender: Mutex::new(Some(appender)),
+            outbox_task: Mutex::new(None),
+        })
+    }
+
+    /// Starts delivering. Needs a tokio runtime.
+    pub fn start(&self) {
+        let task = tokio::spawn(Arc::clone(&self.outbox).run());
+        *self.outbox_task.lock().unwrap_or_else(PoisonError::into_inner) = Some(task);
+    }
+
+    /// The domain's name.
+    pub fn domain(&self) -> &Domain {
+        &self.domain
+    }
+
+    /// The store, for status and snapshots.
+    pub fn kv(&self) -> &Arc<dyn Kv> {
+        &self.ports.kv
+    }
+
+    /// The time.
+    pub fn clock(&self) -> &dyn Clock {
+        &*self.ports.clock
+    }
+
+    /// Random bytes.
+    pub fn rng(&self) -> &dyn Rng {
+        &*self.ports.rng
+    }
+
+    /// The key by which this domain signs requests.
+    pub fn request_key(&self) -> &SecretKey {
+        &self.request_key
+    }
+
+    /// Answers another domain's challenge: deliveries from it are welcome.
+    pub fn answer_challenge(&self, request: &ChallengeRequest) -> Envelope {
+        let answer = Challenge { domain: self.domain.clone(), from: request.from.clone(), nonce: request.nonce, at: self.clock().now_ms() };
+        let body = serde_json::to_vec(&answer).expect("a challenge has only plain fields");
+        Envelope::sign(Kind::Challenge, body, &self.request_key)
+    }
+
+    /// An account's key log, with the proof of its name where it lives here.
+    pub fn keys(&self, account: &accounts::Account) -> Result<KeysView> {
+        let name = match account.name_leaf.filter(|_| account.home() == &self.domain) {
+            Some(index) => self.name_leaf(account, index)?,
+            None => None,
+        };
+        Ok(KeysView { account: account.id(), ops: account.log.ops().cloned().collect(), name })
+    }
+
+    fn name_leaf(&self, account: &accounts::Account, index: u64) -> Result<Option<NameLeaf>> {
+        let Some(payload) = tables::payload::Payload::get(&*self.ports.kv, index)? else { return Ok(None) };
+        let (checkpoint, proof) = self.log.prove(&[index])?;
+        let opening =
+            Opening { salt: payload.salt, record: payload.record, account: account.id(), kind: payload.kind, received: payload.received };
+        let leaf = LogPosition { origin: self.log.origin().clone(), index };
+        Ok(Some(NameLeaf { leaf, opening, checkpoint: checkpoint.to_string(), proof }))
+    }
+
+    /// Stops: no new work is taken, what was taken is finished, the store is closed. Blocks.
+    pub fn stop(self) -> Result<()> {
+        if let Some(task) = self.outbox_task.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            task.abort();
+        }
+        drop(self.records);
+        if let Some(appender) = self.appender.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            // A panic there was logged by the panic hook.
+            let _ = appender.join();
+        }
+        self.ports.kv.close()?;
+        Ok(())
+    }
+}
+
+/// A store belongs to one domain for ever: ids and logs name it.
+fn check_domain(kv: &dyn Kv, domain: &Domain) -> Result<()> {
+    match kv.get(Space::Meta, b"domain")? {
+        Some(known) if known == domain.as_str().as_bytes() => Ok(()),
+        Some(known) => Err(NodeError::refused(
+            mesh_proto::api::code::NOT_HOME,
+            format!("this data folder belongs to {}, not to {domain}: name the right folder or the right domain", String::from_utf8_lossy(&known)),
+        )),
+        None => {
+            let mut batch = Batch::new();
+            batch.put(Space::Meta, "domain", domain.as_str());
+            kv.commit(batch).wait()?;
+            Ok(())
+        }
+    }
+}
+
+/// The time of the last leaf: the next one's is not less. A withdrawal is never erased itself and lies after what it erased, so that
+/// a short way back leads to a leaf that is still open.
+fn last_received(kv: &dyn Kv) -> Result<u64> {
+    let rows = kv.scan(Space::Payload, &mesh_store::KeyRange::all(), mesh_store::Order::Backward, 1_000)?;
+    for (_, row) in rows {
+        if let Some(payload) = tables::payload::Payload::decode(&row)? {
+            return Ok(payload.received);
+        }
+    }
+    Ok(0)
+}

@@ -5,7 +5,7 @@
 
 use crate::bytes::{Signature, base64url, from_base64url, hash_id};
 use crate::key::{KeyError, SecretKey, Verifier};
-use crate::limits::BODY_BYTES_MAX;
+use crate::limits::{BODY_BYTES_MAX, ENVELOPE_BYTES_MAX};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::fmt;
@@ -142,8 +142,8 @@ pub enum EnvelopeError {
     /// A base64url field is malformed.
     #[error(transparent)]
     Text(#[from] crate::bytes::TextError),
-    /// The body is larger than [`BODY_BYTES_MAX`].
-    #[error("the body has {0} bytes, more than {BODY_BYTES_MAX}")]
+    /// The body is larger than [`BODY_BYTES_MAX`], or a carrier that stands alone than [`ENVELOPE_BYTES_MAX`].
+    #[error("{0} bytes: a body has at most {BODY_BYTES_MAX}, its carrier at most {ENVELOPE_BYTES_MAX}")]
     TooLarge(usize),
     /// The carrier is not the JSON object that an envelope is.
     #[error("the carrier is not a DSSE envelope: {0}")]
@@ -205,8 +205,13 @@ impl Envelope {
 
     /// Parses the carrier JSON.
     pub fn from_json(bytes: &[u8]) -> Result<Self, EnvelopeError> {
-        let carrier: Carrier<'_> = serde_json::from_slice(bytes).map_err(|e| EnvelopeError::Carrier(e.to_string()))?;
-        carrier.open()
+        if bytes.len() > ENVELOPE_BYTES_MAX {
+            return Err(EnvelopeError::TooLarge(bytes.len()));
+        }
+        let mut json = serde_json::Deserializer::from_slice(bytes);
+        let carrier: Result<Carrier<'_>, _> = crate::body::object(&mut json);
+        let carrier = carrier.and_then(|carrier| json.end().map(|()| carrier));
+        carrier.map_err(|e| EnvelopeError::Carrier(e.to_string()))?.open()
     }
 
     /// The carrier JSON.
@@ -244,8 +249,12 @@ struct Carrier<'a> {
     #[serde(borrow)]
     payload: std::borrow::Cow<'a, str>,
     #[serde(borrow)]
-    signatures: Vec<CarrierSignature<'a>>,
+    signatures: Vec<SignatureObject<'a>>,
 }
+
+#[derive(Serialize, Deserialize)]
+#[serde(transparent)]
+struct SignatureObject<'a>(#[serde(borrow, deserialize_with = "crate::body::object")] CarrierSignature<'a>);
 
 #[derive(Serialize, Deserialize)]
 struct CarrierSignature<'a> {
@@ -259,7 +268,7 @@ impl Carrier<'_> {
         let [signature] = self.signatures.as_slice() else {
             return Err(EnvelopeError::SignatureCount(self.signatures.len()));
         };
-        let signature = signature.sig.parse()?;
+        let signature = signature.0.sig.parse()?;
         Envelope::new(kind, from_base64url(&self.payload, "payload")?, signature)
     }
 }
@@ -269,7 +278,7 @@ impl Serialize for Envelope {
         Carrier {
             payload_type: self.kind.payload_type().into(),
             payload: base64url(&self.body).into(),
-            signatures: vec![CarrierSignature { sig: self.signature.to_string().into() }],
+            signatures: vec![SignatureObject(CarrierSignature { sig: self.signature.to_string().into() })],
         }
         .serialize(serializer)
     }
@@ -277,7 +286,7 @@ impl Serialize for Envelope {
 
 impl<'de> Deserialize<'de> for Envelope {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Carrier::deserialize(deserializer)?.open().map_err(serde::de::Error::custom)
+        crate::body::object::<_, Carrier<'de>>(deserializer)?.open().map_err(serde::de::Error::custom)
     }
 }
 

@@ -49,12 +49,22 @@ impl KeyId {
     pub fn verifier(&self) -> Result<Verifier, KeyError> {
         let mut public = [0; 32];
         public.copy_from_slice(self.public());
+        if !is_canonical(&public) {
+            return Err(KeyError::NotAPoint);
+        }
         let key = VerifyingKey::from_bytes(&public).map_err(|_| KeyError::NotAPoint)?;
         if key.is_weak() {
             return Err(KeyError::Weak);
         }
         Ok(Verifier(key))
     }
+}
+
+/// Whether the y coordinate is below the field's prime 2^255 - 19 (RFC 8032 §5.1.3). The library reduces a larger one, so that one point
+/// would have two key ids, and other implementations would refuse the second.
+fn is_canonical(public: &[u8; 32]) -> bool {
+    let [low, middle @ .., high] = public;
+    high & 0x7f != 0x7f || middle.iter().any(|byte| *byte != 0xff) || *low < 0xed
 }
 
 impl fmt::Display for KeyId {
@@ -75,8 +85,8 @@ text_form!(KeyId);
 /// Why a key or a signature is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
-    /// The bytes are not a point of the curve.
-    #[error("the public key is not a point of the curve")]
+    /// The bytes are not the canonical encoding of a point of the curve.
+    #[error("the public key is not the canonical encoding of a point of the curve")]
     NotAPoint,
     /// The key has small order, so that one signature would fit any message.
     #[error("the public key has small order")]

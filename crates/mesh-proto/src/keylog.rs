@@ -13,7 +13,7 @@ pub use op::{Action, Head, KeyOp, KeyOpError, NewOp};
 pub use view::{Device, PendingRoot, Revocation, Status, View};
 
 use crate::envelope::{Envelope, RecordId};
-use crate::key::AccountId;
+use crate::key::{AccountId, KeyId};
 use crate::limits::{KEY_OPS_MAX, KEY_OPS_ROOT_RESERVE};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -127,6 +127,21 @@ impl KeyLog {
         Ok(true)
     }
 
+    /// Like [`Self::insert`], but a genesis that this log starts with counts as known.
+    pub fn insert_known(&mut self, logged: &LoggedOp) -> Result<bool, KeyLogError> {
+        if self.nodes[0].op.id == logged.envelope.id() { Ok(false) } else { self.insert(logged.clone()) }
+    }
+
+    /// Which operation, in the order in which they became known, first named the device: a short name for it that never changes here.
+    pub fn device_place(&self, device: &KeyId) -> Option<usize> {
+        self.nodes.iter().position(|node| node.op.action.adds() == Some(device))
+    }
+
+    /// The device of a [`Self::device_place`].
+    pub fn device_at(&self, place: usize) -> Option<&KeyId> {
+        self.nodes.get(place).and_then(|node| node.op.action.adds())
+    }
+
     /// The account that this log is of.
     pub fn account(&self) -> AccountId {
         self.account
@@ -162,10 +177,13 @@ impl KeyLog {
         self.nodes.iter().map(|node| &node.logged)
     }
 
-    /// The operations that a verifier with `head` lacks, parents first; all of them if it knows none or another head.
+    /// The operations that a verifier with `head` may lack, parents first; all of them if it knows none or another head. It knows for sure
+    /// only what `head` follows: an older fork may have reached us alone, and it is evidence that must travel.
     pub fn ops_after(&self, head: Option<&RecordId>) -> Vec<LoggedOp> {
-        let start = head.and_then(|head| self.index.get(head)).map_or(0, |position| position + 1);
-        self.nodes.iter().skip(start).map(|node| node.logged.clone()).collect()
+        let known = head.and_then(|head| self.index.get(head)).map_or_else(Vec::new, |head| self.path(*head));
+        // A path ascends, as parents stand before their children.
+        let lacking = self.nodes.iter().enumerate().filter(|(position, _)| known.binary_search(position).is_err());
+        lacking.map(|(_, node)| node.logged.clone()).collect()
     }
 
     /// Positions of the operations from the genesis to `node`.

@@ -22,6 +22,7 @@ pub use retract::{Retract, RetractReason};
 pub use subscribe::Subscribe;
 
 use crate::address::Domain;
+use crate::body::{CritError, check_crit};
 use crate::bytes::Salt;
 use crate::envelope::{Envelope, Kind, RecordId, pae};
 use crate::json;
@@ -44,7 +45,7 @@ pub struct Head {
     /// Random bytes, so that the id cannot be guessed from the content.
     pub salt: Salt,
     /// Names of fields that a reader must understand, or refuse the record.
-    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    #[serde(default, deserialize_with = "crate::body::names", skip_serializing_if = "BTreeSet::is_empty")]
     pub crit: BTreeSet<String>,
 }
 
@@ -167,13 +168,11 @@ impl Record {
 
     /// Checks `crit` and the kind's own limits.
     pub fn check(&self) -> Result<(), RecordError> {
-        if self.head.crit.len() > CRIT_MAX {
-            return Err(RecordError::CritTooLong);
-        }
-        let known = self.content.fields();
-        if let Some(unknown) = self.head.crit.iter().find(|name| !known.contains(&name.as_str()) && !HEAD_FIELDS.contains(&name.as_str())) {
-            return Err(RecordError::UnknownCritical(unknown.clone()));
-        }
+        let own = self.content.fields();
+        check_crit(&self.head.crit, |name| own.contains(&name) || HEAD_FIELDS.contains(&name)).map_err(|error| match error {
+            CritError::TooLong => RecordError::CritTooLong,
+            CritError::Unknown(name) => RecordError::UnknownCritical(name),
+        })?;
         self.content.check()
     }
 
@@ -266,7 +265,8 @@ impl Content {
             Content::Post(post) => post.check(),
             Content::Comment(comment) => comment.check(),
             Content::Report(report) => report.check(),
-            Content::Like(_) | Content::Subscribe(_) | Content::Repost(_) | Content::Retract(_) => Ok(()),
+            Content::Retract(retract) => retract.check(),
+            Content::Like(_) | Content::Subscribe(_) | Content::Repost(_) => Ok(()),
         }
     }
 }

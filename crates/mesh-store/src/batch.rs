@@ -10,15 +10,21 @@ use crate::space::Space;
 
 /// Conditions and operations that are applied together or not at all.
 ///
-/// All conditions are checked against the state before the batch; then the operations are applied in the order stated. Limits are
-/// checked by `commit`, which refuses the whole batch with `TooLarge`.
+/// All conditions are checked against the state before the batch; then the operations are applied in the order stated. A key is 1 to
+/// [`KEY_BYTES_MAX`] bytes long. Limits are checked by `commit`, which refuses the whole batch with `TooLarge` or `Invalid`.
 #[derive(Debug, Clone, Default)]
 pub struct Batch {
     buffer: Vec<u8>,
     conditions: Vec<Condition>,
     operations: Vec<Operation>,
-    /// The first limit passed while building. What passed it was not kept.
-    fault: Option<(&'static str, usize, usize)>,
+    /// The first thing wrong while building. What was wrong was not kept.
+    fault: Option<Fault>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Fault {
+    TooLarge(&'static str, usize, usize),
+    EmptyKey(Space),
 }
 
 /// Where a key or a value lies in the buffer.
@@ -104,7 +110,7 @@ impl Batch {
 
     /// Adds to a counter: 8 bytes, big-endian `i64`; a missing counter is 0, and one that reaches 0 is removed.
     ///
-    /// The whole batch fails with `Counter` if the sum overflows or the value is not 8 bytes long.
+    /// The whole batch fails with `Invalid` if the sum overflows or the value is not 8 bytes long.
     pub fn add(&mut self, space: Space, key: impl AsRef<[u8]>, delta: i64) -> &mut Self {
         self.operation(space, key.as_ref(), Change::Add(delta))
     }
@@ -149,11 +155,15 @@ impl Batch {
     /// Whether every limit holds.
     ///
     /// # Errors
-    /// `TooLarge`, naming the first limit passed.
+    /// `TooLarge`, naming the first limit passed; `Invalid` for an empty key.
     pub fn check_limits(&self) -> Result<(), StoreError> {
         match self.fault {
             None => Ok(()),
-            Some((what, size_bytes, limit_bytes)) => Err(StoreError::TooLarge {
+            Some(Fault::EmptyKey(space)) => Err(StoreError::Invalid {
+                space,
+                reason: "empty key",
+            }),
+            Some(Fault::TooLarge(what, size_bytes, limit_bytes)) => Err(StoreError::TooLarge {
                 what,
                 size_bytes,
                 limit_bytes,
@@ -198,7 +208,7 @@ impl Batch {
 
     fn condition(&mut self, space: Space, key: &[u8], expected: Expected<&[u8]>) -> &mut Self {
         let value = if let Expected::Value(value) = expected { value } else { &[] };
-        let Some(key) = self.keep(key, value) else { return self };
+        let Some(key) = self.keep(space, key, value) else { return self };
         let expected = match expected {
             Expected::Absent => Expected::Absent,
             Expected::Present => Expected::Present,
@@ -210,7 +220,7 @@ impl Batch {
 
     fn operation(&mut self, space: Space, key: &[u8], change: Change<&[u8]>) -> &mut Self {
         let value = if let Change::Put(value) = change { value } else { &[] };
-        let Some(key) = self.keep(key, value) else { return self };
+        let Some(key) = self.keep(space, key, value) else { return self };
         let change = match change {
             Change::Put(value) => Change::Put(self.append(value)),
             Change::Delete => Change::Delete,
@@ -221,11 +231,13 @@ impl Batch {
     }
 
     /// Appends a key if it, its value and the grown batch keep within the limits.
-    fn keep(&mut self, key: &[u8], value: &[u8]) -> Option<Span> {
-        if key.len() > KEY_BYTES_MAX {
-            self.fault.get_or_insert(("key", key.len(), KEY_BYTES_MAX));
+    fn keep(&mut self, space: Space, key: &[u8], value: &[u8]) -> Option<Span> {
+        if key.is_empty() {
+            self.fault.get_or_insert(Fault::EmptyKey(space));
+        } else if key.len() > KEY_BYTES_MAX {
+            self.fault.get_or_insert(Fault::TooLarge("key", key.len(), KEY_BYTES_MAX));
         } else if value.len() > VALUE_BYTES_MAX {
-            self.fault.get_or_insert(("value", value.len(), VALUE_BYTES_MAX));
+            self.fault.get_or_insert(Fault::TooLarge("value", value.len(), VALUE_BYTES_MAX));
         }
         self.fits(key.len() + value.len(), 1).then(|| self.append(key))
     }
@@ -235,9 +247,10 @@ impl Batch {
         let bytes = self.buffer.len() + bytes;
         let items = self.conditions.len() + self.operations.len() + items;
         if bytes > BATCH_BYTES_MAX {
-            self.fault.get_or_insert(("batch", bytes, BATCH_BYTES_MAX));
+            self.fault.get_or_insert(Fault::TooLarge("batch", bytes, BATCH_BYTES_MAX));
         } else if items > BATCH_ITEMS_MAX {
-            self.fault.get_or_insert(("items of a batch", items, BATCH_ITEMS_MAX));
+            self.fault
+                .get_or_insert(Fault::TooLarge("items of a batch", items, BATCH_ITEMS_MAX));
         }
         self.fault.is_none()
     }

@@ -34,12 +34,13 @@ pub enum StoreError {
         /// What is allowed.
         limit_bytes: usize,
     },
-    /// An `add` met a value that is no counter (not 8 bytes), or would overflow. The caller's fault.
-    #[error("cannot add to a counter of {}: {reason}", space.name())]
-    Counter {
-        /// The space of the counter.
+    /// The batch asks for what cannot be: an `add` to a value that is no counter (not 8 bytes), or past the range; an empty key. The
+    /// caller's fault.
+    #[error("the batch cannot be applied in {}: {reason}", space.name())]
+    Invalid {
+        /// The space of the key.
         space: Space,
-        /// `overflow` or `not a counter`.
+        /// `overflow`, `not a counter` or `empty key`.
         reason: &'static str,
     },
     /// The disk has no room. Reads go on; writes resume by themselves when there is room again.
@@ -95,7 +96,7 @@ impl StoreError {
     /// The class of the error.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::ConditionFailed { .. } | Self::TooLarge { .. } | Self::Counter { .. } => ErrorKind::Caller,
+            Self::ConditionFailed { .. } | Self::TooLarge { .. } | Self::Invalid { .. } => ErrorKind::Caller,
             Self::Full { .. } | Self::Busy => ErrorKind::Retry,
             Self::Corrupt { .. } | Self::Io { .. } | Self::Closed | Self::FormatTooNew { .. } | Self::InUse { .. } => ErrorKind::Operator,
         }

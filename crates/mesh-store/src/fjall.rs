@@ -32,6 +32,7 @@
 
 mod frame;
 mod group;
+mod inspect;
 mod journal;
 mod keeper;
 mod marks;
@@ -271,7 +272,7 @@ impl Kv for FjallStore {
         let trees = &self.shared.trees;
         let health = match self.shared.health.get() {
             Health::Full if self.shared.check_room().is_ok() && self.shared.keeper.trouble().is_none() => Health::Ok,
-            Health::Ok if self.shared.check_room().is_err() => Health::Full,
+            Health::Ok if matches!(self.shared.check_room(), Err(StoreError::Full { .. })) => Health::Full,
             other => other,
         };
         Status {

@@ -277,7 +277,7 @@ impl Future for Commit {
 /// The value of a counter that [`Batch::add`] keeps: 8 bytes, big-endian, two's complement. A missing counter is 0.
 ///
 /// # Errors
-/// `Counter` if the value is not 8 bytes long; otherwise as [`Read::get`].
+/// `Invalid` if the value is not 8 bytes long; otherwise as [`Read::get`].
 pub fn counter(read: &(impl Read + ?Sized), space: Space, key: &[u8]) -> Result<i64, StoreError> {
     match read.get(space, key)? {
         None => Ok(0),
@@ -287,7 +287,7 @@ pub fn counter(read: &(impl Read + ?Sized), space: Space, key: &[u8]) -> Result<
 
 /// Reads a stored counter.
 pub(crate) fn decode_counter(space: Space, value: &[u8]) -> Result<i64, StoreError> {
-    let bytes = value.try_into().map_err(|_| StoreError::Counter {
+    let bytes = value.try_into().map_err(|_| StoreError::Invalid {
         space,
         reason: "not a counter",
     })?;

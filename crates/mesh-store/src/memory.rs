@@ -92,7 +92,7 @@ fn change_one(maps: &mut Maps, space: Space, key: &[u8], change: Change<&[u8]>) 
         Change::Delete => None,
         Change::Add(delta) => {
             let old = map.get(key).map_or(Ok(0), |value| decode_counter(space, value))?;
-            let new = old.checked_add(delta).ok_or(StoreError::Counter { space, reason: "overflow" })?;
+            let new = old.checked_add(delta).ok_or(StoreError::Invalid { space, reason: "overflow" })?;
             (new != 0).then(|| Bytes::copy_from_slice(&new.to_be_bytes()))
         }
     };

@@ -2,6 +2,9 @@
 //!
 //! Every key that a MESH server stores lives in exactly one of these spaces. Integers in keys are big-endian, so that byte order is
 //! numeric order. A number, once used, is never used for anything else: it is part of the stored format.
+//!
+//! A *local id* (8 bytes) is a record's place: 24 bits for the log (0: this domain's own), 40 bits for its leaf. Accounts have local ids of
+//! their own, dense from 1. The tables in mesh-node give these keys and values their types.
 
 /// Declares the spaces once: the enum, the list and the stable names come from the same lines.
 macro_rules! spaces {
@@ -22,6 +25,58 @@ macro_rules! spaces {
 }
 
 spaces! {
-    /// Facts about the store itself. `name` → bytes.
+    /// Facts about the domain. Name → bytes.
     Meta = 0, "meta";
+    /// Home log, leaf entries. Leaf (8) → entry (32).
+    LogEntry = 1, "log_entry";
+    /// Home log, roots of complete tiles. Height, a multiple of 8 (1), index (8) → hash (32).
+    LogNode = 2, "log_node";
+    /// Other domains. Domain → peer row.
+    Peer = 3, "peer";
+    /// Other domains' logs. Origin → log number (4).
+    Origin = 4, "origin";
+    /// Accounts by id. SHA-256 (32) → account (8).
+    AccountId = 5, "account_id";
+    /// Accounts. Account (8) → account row.
+    Account = 6, "account";
+    /// Key operations in the order of their arrival. Account (8), sequence (4) → received (8), envelope.
+    KeyOp = 7, "key_op";
+    /// Names of this domain, for ever. User → account (8).
+    Name = 8, "name";
+    /// Payloads of this domain's own leaves. Leaf (8) → payload row.
+    Payload = 9, "payload";
+    /// References: what is known of every record, own or foreign, without its text. Local id (8) → reference row.
+    Reference = 10, "reference";
+    /// Records by id. First half of the SHA-256 (16) → local id (8).
+    Id = 11, "id";
+    /// Edits. Local id of the first version (8), of the later one (8) → nothing.
+    Version = 12, "version";
+    /// Statements about an object. Object (8), kind (1), then actor (8) or received (8) and local id (8) → local id (8) or nothing.
+    Object = 13, "object";
+    /// What an account published. Account (8), received (8), local id (8) → kind (1).
+    Timeline = 14, "timeline";
+    /// Counters. Object (8), kind (1) → count.
+    Count = 15, "count";
+    /// Counters by actor's domain. Object (8), kind (1), peer (4; 0: here) → count.
+    CountByPeer = 16, "count_by_peer";
+    /// Subscriptions of this domain's accounts. Subscriber (8), author (8) → local id (8).
+    Follow = 17, "follow";
+    /// Live statements of this domain's accounts. Actor (8), kind (1), first half of the object's SHA-256 (16) → local id (8).
+    Act = 18, "act";
+    /// Notifications. Account (8), received (8), local id (8) → kind (1), object (8).
+    Notice = 19, "notice";
+    /// What is to be delivered. Peer (4), leaf (8) → nothing.
+    Outbox = 20, "outbox";
+    /// Withdrawn records. SHA-256 (32) → tombstone row.
+    Tombstone = 21, "tombstone";
+    /// Evictable cache of foreign records. Local id (8) → carried envelope.
+    Cache = 22, "cache";
+    /// The cache's entries, oldest first. Sequence (8) → local id (8), size (4).
+    CacheOrder = 23, "cache_order";
+    /// Invites. Code → account (8), or nothing if unused.
+    Invite = 24, "invite";
+    /// Profiles. Account (8) → local id (8) of the current profile record.
+    Profile = 25, "profile";
+    /// Retracts that came before what they withdraw. Log number (4), SHA-256 (32) → nothing.
+    EarlyRetract = 26, "early_retract";
 }

@@ -93,7 +93,11 @@ impl FaultFiles {
         let mut state = self.state();
         state.power = Power::Lost;
         for (path, unsynced) in std::mem::take(&mut state.files) {
-            unsynced.take_back(&path, torn)?;
+            match unsynced.take_back(&path, torn) {
+                // The store deleted the file since.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                outcome => outcome?,
+            }
         }
         Ok(())
     }

@@ -13,8 +13,8 @@ impl Tally {
     /// Adds the counts of one line, if it is a closing line.
     pub(super) fn read(&mut self, line: &str) {
         let line = without_parentheses(&without_colours(line));
-        let line = line.trim();
-        let counts = if line.starts_with("Summary [") {
+        // nextest shows the output of a failed test, indented, and with it the closing line of that one test.
+        let counts = if line.trim_start().starts_with("Summary [") {
             line.split_once("run:").map(|(_, counts)| counts.split(',').collect::<Vec<_>>())
         } else {
             line.strip_prefix("test result:").map(|rest| rest.split([';', '.']).collect())
@@ -111,6 +111,15 @@ mod tests {
         let ok = "test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; 9 filtered out; finished in 0.00s";
         let bad = "test result: FAILED. 1 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.01s";
         check(&[ok, bad], Some("4 passed, 2 failed, 1 skipped"));
+    }
+
+    #[test]
+    fn output_of_a_failed_test_is_not_counted_again() {
+        let shown = "    test result: FAILED. 0 passed; 1 failed; 0 ignored; 0 measured; 1 filtered out; finished in 0.12s";
+        check(
+            &[shown, "     Summary [   0.1s] 2 tests run: 1 passed, 1 failed, 0 skipped"],
+            Some("1 passed, 1 failed"),
+        );
     }
 
     #[test]

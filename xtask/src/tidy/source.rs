@@ -67,7 +67,7 @@ impl Source {
 /// Checks the header and the tokens.
 pub(super) fn check(source: &Source) -> Vec<Finding> {
     let mut findings = Vec::new();
-    if source.path.contains("src/") && !source.has_header {
+    if source.path.contains("src/") && !source.has_header && !source.path.ends_with("/tests.rs") {
         findings.push(Finding::new(
             "header",
             &source.path,
@@ -273,6 +273,7 @@ mod tests {
     fn a_source_without_a_header_fires() {
         check_text(PATH, "fn f() {}", &[("header", 1)]);
         check_text("crates/a/tests/it/like.rs", "fn f() {}", &[]);
+        check_text("crates/a/src/x/tests.rs", "fn f() {}", &[]);
     }
 
     #[test]

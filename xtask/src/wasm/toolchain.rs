@@ -15,6 +15,17 @@ const RUST_OLDEST: (u32, u32) = (1, 95);
 const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
 const DEBIAN_PACKAGES: &[&str] = &["rustc-web", "rust-web-src", "lld-19"];
 
+/// Which way to take.
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Choice {
+    /// The toolchain's own target where it is installed, else Debian's compiler
+    Any,
+    /// Only the toolchain's own target
+    Installed,
+    /// Only Debian's compiler, building the standard library along
+    Debian,
+}
+
 /// A way to compile for the browser.
 pub(super) enum Way {
     /// The toolchain in use has the target.
@@ -48,32 +59,44 @@ impl fmt::Display for Way {
 }
 
 /// The first way that works; as root on Debian, the missing packages are installed.
-pub(super) fn find_or_install() -> Result<Way> {
-    if let Some(way) = find()? {
+pub(super) fn find_or_install(choice: Choice) -> Result<Way> {
+    if let Some(way) = find(choice)? {
         return Ok(way);
     }
     let advice = format!(
         "type `rustup target add {TARGET}`, or on Debian: apt-get install {}",
         DEBIAN_PACKAGES.join(" ")
     );
-    if !rustix::process::geteuid().is_root() || run::found("apt-get").is_none() {
+    let apt = rustix::process::geteuid().is_root() && run::found("apt-get").is_some();
+    if !apt || choice == Choice::Installed {
         bail!("no compiler for {TARGET}; {advice}");
     }
     ui::say(&format!(
-        "the Rust toolchain lacks {TARGET}: Debian's compiler, its sources and a linker take its place (about half a minute)"
+        "for {TARGET}: Debian's compiler, the standard library's sources and a linker are missing (about half a minute)"
     ));
     packages::install(DEBIAN_PACKAGES)?;
-    find()?.with_context(|| format!("Debian's packages are installed but do not compile for {TARGET}; {advice}"))
+    find(choice)?.with_context(|| format!("Debian's packages are installed but do not compile for {TARGET}; {advice}"))
 }
 
-fn find() -> Result<Option<Way>> {
-    if let Ok(folder) = run::output(run::program("rustc").args(["--print", "target-libdir", "--target", TARGET]))
-        && holds_core(Path::new(folder.trim()))
-    {
-        return Ok(Some(Way::Installed {
-            version: version("rustc")?,
-        }));
+fn find(choice: Choice) -> Result<Option<Way>> {
+    let installed = if choice == Choice::Debian { None } else { find_installed()? };
+    match installed {
+        None if choice != Choice::Installed => find_debian(),
+        found => Ok(found),
     }
+}
+
+fn find_installed() -> Result<Option<Way>> {
+    let folder = run::output(run::program("rustc").args(["--print", "target-libdir", "--target", TARGET]))?;
+    if !holds_core(Path::new(folder.trim())) {
+        return Ok(None);
+    }
+    Ok(Some(Way::Installed {
+        version: version("rustc")?,
+    }))
+}
+
+fn find_debian() -> Result<Option<Way>> {
     let linker = ["wasm-ld-19", "wasm-ld"].into_iter().find(|name| run::found(name).is_some());
     let (Some(linker), true) = (linker, Path::new(DEBIAN_RUSTC).is_file()) else {
         return Ok(None);

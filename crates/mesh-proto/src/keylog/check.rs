@@ -22,8 +22,8 @@ pub enum UseError {
     /// The record was signed under a key-log head that is not known here.
     #[error("the record was signed under key operation {0}, which is not known here: send the account's key operations")]
     UnknownHead(RecordId),
-    /// The head lies on a branch that lost.
-    #[error("the record was signed under a branch of the key log that was overruled by the root key")]
+    /// The head lies on a branch that lost, or that is contested.
+    #[error("the record was signed under a branch of the key log that is contested or was overruled by the root key")]
     LostBranch,
     /// Two device-signed branches: nothing more is accepted until root acts.
     #[error("the account is frozen: two branches of its key log are signed by devices; its owner must settle this with the recovery phrase")]
@@ -61,6 +61,14 @@ impl KeyLog {
                 _ => Err(UseError::Revoked(*device)),
             },
         }
+    }
+
+    /// Whether the owner does not stand by a record that was accepted earlier: the device that [`KeyLog::device_at`] gives was revoked before `leaf`,
+    /// or came by a branch that lost.
+    pub fn is_disowned(&self, device_place: usize, leaf: &LogPosition) -> bool {
+        let Some(entry) = self.device_at(device_place).and_then(|device| self.view().devices().get(device)) else { return true };
+        let Some(revocation) = &entry.revoked else { return false };
+        !revocation.last_good.as_ref().is_some_and(|last| last.origin == leaf.origin && leaf.index <= last.index)
     }
 
     /// Whether the account may act at all.

@@ -1,22 +1,24 @@
 //! One key operation: its body, how it is made, what is checked before any log is looked at.
 
 use crate::address::Address;
+use crate::body::{CritError, check_crit};
 use crate::bytes::Salt;
 use crate::envelope::{Envelope, Kind, RecordId, id_of_pae};
 use crate::json;
 use crate::key::{AccountId, KeyError, KeyId, SecretKey};
 use crate::keylog::LogPosition;
-use crate::limits::{KEY_OP_BYTES_MAX, TITLE_BYTES_MAX};
+use crate::limits::{CRIT_MAX, KEY_OP_BYTES_MAX, TITLE_BYTES_MAX};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 
 /// The fields that every key operation has.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Head {
     /// The account; absent in the genesis, whose hash it is.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "crate::body::present", skip_serializing_if = "Option::is_none")]
     pub account: Option<AccountId>,
     /// The operation that this one follows; absent in the genesis.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "crate::body::present", skip_serializing_if = "Option::is_none")]
     pub prev: Option<RecordId>,
     /// The key that signs: the root key or a device key.
     pub signer: KeyId,
@@ -24,6 +26,15 @@ pub struct Head {
     pub at: u64,
     /// Random bytes, so that the id cannot be guessed.
     pub salt: Salt,
+}
+
+const HEAD_FIELDS: [&str; 7] = ["account", "prev", "signer", "at", "salt", "op", "crit"];
+
+/// The names that a reader must understand. Operations of this version write none.
+#[derive(Deserialize)]
+struct Critical {
+    #[serde(default, deserialize_with = "crate::body::names")]
+    crit: BTreeSet<String>,
 }
 
 /// What a key operation does.
@@ -58,7 +69,7 @@ pub enum Action {
         /// The device key.
         device: KeyId,
         /// The last leaf that the person stands by; absent: none.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(default, deserialize_with = "crate::body::present_object", skip_serializing_if = "Option::is_none")]
         last_good: Option<LogPosition>,
     },
     /// Replaces the root key: at once if root signs, after 30 days of logged time if a device does.
@@ -78,6 +89,28 @@ pub enum Action {
     AccountClose,
 }
 
+impl Action {
+    /// Names of the operation's own fields.
+    fn fields(&self) -> &'static [&'static str] {
+        match self {
+            Action::Genesis { .. } => &["root", "device", "address", "name"],
+            Action::DeviceAdd { .. } => &["device", "name"],
+            Action::DeviceRevoke { .. } => &["device", "last_good"],
+            Action::RootRotate { .. } => &["root"],
+            Action::HomeMove { .. } => &["address"],
+            Action::AccountClose => &[],
+        }
+    }
+
+    /// The device that this makes known.
+    pub fn adds(&self) -> Option<&KeyId> {
+        match self {
+            Action::Genesis { device, .. } | Action::DeviceAdd { device, .. } => Some(device),
+            _ => None,
+        }
+    }
+}
+
 /// Why a key operation is refused before its place in a log matters.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum KeyOpError {
@@ -93,9 +126,15 @@ pub enum KeyOpError {
     /// A genesis that is not signed by its own root, or that names a predecessor.
     #[error("a genesis names its root key as signer, and neither account nor predecessor; other operations name both")]
     Shape,
-    /// The device's name is too long.
-    #[error("the device's name has more than {TITLE_BYTES_MAX} bytes")]
+    /// The device's name is too long, or would upset a terminal.
+    #[error("the device's name has more than {TITLE_BYTES_MAX} bytes, or control characters")]
     Name,
+    /// `crit` names a field that this version does not know.
+    #[error("the operation needs its field {0:?} to be understood, which this version does not: a newer version may be needed")]
+    UnknownCritical(String),
+    /// `crit` lists more than [`CRIT_MAX`] names.
+    #[error("crit lists more than {CRIT_MAX} names")]
+    CritTooLong,
     /// The signing key is unusable, or the signature does not fit.
     #[error(transparent)]
     Key(#[from] KeyError),
@@ -123,7 +162,12 @@ impl KeyOp {
             return Err(KeyOpError::TooLarge(body.len()));
         }
         let head: Head = json::parse(body)?;
-        let action: Action = json::parse(body)?;
+        let Critical { crit } = json::parse_checked(body)?;
+        let action: Action = json::parse_checked(body)?;
+        check_crit(&crit, |name| HEAD_FIELDS.contains(&name) || action.fields().contains(&name)).map_err(|error| match error {
+            CritError::TooLong => KeyOpError::CritTooLong,
+            CritError::Unknown(name) => KeyOpError::UnknownCritical(name),
+        })?;
         let shaped = match &action {
             Action::Genesis { root, .. } => head.account.is_none() && head.prev.is_none() && head.signer == *root,
             _ => head.account.is_some() && head.prev.is_some(),
@@ -132,7 +176,7 @@ impl KeyOp {
             return Err(KeyOpError::Shape);
         }
         if let Action::Genesis { name, .. } | Action::DeviceAdd { name, .. } = &action
-            && name.len() > TITLE_BYTES_MAX
+            && (name.len() > TITLE_BYTES_MAX || name.chars().any(char::is_control))
         {
             return Err(KeyOpError::Name);
         }

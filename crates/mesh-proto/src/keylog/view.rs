@@ -96,23 +96,21 @@ impl View {
         Ok(view)
     }
 
-    /// Applies the next operation of the branch; answers whether root signed it. The view is unchanged on error.
+    /// Applies the next operation of the branch; answers whether root signed it. On error the view is to be thrown away.
     pub(super) fn apply(&mut self, op: &KeyOp, received: u64) -> Result<bool, KeyLogError> {
         if self.status == Status::Closed {
             return Err(KeyLogError::NotAllowed("the account is closed"));
         }
         let root = self.root_at(received);
         let by_root = op.head.signer == root;
+        if by_root || root != self.root {
+            self.pending_root = None;
+        }
+        self.root = root;
         if !by_root {
             self.check_device_may(&op.head.signer, &op.action)?;
         }
         self.act(op, received, by_root)?;
-        if !matches!(&op.action, Action::RootRotate { .. }) {
-            self.root = root;
-        }
-        if by_root || self.pending_root.as_ref().is_some_and(|pending| pending.root == root) {
-            self.pending_root = None;
-        }
         self.positions.insert(op.id, self.chain.len());
         self.chain.push(op.id);
         Ok(by_root)
@@ -131,7 +129,7 @@ impl View {
         }
     }
 
-    /// Does what the operation says, at the position after the present head; changes nothing on error.
+    /// Does what the operation says, at the position after the present head.
     fn act(&mut self, op: &KeyOp, received: u64, by_root: bool) -> Result<(), KeyLogError> {
         let signer = op.head.signer;
         match &op.action {
@@ -163,7 +161,8 @@ impl View {
     }
 
     fn add_device(&mut self, device: KeyId, name: String, added_by: Option<KeyId>) -> Result<(), KeyLogError> {
-        if self.devices.contains_key(&device) || device == self.root {
+        let is_root = device == self.root || self.pending_root.as_ref().is_some_and(|pending| pending.root == device);
+        if is_root || self.devices.contains_key(&device) {
             return Err(KeyLogError::NotAllowed("the key was already used in this account"));
         }
         if self.devices.values().filter(|entry| entry.revoked.is_none()).count() >= DEVICES_MAX {

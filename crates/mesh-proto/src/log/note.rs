@@ -3,7 +3,7 @@
 use crate::address::Domain;
 use crate::bytes::{Hash, Signature, text_form};
 use crate::key::{KeyId, SecretKey, Verifier};
-use crate::limits::CHECKPOINT_BYTES_MAX;
+use crate::limits::{CHECKPOINT_BYTES_MAX, LEAF_INDEX_MAX};
 use data_encoding::BASE64;
 use sha2::{Digest, Sha256};
 use std::fmt;
@@ -100,10 +100,13 @@ impl Checkpoint {
         format!("{body}\n\u{2014} {name} {}\n", BASE64.encode(&blob))
     }
 
-    /// Parses a signed note and verifies the log's own signature. Lines by other keys (cosignatures) are passed over.
+    /// Parses a signed note and verifies the log's own signature. Well-formed lines by other keys (cosignatures) are passed over.
     pub fn open(note: &str, origin: &Origin, key: &Verifier) -> Result<Self, NoteError> {
         if note.len() > CHECKPOINT_BYTES_MAX {
             return Err(NoteError::Malformed("too large"));
+        }
+        if note.bytes().any(|byte| byte < 0x20 && byte != b'\n') {
+            return Err(NoteError::Malformed("a control character"));
         }
         let (body, signatures) = note.split_once("\n\n").ok_or(NoteError::Malformed("no blank line before the signatures"))?;
         let mut lines = body.split('\n');
@@ -114,25 +117,47 @@ impl Checkpoint {
         if named != *origin {
             return Err(NoteError::OtherOrigin(named));
         }
-        let size: u64 = size.parse().ok().filter(|n: &u64| n.to_string() == size).ok_or(NoteError::Malformed("the size"))?;
+        let size = parse_size(size).ok_or(NoteError::Malformed("the size"))?;
         let root = BASE64.decode(root.as_bytes()).ok().and_then(|r| <[u8; 32]>::try_from(r).ok()).ok_or(NoteError::Malformed("the root hash"))?;
+        let signatures = signatures.strip_suffix('\n').ok_or(NoteError::Malformed("no line feed at the end"))?;
+        let signatures: Option<Vec<NoteSignature<'_>>> = signatures.split('\n').map(NoteSignature::parse).collect();
+        let signatures = signatures.ok_or(NoteError::Malformed("a signature line"))?;
         let signed = format!("{body}\n");
-        if !signatures.lines().any(|line| is_signature_by(line, origin, key, signed.as_bytes())) {
+        if !signatures.iter().any(|signature| signature.is_by(origin, key, signed.as_bytes())) {
             return Err(NoteError::BadSignature);
         }
         Ok(Self { origin: named, size, root: Hash(root) })
     }
 }
 
-fn is_signature_by(line: &str, origin: &Origin, key: &Verifier, signed: &[u8]) -> bool {
-    let name = origin.to_string();
-    let Some(encoded) = line.strip_prefix("\u{2014} ").and_then(|rest| rest.strip_prefix(name.as_str())).and_then(|rest| rest.strip_prefix(' ')) else {
-        return false;
-    };
-    let Ok(blob) = BASE64.decode(encoded.as_bytes()) else { return false };
-    let Some((hash, signature)) = blob.split_first_chunk::<4>() else { return false };
-    let Ok(signature) = <[u8; 64]>::try_from(signature) else { return false };
-    *hash == note_key_hash(&name, &key.id()) && key.verify(signed, &Signature(signature)).is_ok()
+/// Canonical decimal, at most one more than the largest leaf index.
+fn parse_size(text: &str) -> Option<u64> {
+    text.parse().ok().filter(|size: &u64| *size <= LEAF_INDEX_MAX + 1 && size.to_string() == text)
+}
+
+/// One signature line of a note: `— <key name> <base64 of key hash and signature>`.
+struct NoteSignature<'a> {
+    name: &'a str,
+    key_hash: [u8; 4],
+    signature: Vec<u8>,
+}
+
+impl<'a> NoteSignature<'a> {
+    fn parse(line: &'a str) -> Option<Self> {
+        let (name, encoded) = line.strip_prefix("\u{2014} ")?.split_once(' ')?;
+        if name.is_empty() || name.contains(|c: char| c.is_whitespace() || c == '+') {
+            return None;
+        }
+        let blob = BASE64.decode(encoded.as_bytes()).ok()?;
+        let (key_hash, signature) = blob.split_first_chunk::<4>()?;
+        (!signature.is_empty()).then(|| Self { name, key_hash: *key_hash, signature: signature.to_vec() })
+    }
+
+    fn is_by(&self, origin: &Origin, key: &Verifier, signed: &[u8]) -> bool {
+        let name = origin.to_string();
+        let Ok(signature) = <[u8; 64]>::try_from(self.signature.as_slice()) else { return false };
+        self.name == name && self.key_hash == note_key_hash(&name, &key.id()) && key.verify(signed, &Signature(signature)).is_ok()
+    }
 }
 
 /// The first four bytes of `SHA-256(name ‖ "\n" ‖ 0x01 ‖ public key)`.

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Like {
     /// What is liked: a post or a comment.
+    #[serde(deserialize_with = "crate::body::object")]
     pub object: ObjectRef,
 }
 

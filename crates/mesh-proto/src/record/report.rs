@@ -8,8 +8,10 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
     /// What is reported.
+    #[serde(deserialize_with = "crate::body::object")]
     pub object: ObjectRef,
     /// Why.
+    #[serde(deserialize_with = "crate::body::word")]
     pub reason: ReportReason,
     /// In the reporter's words; may be empty.
     #[serde(default, skip_serializing_if = "String::is_empty")]

@@ -1,5 +1,6 @@
 //! A withdrawal. `spec/retract.md`.
 
+use super::{RecordError, require};
 use crate::envelope::RecordId;
 use serde::{Deserialize, Serialize};
 
@@ -8,13 +9,18 @@ use serde::{Deserialize, Serialize};
 pub struct Retract {
     /// The record, by its stable id: all its versions go.
     pub object: RecordId,
-    /// On whose wish.
+    /// On whose wish: an account withdraws as [`RetractReason::Author`]; the other reasons stand in tombstones that a home makes itself.
+    #[serde(deserialize_with = "crate::body::word")]
     pub reason: RetractReason,
 }
 
 impl Retract {
     /// Names of the retraction's own fields.
     pub const FIELDS: &'static [&'static str] = &["object", "reason"];
+
+    pub(super) fn check(&self) -> Result<(), RecordError> {
+        require(self.reason == RetractReason::Author, "reason", "an account withdraws as \"author\"")
+    }
 }
 
 /// On whose wish a record was withdrawn.

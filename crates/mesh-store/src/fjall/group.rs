@@ -88,7 +88,7 @@ impl Group {
                     Some(Slot::Value(value)) => decode_counter(space, value)?,
                     None => below.get(space, key)?.map_or(Ok(0), |value| decode_counter(space, &value))?,
                 };
-                Slot::Counter(old.checked_add(delta).ok_or(StoreError::Counter { space, reason: "overflow" })?)
+                Slot::Counter(old.checked_add(delta).ok_or(StoreError::Invalid { space, reason: "overflow" })?)
             }
         };
         match map.entry(Slice::from(key)) {

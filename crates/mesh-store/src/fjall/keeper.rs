@@ -103,6 +103,20 @@ impl Keeper {
     }
 }
 
+/// However the thread ends, nobody must wait for it for ever.
+struct LastWill(Arc<Keeper>);
+
+impl Drop for LastWill {
+    fn drop(&mut self) {
+        let mut state = self.0.state();
+        state.ended = Ended::Yes;
+        // Dropping a request tells whoever waits for it.
+        state.jobs.clear();
+        drop(state);
+        self.0.changed.notify_all();
+    }
+}
+
 /// The thread's own state.
 pub(super) struct Work {
     pub(super) keeper: Arc<Keeper>,
@@ -119,6 +133,7 @@ pub(super) struct Work {
 impl Work {
     /// The thread's body.
     pub(super) fn run(mut self) {
+        let _will = LastWill(Arc::clone(&self.keeper));
         while let Some(job) = self.next() {
             match job {
                 Next::Job(Job::Checkpoint { sequence, segment }) => self.due = Some((sequence, segment)),
@@ -132,8 +147,6 @@ impl Work {
                 Next::Compaction(space) => self.compact_step(space),
             }
         }
-        self.keeper.state().ended = Ended::Yes;
-        self.keeper.changed.notify_all();
     }
 
     /// Chooses what to do: jobs first, then a due checkpoint, then one step of compaction; otherwise waits.

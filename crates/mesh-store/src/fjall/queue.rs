@@ -102,6 +102,14 @@ impl Queue {
         if state.waiting.is_empty() { state.seals.pop_front() } else { None }
     }
 
+    /// Refuses further batches, and those queued: whoever waits for them is told `Closed`.
+    pub(super) fn abandon(&self) {
+        let mut state = self.state();
+        state.phase = Phase::Closed;
+        state.waiting.clear();
+        state.seals.clear();
+    }
+
     /// Refuses further batches; those queued are still handed out.
     pub(super) fn close(&self) {
         self.state().phase = Phase::Closed;

@@ -40,7 +40,7 @@ impl<T: AsRef<Trees>> Drop for View<T> {
 
 impl<T: AsRef<Trees> + Send + Sync> Read for View<T> {
     fn get(&self, space: Space, key: &[u8]) -> Result<Option<Value>, StoreError> {
-        let Some(tree) = self.trees.as_ref().get(space) else {
+        let Some(tree) = self.trees.as_ref().get(space).filter(|_| !key.is_empty()) else {
             return Ok(None);
         };
         let found = tree.tree().get(key, self.position).map_err(|error| read_error(error, space))?;

@@ -8,14 +8,18 @@
 //! Locks: `Positions::open` is held for a map update only, never across anything else.
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use lsm_tree::config::{CompressionPolicy, PinningPolicy};
-use lsm_tree::{AbstractTree, AnyTree, Cache, CompressionType, DescriptorTable, SeqNo, SequenceNumberCounter, Slice};
+use lsm_tree::{
+    AbstractTree, AnyTree, Cache, CompressionType, DescriptorTable, InternalValue, SeqNo, SequenceNumberCounter, Slice, ValueType,
+};
 
 use super::group::{Below, Slot};
+use super::inspect;
 use crate::error::StoreError;
 use crate::files::Files;
 use crate::space::Space;
@@ -71,6 +75,10 @@ impl Trees {
         if let Some(tree) = slot.get() {
             return Ok(tree);
         }
+        if self.exists(space) {
+            inspect::check_tree(&self.folder.join(space.name()))
+                .map_err(|what| damaged(format!("in the tree {}, {what}", space.name())))?;
+        }
         let counter = SequenceNumberCounter::default();
         let config = lsm_tree::Config::new(self.folder.join(space.name()), counter.clone(), SequenceNumberCounter::default())
             .use_cache(Arc::clone(&self.cache))
@@ -96,11 +104,13 @@ impl Trees {
     /// Inserts the changes of one space under a sequence. The tree must be open.
     pub(super) fn insert(&self, space: Space, changes: BTreeMap<Slice, Slot>, sequence: u64) {
         let Some(SpaceTree { tree, .. }) = self.get(space) else { return };
+        // Only this thread seals, so the memory table stays the active one meanwhile.
+        let memory = tree.active_memtable();
         for (key, slot) in changes {
-            match slot {
-                Slot::Value(value) => tree.insert(key, value, sequence),
-                Slot::Absent | Slot::Counter(_) => tree.remove(key, sequence),
-            };
+            memory.insert(match slot {
+                Slot::Value(value) => InternalValue::from_components(key, value, sequence, ValueType::Value),
+                Slot::Absent | Slot::Counter(_) => InternalValue::new_tombstone(key, sequence),
+            });
         }
     }
 
@@ -204,15 +214,20 @@ pub(super) fn read_error(error: lsm_tree::Error, space: Space) -> StoreError {
     damage(error, &format!("reading the tree {}", space.name()))
 }
 
+/// What the system says when a file is shorter than its index says, or missing.
+const MEANS_DAMAGE: [ErrorKind; 3] = [ErrorKind::UnexpectedEof, ErrorKind::InvalidData, ErrorKind::NotFound];
+
 /// Tells failures of the system from damage.
 pub(super) fn damage(error: lsm_tree::Error, doing: &str) -> StoreError {
     match error {
-        lsm_tree::Error::Io(source) if !matches!(source.kind(), std::io::ErrorKind::UnexpectedEof | std::io::ErrorKind::InvalidData) => {
-            StoreError::io(doing, source)
-        }
-        other => StoreError::Corrupt {
-            what: format!("damaged data found while {doing} ({other:?})"),
-            advice: "Check the disk, then restore the folder from a backup; the other spaces may still be readable",
-        },
+        lsm_tree::Error::Io(source) if !MEANS_DAMAGE.contains(&source.kind()) => StoreError::io(doing, source),
+        other => damaged(format!("damaged data found while {doing} ({other:?})")),
+    }
+}
+
+fn damaged(what: String) -> StoreError {
+    StoreError::Corrupt {
+        what,
+        advice: "Check the disk, then restore the folder from a backup",
     }
 }

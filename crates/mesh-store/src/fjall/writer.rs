@@ -5,6 +5,7 @@
 //! before it is durable, so what fails leaves nothing to take back, and readers never see what a crash can lose. Refusals are answered after
 //! the sync too: they may rest on batches of the same group.
 
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -83,6 +84,18 @@ impl Shared {
 /// A request that the writer serves between groups: seal everything written so far, then answer.
 pub(super) type Seal = SyncSender<Result<(), StoreError>>;
 
+/// If the thread dies of a panic, nobody must wait for it for ever.
+struct LastWill(Arc<Shared>);
+
+impl Drop for LastWill {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.health.set(Health::Failed);
+            self.0.queue.abandon();
+        }
+    }
+}
+
 /// The thread's own state.
 pub(super) struct Writer {
     pub(super) shared: Arc<Shared>,
@@ -97,6 +110,7 @@ impl Writer {
     /// The thread's body.
     pub(super) fn run(mut self) {
         let shared = Arc::clone(&self.shared);
+        let _will = LastWill(Arc::clone(&shared));
         let mut queued = Vec::new();
         loop {
             let seal = shared.queue.take(&mut queued);
@@ -139,6 +153,7 @@ impl Writer {
                 }
             }
             Err(error) => {
+                let error = self.tell_full(error);
                 self.sequence = before;
                 for item in queued.drain(..) {
                     let _ = item.answer.send(Err(error.clone()));
@@ -158,12 +173,7 @@ impl Writer {
         if shared.health.get() == Health::Failed {
             return Err(StoreError::Closed);
         }
-        let outcome = shared.check_room().and_then(|()| {
-            shared.keeper.wait_for_room().map_err(|error| match error {
-                StoreError::Io { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => shared.full(0),
-                other => other,
-            })
-        });
+        let outcome = shared.check_room().and_then(|()| shared.keeper.wait_for_room());
         match &outcome {
             Ok(()) => shared.health.set(Health::Ok),
             Err(StoreError::Full { .. }) => shared.health.set(Health::Full),
@@ -197,12 +207,19 @@ impl Writer {
         Ok(())
     }
 
-    fn failed(&self, trouble: Trouble) -> StoreError {
-        match trouble {
-            Trouble::Refused(error) if error.kind() == std::io::ErrorKind::StorageFull => {
+    /// A full disk, wherever it showed, is told as such.
+    fn tell_full(&self, error: StoreError) -> StoreError {
+        match error {
+            StoreError::Io { source, .. } if source.kind() == ErrorKind::StorageFull => {
                 self.shared.health.set(Health::Full);
                 self.shared.full(0)
             }
+            other => other,
+        }
+    }
+
+    fn failed(&self, trouble: Trouble) -> StoreError {
+        match trouble {
             Trouble::Refused(error) => StoreError::io("writing the journal", error),
             Trouble::Unknown(error) => {
                 tracing::error!(store.error = %error, "the journal failed; no more writes until the store is opened again");

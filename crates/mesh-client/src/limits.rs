@@ -1,0 +1,40 @@
+//! The client's own limits: how much it takes from a server that may be hostile, and how long it waits.
+
+use std::time::Duration;
+
+/// Largest JSON answer, bytes: a page of 100 records of the largest size, and more.
+pub const ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Largest problem document, bytes.
+pub const PROBLEM_BYTES_MAX: usize = 64 * 1024;
+/// Largest log tile, bytes: 256 hashes.
+pub const TILE_BYTES_MAX: usize = 256 * 32;
+/// Longest line of an event stream, bytes: one record view.
+pub const EVENT_LINE_BYTES_MAX: usize = 512 * 1024;
+/// Largest event of an event stream, bytes.
+pub const EVENT_BYTES_MAX: usize = 512 * 1024;
+/// Longest wait for a connection.
+pub const CONNECT_TIME_MAX: Duration = Duration::from_secs(5);
+/// Longest wait for a whole answer; event streams apart.
+pub const ANSWER_TIME_MAX: Duration = Duration::from_secs(30);
+/// Longest silence on an event stream, whose server sends a comment every 15 s.
+pub const SILENCE_MAX: Duration = Duration::from_secs(45);
+/// Life of a request signature, seconds.
+pub const SIGNATURE_LIFE_S: u64 = 30;
+/// Accounts in one `keys:batch` question; fewer than the protocol allows, to bound the answer.
+pub const KEYS_ASKED_MAX: usize = 64;
+/// Key logs kept in memory by a reader.
+pub const KEYS_CACHED_MAX: usize = 4096;
+/// Comments that a whole thread is read up to.
+pub const THREAD_COMMENTS_MAX: usize = 20_000;
+/// Accounts whose key-log head is remembered on disk; beyond it the longest unseen are forgotten.
+pub const PINS_MAX: usize = 20_000;
+/// Largest file of pins, bytes.
+pub const PINS_BYTES_MAX: u64 = 16 * 1024 * 1024;
+/// Tiles fetched for one proof: at most two for each of the levels of a 40-bit log, at its edge and at the leaf.
+pub const PROOF_TILES_MAX: usize = 64;
+/// Ids of feed items that a follower remembers, so that none is shown twice.
+pub const SEEN_MAX: usize = 2048;
+/// Tries of one request that failed on the way; a record sent twice is the same record.
+pub const SEND_TRIES_MAX: u32 = 3;
+/// Hashes tried between two calls of the progress function while working for a registration.
+pub const WORK_STEP: u32 = 1 << 16;

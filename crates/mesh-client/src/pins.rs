@@ -1,0 +1,272 @@
+//! What was seen before: key-log heads, whose name is whose, how far logs had grown.
+//!
+//! A later answer must extend what is pinned here; one that does not is an error that no command passes over. Pins are shared by all
+//! that one program does and merged with what others wrote when they are saved; a crash loses the newest, never the file.
+
+use crate::error::Result;
+use crate::limits::PINS_MAX;
+use crate::verify::Mistrust;
+use mesh_proto::address::Address;
+use mesh_proto::bytes::Hash;
+use mesh_proto::envelope::RecordId;
+use mesh_proto::key::AccountId;
+use mesh_proto::keylog::KeyLog;
+use mesh_proto::log::{Checkpoint, Origin};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Name of the file, beside the identity.
+pub const PINS_FILE: &str = "pins.json";
+
+/// The newest known head of one key log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct HeadPin {
+    head: RecordId,
+    seen: u64,
+}
+
+/// The longest known prefix of one log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct LogPin {
+    size: u64,
+    root: Hash,
+}
+
+/// Whether an account was met before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Contact {
+    /// Never before: nothing vouches for it but its home.
+    First,
+    /// Known, and its key log contains what was known of it.
+    Known,
+}
+
+/// Everything pinned.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pins {
+    #[serde(default)]
+    accounts: BTreeMap<AccountId, HeadPin>,
+    #[serde(default)]
+    names: BTreeMap<Address, AccountId>,
+    #[serde(default)]
+    logs: BTreeMap<Origin, LogPin>,
+}
+
+impl Pins {
+    /// Checks a key log against its pin and pins its head.
+    pub fn meet(&mut self, keys: &KeyLog, now_ms: u64) -> Result<Contact, Mistrust> {
+        let account = keys.account();
+        let known = self.accounts.get(&account);
+        if let Some(pin) = known
+            && !keys.contains(&pin.head)
+        {
+            return Err(Mistrust::Rewritten { account, head: pin.head });
+        }
+        let contact = if known.is_some() { Contact::Known } else { Contact::First };
+        self.accounts.insert(account, HeadPin { head: keys.head(), seen: now_ms });
+        while self.accounts.len() > PINS_MAX {
+            let oldest = self.accounts.iter().min_by_key(|(_, pin)| pin.seen).map(|(account, _)| *account);
+            let Some(oldest) = oldest else { break };
+            self.accounts.remove(&oldest);
+            self.names.retain(|_, account| *account != oldest);
+        }
+        Ok(contact)
+    }
+
+    /// Checks that a name still means the account that it meant before. It pins nothing.
+    pub fn check_name(&self, address: &Address, account: &AccountId) -> Result<(), Mistrust> {
+        match self.names.get(address) {
+            Some(known) if known != account => {
+                Err(Mistrust::AnotherPerson { address: address.clone(), known: *known, now: *account })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Pins a name whose leaf was proven.
+    pub fn pin_name(&mut self, address: &Address, account: &AccountId) -> Result<(), Mistrust> {
+        self.check_name(address, account)?;
+        self.names.insert(address.clone(), *account);
+        Ok(())
+    }
+
+    /// Takes the person now behind a name as a new acquaintance. Only on a person's word.
+    pub fn forget_name(&mut self, address: &Address) -> Option<AccountId> {
+        self.names.remove(address)
+    }
+
+    /// Checks a verified checkpoint against the longest one known of its log, and pins it if it is longer.
+    pub fn meet_log(&mut self, checkpoint: &Checkpoint) -> Result<(), Mistrust> {
+        if let Some(pin) = self.logs.get(&checkpoint.origin) {
+            let same = checkpoint.size == pin.size && checkpoint.root != pin.root;
+            if same {
+                return Err(Mistrust::LogForked { origin: checkpoint.origin.clone(), size: pin.size });
+            }
+            if checkpoint.size < pin.size {
+                // A cache on the way may be late; a log that stays shorter than it was is seen when its leaves are asked for.
+                return Ok(());
+            }
+        }
+        self.logs.insert(checkpoint.origin.clone(), LogPin { size: checkpoint.size, root: checkpoint.root });
+        Ok(())
+    }
+
+    /// Adds what another process has pinned meanwhile; where both know something, the newer wins.
+    fn merge(&mut self, other: Pins) {
+        for (account, pin) in other.accounts {
+            let ours = self.accounts.entry(account).or_insert_with(|| pin.clone());
+            if pin.seen > ours.seen {
+                *ours = pin;
+            }
+        }
+        for (address, account) in other.names {
+            self.names.entry(address).or_insert(account);
+        }
+        for (origin, pin) in other.logs {
+            let ours = self.logs.entry(origin).or_insert_with(|| pin.clone());
+            if pin.size > ours.size {
+                *ours = pin;
+            }
+        }
+    }
+}
+
+/// The pins of a program, shared by its parts. Cloning is cheap and shares.
+#[derive(Debug, Clone, Default)]
+pub struct PinBook {
+    pins: Arc<Mutex<Pins>>,
+    #[cfg(not(target_arch = "wasm32"))]
+    file: Option<Arc<PinFile>>,
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+#[derive(Debug)]
+struct PinFile {
+    path: std::path::PathBuf,
+    /// Names forgotten on purpose: a merge must not bring them back.
+    forgotten: Mutex<Vec<Address>>,
+}
+
+impl PinBook {
+    /// The pins, locked; no await happens while they are.
+    pub fn lock(&self) -> MutexGuard<'_, Pins> {
+        self.pins.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Opens the file in `folder`.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn open(folder: &std::path::Path) -> Result<Self> {
+        let path = folder.join(PINS_FILE);
+        let pins = load(&path)?;
+        let file = Some(Arc::new(PinFile { path, forgotten: Mutex::default() }));
+        Ok(Self { pins: Arc::new(Mutex::new(pins)), file })
+    }
+
+    /// Takes the person now behind a name as a new acquaintance. Only on a person's word.
+    pub fn forget_name(&self, address: &Address) -> Option<AccountId> {
+        let known = self.lock().forget_name(address);
+        #[cfg(not(target_arch = "wasm32"))]
+        if let Some(file) = &self.file {
+            file.forgotten.lock().unwrap_or_else(PoisonError::into_inner).push(address.clone());
+        }
+        known
+    }
+
+    /// Writes the file, with what others wrote meanwhile. Without a folder nothing is kept.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn save(&self) -> Result<()> {
+        let Some(file) = &self.file else { return Ok(()) };
+        let mut theirs = load(&file.path)?;
+        for address in file.forgotten.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            theirs.forget_name(address);
+        }
+        let before = theirs.clone();
+        let merged = {
+            let mut ours = self.lock();
+            ours.merge(theirs);
+            ours.clone()
+        };
+        if merged == before && file.path.exists() {
+            return Ok(());
+        }
+        let bytes = serde_json::to_vec(&merged)
+            .map_err(|error| crate::keystore::KeystoreError::Damaged { path: file.path.clone(), what: error.to_string() })?;
+        Ok(crate::keystore::write_atomically(&file.path, &bytes)?)
+    }
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+fn load(path: &std::path::Path) -> Result<Pins, crate::keystore::KeystoreError> {
+    use crate::keystore::{KeystoreError, read_capped};
+    let Some(bytes) = read_capped(path, crate::limits::PINS_BYTES_MAX)? else { return Ok(Pins::default()) };
+    // A damaged file is not replaced by an empty one: that would be first contact with everybody, silently.
+    serde_json::from_slice(&bytes).map_err(|error| KeystoreError::Damaged { path: path.to_owned(), what: error.to_string() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mesh_proto::keylog::Action;
+    use mesh_testkit::TestAccount;
+
+    #[test]
+    fn extended_log_is_known_and_shortened_log_is_refused() {
+        let mut account = TestAccount::new("neo@one.localhost:8001", 1);
+        let before = account.keys.clone();
+        let mut pins = Pins::default();
+        assert_eq!(pins.meet(&before, 1), Ok(Contact::First));
+        account.add_device(7);
+        assert_eq!(pins.meet(&account.keys, 2), Ok(Contact::Known));
+        assert!(matches!(pins.meet(&before, 3), Err(Mistrust::Rewritten { .. })));
+    }
+
+    #[test]
+    fn fork_that_keeps_the_pinned_head_is_accepted() {
+        let mut account = TestAccount::new("neo@one.localhost:8001", 1);
+        let genesis = account.keys.head();
+        account.add_device(7);
+        let mut pins = Pins::default();
+        assert_eq!(pins.meet(&account.keys, 1), Ok(Contact::First));
+        let root = account.root.clone();
+        let device = account.device.id();
+        account.key_op_after(genesis, Action::DeviceRevoke { device, last_good: None }, &root);
+        assert_eq!(pins.meet(&account.keys, 2), Ok(Contact::Known));
+    }
+
+    #[test]
+    fn same_name_with_another_genesis_is_another_person() {
+        let address: Address = "neo@one.localhost:8001".parse().expect("an address");
+        let (first, second) = (TestAccount::new("neo@one.localhost:8001", 1), TestAccount::new("neo@one.localhost:8001", 2));
+        let mut pins = Pins::default();
+        assert_eq!(pins.pin_name(&address, &first.id()), Ok(()));
+        assert!(matches!(pins.pin_name(&address, &second.id()), Err(Mistrust::AnotherPerson { .. })));
+        assert_eq!(pins.forget_name(&address), Some(first.id()));
+        assert_eq!(pins.pin_name(&address, &second.id()), Ok(()));
+    }
+
+    #[test]
+    fn two_roots_for_one_size_are_a_fork() {
+        let origin: Origin = "one.localhost:8001/log/1".parse().expect("an origin");
+        let checkpoint = |size, byte| Checkpoint { origin: origin.clone(), size, root: Hash([byte; 32]) };
+        let mut pins = Pins::default();
+        assert_eq!(pins.meet_log(&checkpoint(5, 1)), Ok(()));
+        assert!(matches!(pins.meet_log(&checkpoint(5, 2)), Err(Mistrust::LogForked { .. })));
+        assert_eq!(pins.meet_log(&checkpoint(9, 2)), Ok(()));
+    }
+
+    #[test]
+    fn saved_pins_are_merged_with_what_others_saved() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (ours, theirs) = (PinBook::open(folder.path()).expect("new"), PinBook::open(folder.path()).expect("new"));
+        let (neo, eve) = (TestAccount::new("neo@one.localhost:8001", 1), TestAccount::new("eve@one.localhost:8001", 2));
+        ours.lock().meet(&neo.keys, 1).expect("first");
+        theirs.lock().meet(&eve.keys, 1).expect("first");
+        ours.save().expect("saved");
+        theirs.save().expect("saved");
+        let again = PinBook::open(folder.path()).expect("readable");
+        assert_eq!(again.lock().meet(&neo.keys, 2), Ok(Contact::Known));
+        assert_eq!(again.lock().meet(&eve.keys, 2), Ok(Contact::Known));
+    }
+}

@@ -1,0 +1,100 @@
+//! Why something is not believed.
+
+use mesh_proto::address::Address;
+use mesh_proto::envelope::RecordId;
+use mesh_proto::key::{AccountId, KeyError};
+use mesh_proto::keylog::{KeyLogError, UseError};
+use mesh_proto::log::{NoteError, Origin};
+use mesh_proto::record::RecordError;
+
+/// Why something is not believed. None of these is ever passed over.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Mistrust {
+    /// The key log does not verify.
+    #[error("the key log of {account} does not verify: {source}")]
+    KeyLog {
+        /// Whose.
+        account: AccountId,
+        /// Why.
+        source: KeyLogError,
+    },
+    /// The record cannot be read.
+    #[error("record {record} cannot be read: {source}")]
+    Record {
+        /// Which.
+        record: RecordId,
+        /// Why.
+        source: RecordError,
+    },
+    /// The device may not have signed the record.
+    #[error("record {record} is not signed by a device of its author: {source}")]
+    Use {
+        /// Which.
+        record: RecordId,
+        /// Why.
+        source: UseError,
+    },
+    /// The signature is wrong.
+    #[error("the signature of record {record} is false: {source}")]
+    Signature {
+        /// Which.
+        record: RecordId,
+        /// Why.
+        source: KeyError,
+    },
+    /// A server says something else about a record than its author signed.
+    #[error("what the server says about record {record} is not what its author signed: {what}")]
+    NotAsSigned {
+        /// Which.
+        record: RecordId,
+        /// What differs.
+        what: &'static str,
+    },
+    /// A checkpoint is not good.
+    #[error("the checkpoint of {origin} does not verify: {source}")]
+    Checkpoint {
+        /// Of which log.
+        origin: Origin,
+        /// Why.
+        source: NoteError,
+    },
+    /// A leaf is not in its log.
+    #[error("{what} is not in log {origin} at leaf {index}: {why}")]
+    NotLogged {
+        /// What should be there.
+        what: &'static str,
+        /// In which log.
+        origin: Origin,
+        /// At which leaf.
+        index: u64,
+        /// What is wrong.
+        why: String,
+    },
+    /// The key log no longer holds what was known of it.
+    #[error("the key log of {account} no longer contains operation {head}, which was known here: it was cut or replaced")]
+    Rewritten {
+        /// Whose.
+        account: AccountId,
+        /// What is missing.
+        head: RecordId,
+    },
+    /// The name means another account than before.
+    #[error("{address} IS ANOTHER PERSON NOW: it was account {known}, and is account {now}")]
+    AnotherPerson {
+        /// The name.
+        address: Address,
+        /// Who it was.
+        known: AccountId,
+        /// Who it is.
+        now: AccountId,
+    },
+    /// Two checkpoints of one size have different roots.
+    #[error("log {origin} was shown with two different histories of {size} leaves: its domain is not to be trusted")]
+    LogForked {
+        /// Which log.
+        origin: Origin,
+        /// At which size.
+        size: u64,
+    },
+}

@@ -1,0 +1,338 @@
+//! Fetching what the checks need, from the servers that must have it: the author's home and the log's domain.
+
+use super::check::{self, Checked, NameProof, Standing};
+use super::tiles::{Tiles, Wanted};
+use super::Mistrust;
+use crate::error::{ClientError, Result};
+use crate::home::Home;
+use crate::http::Http;
+use crate::limits::PROOF_TILES_MAX;
+use crate::pins::{Contact, PinBook};
+use mesh_proto::address::{Address, Domain};
+use mesh_proto::api::{DomainKeyUse, LoggedRecord, RecordView};
+use mesh_proto::envelope::{Envelope, Kind, RecordId};
+use mesh_proto::key::{AccountId, KeyId};
+use mesh_proto::keylog::{KeyLog, LogPosition, Status};
+use mesh_proto::log::{BatchProof, Checkpoint, Origin, prove, verify};
+use mesh_proto::record::Record;
+use mesh_proto::uri::{self, Target};
+use serde::Serialize;
+
+/// Whoever is behind a name or an id, verified as far as it can be.
+#[derive(Debug, Clone)]
+pub struct Person {
+    /// The verified key log.
+    pub keys: KeyLog,
+    /// The proof of the present name; without it the id should be shown.
+    pub name: Option<NameProof>,
+    /// Whether the account was met before.
+    pub contact: Contact,
+}
+
+/// What is to be proven.
+#[derive(Debug, Clone)]
+pub enum Evidence {
+    /// A record with its leaf.
+    Logged(Box<LoggedRecord>),
+    /// A signed record and nothing more.
+    Bare(Box<Envelope>),
+}
+
+/// Everything that a proof says.
+#[derive(Debug, Clone, Serialize)]
+pub struct Proof {
+    /// The record, for ever.
+    pub id: RecordId,
+    /// The version that was verified.
+    pub version: RecordId,
+    /// What it is.
+    pub kind: Kind,
+    /// Who signed.
+    pub account: AccountId,
+    /// The signer's address as the key log has it.
+    pub address: Address,
+    /// Whether the address is in its domain's log.
+    pub name_leaf: Option<LogPosition>,
+    /// With which device key.
+    pub device: KeyId,
+    /// What the person calls that device.
+    pub device_name: String,
+    /// Under which head of the key log.
+    pub signed_under: RecordId,
+    /// The present head of the key log.
+    pub head: RecordId,
+    /// Number of operations in the key log.
+    pub operations: usize,
+    /// Where the account stands.
+    pub status: Status,
+    /// In which log, at which leaf; `None`: no log was found that holds it.
+    pub leaf: Option<LogPosition>,
+    /// When its home accepted it, milliseconds since the epoch.
+    pub received: Option<u64>,
+    /// Number of leaves of the log's checkpoint that covers the leaf.
+    pub checkpoint_size: Option<u64>,
+    /// The key that signs the log's checkpoints.
+    pub log_key: Option<KeyId>,
+    /// Whether anyone but the log's own domain vouches for the checkpoint; never in this version.
+    pub witnessed: bool,
+    /// Whether the account was met before.
+    pub contact: Contact,
+    /// Whether the author stands by it: `good` or `disowned`.
+    pub standing: &'static str,
+    /// Why it is disowned.
+    pub why: Option<String>,
+}
+
+/// A leaf that was found in its log.
+struct Inclusion {
+    checkpoint: Checkpoint,
+    log_key: KeyId,
+}
+
+/// Makes proofs. Cloning is cheap.
+#[derive(Clone)]
+pub struct Verifying {
+    http: Http,
+    pins: PinBook,
+}
+
+impl Evidence {
+    /// Reads a saved record: a `RecordView`, a `LoggedRecord` or a bare envelope.
+    pub fn from_json(bytes: &[u8]) -> Result<Self> {
+        let unreadable = |error: serde_json::Error| ClientError::Input(format!("this is not a signed record: {error}"));
+        let value: serde_json::Value = serde_json::from_slice(bytes).map_err(unreadable)?;
+        if value.get("card").is_some() {
+            let view: RecordView = serde_json::from_value(value).map_err(unreadable)?;
+            let record = view.record.ok_or_else(|| ClientError::Input("the file has a card, but not the signed record".to_owned()))?;
+            return Ok(Self::Logged(Box::new(record)));
+        }
+        if value.get("envelope").is_some() {
+            return serde_json::from_value(value).map(|record| Self::Logged(Box::new(record))).map_err(unreadable);
+        }
+        serde_json::from_value(value).map(|envelope| Self::Bare(Box::new(envelope))).map_err(unreadable)
+    }
+
+    /// The signed record.
+    pub fn envelope(&self) -> &Envelope {
+        match self {
+            Self::Logged(record) => &record.envelope,
+            Self::Bare(envelope) => envelope,
+        }
+    }
+}
+
+impl Verifying {
+    /// Makes proofs over this client, with these pins.
+    pub fn new(http: Http, pins: PinBook) -> Self {
+        Self { http, pins }
+    }
+
+    fn home(&self, domain: &Domain) -> Home {
+        Home::new(self.http.clone(), domain.clone())
+    }
+
+    /// Finds a person and verifies who they are. `via`: whom to ask if the link names no home.
+    pub async fn person(&self, person: &uri::Person, via: Option<&Domain>) -> Result<Person> {
+        match person {
+            uri::Person::Address(address) => {
+                let view = self.home(address.domain()).account(&address.user().to_string()).await?;
+                self.pins.lock().check_name(address, &view.account)?;
+                self.account(&view.account, address.domain()).await
+            }
+            uri::Person::Account { id, home } => {
+                let home = home.as_ref().or(via).ok_or_else(|| no_home(id))?;
+                self.account(id, home).await
+            }
+        }
+    }
+
+    /// Verifies an account: its key log as its own home has it, its pin, its name. `hint`: who knows its key log.
+    pub async fn account(&self, account: &AccountId, hint: &Domain) -> Result<Person> {
+        let mut view = self.home(hint).keys(account).await?;
+        let mut name_leaf = view.name.take();
+        let mut keys = check::keys(view, account)?;
+        let home = keys.view().address().domain().clone();
+        if home != *hint {
+            let mut view = self.home(&home).keys(account).await?;
+            name_leaf = view.name.take();
+            for op in view.ops {
+                keys.insert(op).map_err(|source| Mistrust::KeyLog { account: *account, source })?;
+            }
+        }
+        let contact = self.pins.lock().meet(&keys, self.http.now_ms())?;
+        let name = match name_leaf {
+            Some(leaf) => {
+                let proven = check::name(&keys, &leaf, &self.log_key(&home).await?)?;
+                let mut pins = self.pins.lock();
+                pins.meet_log(&proven.checkpoint)?;
+                pins.pin_name(&proven.address, account)?;
+                Some(proven)
+            }
+            None => {
+                self.pins.lock().check_name(keys.view().address(), account)?;
+                None
+            }
+        };
+        Ok(Person { keys, name, contact })
+    }
+
+    /// Proves the record that a link points at. `via`: whom to ask if the link names no home.
+    pub async fn record(&self, target: &Target, via: Option<&Domain>) -> Result<Proof> {
+        let Target::Record { person, record, version } = target else {
+            return Err(ClientError::Input("this link names a person, not a record".to_owned()));
+        };
+        let asked = match person {
+            uri::Person::Address(address) => address.domain(),
+            uri::Person::Account { id, home } => home.as_ref().or(via).ok_or_else(|| no_home(id))?,
+        };
+        let view = self.home(asked).record(record).await?;
+        let Some(logged) = view.record else {
+            return Err(absent(record, view.tombstone.is_some()));
+        };
+        let found = logged.envelope.id();
+        if let Some(version) = version.filter(|version| *version != found) {
+            return Err(ClientError::NotFound(format!("version {version} is not the current one, which is {found}")));
+        }
+        let ((checked, inclusion), author) = self.logged(&logged, view.card.address.domain()).await?;
+        if checked.id != *record && checked.version != *record {
+            return Err(Mistrust::NotAsSigned { record: found, what: "it is another record than the one asked for" }.into());
+        }
+        match person {
+            uri::Person::Account { id, .. } if *id != author.keys.account() => {
+                Err(Mistrust::NotAsSigned { record: found, what: "the link names another author" }.into())
+            }
+            uri::Person::Address(address) if !check::addresses(&author.keys).contains(address) => {
+                Err(Mistrust::NotAsSigned { record: found, what: "the link names another author" }.into())
+            }
+            _ => Ok(summary(&checked, &author, Some((&logged, &inclusion)))),
+        }
+    }
+
+    /// Proves a saved record. `via`: whom to ask for its author.
+    pub async fn evidence(&self, evidence: &Evidence, via: Option<&Domain>) -> Result<Proof> {
+        match evidence {
+            Evidence::Logged(logged) => {
+                let ((checked, inclusion), person) = self.logged(logged, logged.leaf.origin.domain()).await?;
+                Ok(summary(&checked, &person, Some((logged, &inclusion))))
+            }
+            Evidence::Bare(envelope) => {
+                let id = envelope.id();
+                let record = Record::open(envelope).map_err(|source| Mistrust::Record { record: id, source })?;
+                let via = via.ok_or_else(|| no_home(&record.head.actor))?;
+                let person = self.account(&record.head.actor, via).await?;
+                // The author's home knows whether it was logged; that it does not answer is no reason to doubt the signature.
+                let home = self.home(person.keys.view().address().domain());
+                let found = home.record(&id).await.ok().and_then(|view| view.record).filter(|found| found.envelope.id() == id);
+                if let Some(logged) = found {
+                    let checked = check::logged_record(&logged, &person.keys)?;
+                    let inclusion = self.include(&logged).await?;
+                    return Ok(summary(&checked, &person, Some((&logged, &inclusion))));
+                }
+                let checked = check::record(envelope, None, &person.keys)?;
+                Ok(summary(&checked, &person, None))
+            }
+        }
+    }
+
+    /// Proves a record with its leaf. `hint`: who knows its author's key log.
+    async fn logged(&self, logged: &LoggedRecord, hint: &Domain) -> Result<((Checked, Inclusion), Person)> {
+        let id = logged.envelope.id();
+        let record = Record::open(&logged.envelope).map_err(|source| Mistrust::Record { record: id, source })?;
+        let person = self.account(&record.head.actor, hint).await?;
+        let checked = check::logged_record(logged, &person.keys)?;
+        let inclusion = self.include(logged).await?;
+        Ok(((checked, inclusion), person))
+    }
+
+    /// Proves that a record's leaf is in its log.
+    async fn include(&self, logged: &LoggedRecord) -> Result<Inclusion> {
+        let origin = &logged.leaf.origin;
+        let log_key = self.log_key(origin.domain()).await?;
+        let checkpoint = self.checkpoint_over(&logged.leaf, &log_key).await?;
+        self.pins.lock().meet_log(&checkpoint)?;
+        let proof = self.prove(origin, checkpoint.size, logged.leaf.index).await?;
+        let leaf = (logged.leaf.index, check::leaf_hash(&logged.opening));
+        verify(checkpoint.size, &checkpoint.root, &[leaf], &proof)
+            .map_err(|error| check::not_logged("the record", &logged.leaf, error.to_string()))?;
+        Ok(Inclusion { checkpoint, log_key })
+    }
+
+    async fn log_key(&self, domain: &Domain) -> Result<KeyId> {
+        let discovery = self.home(domain).discovery().await?;
+        discovery.key(DomainKeyUse::Log).ok_or_else(|| ClientError::malformed(domain, "it names no log key"))
+    }
+
+    /// The newest verified checkpoint, which must cover the leaf.
+    async fn checkpoint_over(&self, leaf: &LogPosition, log_key: &KeyId) -> Result<Checkpoint> {
+        let note = self.home(leaf.origin.domain()).checkpoint(leaf.origin.number()).await?;
+        let checkpoint = check::checkpoint(&note, &leaf.origin, log_key)?;
+        if leaf.index >= checkpoint.size {
+            let why = format!("the log has {} leaves", checkpoint.size);
+            return Err(check::not_logged("the record", leaf, why).into());
+        }
+        Ok(checkpoint)
+    }
+
+    /// Computes the inclusion proof from tiles.
+    async fn prove(&self, origin: &Origin, size: u64, index: u64) -> Result<BatchProof> {
+        let home = self.home(origin.domain());
+        let mut tiles = Tiles::new(size);
+        for _ in 0..PROOF_TILES_MAX {
+            let Wanted(tile) = match prove(&mut tiles, size, &[index]) {
+                Ok(Some(proof)) => return Ok(proof),
+                Ok(None) => break,
+                Err(wanted) => wanted,
+            };
+            let bytes = match home.tile(origin.number(), &tile.path()).await {
+                // A partial tile may have been dropped once it was full.
+                Err(ClientError::Remote { problem, .. }) if problem.status == 404 => home.tile(origin.number(), &tile.full_path()).await?,
+                other => other?,
+            };
+            tiles.add(tile, &bytes).map_err(|what| ClientError::malformed(origin.domain(), what))?;
+        }
+        Err(ClientError::malformed(origin.domain(), "its log's tiles do not make a proof"))
+    }
+}
+
+fn summary(checked: &Checked, person: &Person, logged: Option<(&LoggedRecord, &Inclusion)>) -> Proof {
+    let head = &checked.record.head;
+    let view = person.keys.view();
+    Proof {
+        id: checked.id,
+        version: checked.version,
+        kind: checked.record.kind(),
+        account: person.keys.account(),
+        address: view.address().clone(),
+        name_leaf: person.name.as_ref().map(|name| name.leaf.clone()),
+        device: head.device,
+        device_name: view.devices().get(&head.device).map(|device| device.name.clone()).unwrap_or_default(),
+        signed_under: head.keys,
+        head: person.keys.head(),
+        operations: person.keys.len(),
+        status: view.status(),
+        leaf: logged.map(|(record, _)| record.leaf.clone()),
+        received: logged.map(|(record, _)| record.opening.received),
+        checkpoint_size: logged.map(|(_, inclusion)| inclusion.checkpoint.size),
+        log_key: logged.map(|(_, inclusion)| inclusion.log_key),
+        witnessed: false,
+        contact: person.contact,
+        standing: if checked.standing == Standing::Good { "good" } else { "disowned" },
+        why: match &checked.standing {
+            Standing::Good => None,
+            Standing::Disowned(error) => Some(error.to_string()),
+        },
+    }
+}
+
+fn no_home(account: &AccountId) -> ClientError {
+    ClientError::Input(format!("nothing says where account {account} lives: add ?home=DOMAIN to the link"))
+}
+
+/// The error for a record that cannot be had.
+pub(crate) fn absent(record: &RecordId, withdrawn: bool) -> ClientError {
+    if withdrawn {
+        ClientError::NotFound(format!("record {record} was withdrawn"))
+    } else {
+        ClientError::NotFound(format!("record {record} is known, but its home does not serve it now"))
+    }
+}

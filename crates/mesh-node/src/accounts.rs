@@ -1,0 +1,218 @@
+//! Accounts: who they are, which keys speak for them. A byte-bounded cache of verified key logs over the tables.
+//!
+//! A key log in the cache is replaced, never changed, and only after the store holds what it says. Foreign operations are merged under one lock,
+//! so that two deliveries of the same operations cannot take the same place; own ones come through the [`crate::append`] thread.
+
+use crate::error::{NodeError, Result};
+use crate::tables::AccountLid;
+use crate::tables::account::{self, AccountRow};
+use mesh_proto::address::{Address, Domain};
+use mesh_proto::api::code;
+use mesh_proto::envelope::RecordId;
+use mesh_proto::key::{AccountId, KeyId};
+use mesh_proto::keylog::{KeyLog, KeyLogError, LoggedOp, UseError};
+use mesh_store::{Batch, Kv, StoreError};
+use quick_cache::Weighter;
+use quick_cache::sync::Cache;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// One account as this server knows it.
+#[derive(Debug, Clone)]
+pub struct Account {
+    /// Its local id.
+    pub lid: AccountLid,
+    /// Its verified key log.
+    pub log: KeyLog,
+    /// The leaf of its name in this domain's log, if it lives or lived here.
+    pub name_leaf: Option<u64>,
+}
+
+impl Account {
+    /// The identity.
+    pub fn id(&self) -> AccountId {
+        self.log.account()
+    }
+
+    /// The present address, as the key log claims it.
+    pub fn address(&self) -> &Address {
+        self.log.view().address()
+    }
+
+    /// The home that the key log names.
+    pub fn home(&self) -> &Domain {
+        self.address().domain()
+    }
+
+    /// The place of a device in the order of arrival of key operations: what references keep of it.
+    pub(crate) fn device_place(&self, device: &KeyId) -> u16 {
+        self.log.device_place(device).and_then(|place| u16::try_from(place).ok()).unwrap_or(u16::MAX)
+    }
+}
+
+#[derive(Debug, Clone)]
+struct ByBytes;
+
+/// What an account costs in the cache: envelopes and, for each operation, an entry in the index and in the view.
+impl Weighter<AccountId, Arc<Account>> for ByBytes {
+    fn weight(&self, _: &AccountId, account: &Arc<Account>) -> u64 {
+        account.log.ops().map(|op| op.envelope.body().len() as u64 + 600).sum()
+    }
+}
+
+/// The accounts service.
+pub struct Accounts {
+    kv: Arc<dyn Kv>,
+    cache: Cache<AccountId, Arc<Account>, ByBytes>,
+    ids: Cache<AccountLid, AccountId>,
+    next_lid: AtomicU64,
+    merging: Mutex<()>,
+}
+
+/// How many local ids of accounts are remembered: 40 bytes each.
+const IDS_CACHED: usize = 100_000;
+/// How many times a merge is tried again after another writer took its place.
+const MERGE_TRIES: usize = 4;
+
+impl Accounts {
+    pub(crate) fn open(kv: Arc<dyn Kv>, cache_bytes: u64) -> Result<Self> {
+        let next_lid = AtomicU64::new(account::last_lid(&*kv)? + 1);
+        let cache = Cache::with_weighter((cache_bytes / 1024) as usize, cache_bytes, ByBytes);
+        Ok(Self { kv, cache, ids: Cache::new(IDS_CACHED), next_lid, merging: Mutex::new(()) })
+    }
+
+    /// The account with this id, if its key log is known here.
+    pub fn get(&self, id: &AccountId) -> Result<Option<Arc<Account>>> {
+        if let Some(account) = self.cache.get(id) {
+            return Ok(Some(account));
+        }
+        let Some(lid) = account::lid_of(&*self.kv, id)? else { return Ok(None) };
+        self.load(lid).map(Some)
+    }
+
+    /// The account with this local id.
+    pub fn by_lid(&self, lid: AccountLid) -> Result<Arc<Account>> {
+        match self.ids.get(&lid).and_then(|id| self.cache.get(&id)) {
+            Some(account) => Ok(account),
+            None => self.load(lid),
+        }
+    }
+
+    /// The account to which a name of this domain was given, if it still bears it.
+    pub fn by_name(&self, user: &str) -> Result<Option<Arc<Account>>> {
+        let Some(lid) = account::by_name(&*self.kv, user)? else { return Ok(None) };
+        let account = self.by_lid(lid)?;
+        Ok(Some(account).filter(|account| account.address().user().as_str() == user))
+    }
+
+    /// Names of this domain after `after`, in alphabetical order, with who bears them.
+    pub fn names(&self, after: Option<&str>, limit: usize) -> Result<Vec<(String, Arc<Account>)>> {
+        let names = account::names(&*self.kv, after, limit)?;
+        names.into_iter().map(|(name, lid)| Ok((name, self.by_lid(lid)?))).collect()
+    }
+
+    /// Like [`Self::get`], for those who cannot go on without.
+    pub fn expect(&self, id: &AccountId) -> Result<Arc<Account>> {
+        self.get(id)?.ok_or(NodeError::NotFound("account"))
+    }
+
+    fn load(&self, lid: AccountLid) -> Result<Arc<Account>> {
+        let row = account::row(&*self.kv, lid)?.ok_or_else(|| crate::tables::codec::damaged("account"))?;
+        let log = account::key_log(&*self.kv, lid)?;
+        let account = Arc::new(Account { lid, log, name_leaf: row.name_leaf });
+        self.remember(Arc::clone(&account));
+        Ok(account)
+    }
+
+    /// Puts an account that the store holds into the cache.
+    pub(crate) fn remember(&self, account: Arc<Account>) {
+        self.ids.insert(account.lid, account.id());
+        self.cache.insert(account.id(), account);
+    }
+
+    /// A local id for a new account. One that is not used after all leaves a gap.
+    pub(crate) fn next_lid(&self) -> AccountLid {
+        AccountLid(self.next_lid.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Held while foreign operations are merged and stored.
+    fn lock(&self) -> MutexGuard<'_, ()> {
+        self.merging.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Merges operations that came from anyone into what is known. Answers how many were new. Blocks until they are durable.
+    pub fn merge(&self, id: &AccountId, ops: &[LoggedOp]) -> Result<usize> {
+        let _merging = self.lock();
+        for _ in 0..MERGE_TRIES {
+            let known = self.get(id)?;
+            let (batch, account, added) = self.prepare_merge(id, known.as_deref(), ops)?;
+            if added == 0 {
+                return Ok(0);
+            }
+            match self.kv.commit(batch).wait() {
+                Ok(_) => {
+                    self.remember(Arc::new(account));
+                    return Ok(added);
+                }
+                // Another writer, the home's own log, was faster: read again.
+                Err(StoreError::ConditionFailed { .. }) => self.cache.remove(id),
+                Err(error) => return Err(error.into()),
+            };
+        }
+        Err(NodeError::SlowDown { retry_after_s: 1 })
+    }
+
+    fn prepare_merge(&self, id: &AccountId, known: Option<&Account>, ops: &[LoggedOp]) -> Result<(Batch, Account, usize)> {
+        let mut batch = Batch::new();
+        let mut account = match known {
+            Some(account) => account.clone(),
+            None => {
+                let genesis = ops.first().ok_or_else(|| NodeError::refused(code::MALFORMED, "no key operations"))?;
+                let log = KeyLog::from_genesis(genesis.clone()).map_err(refused_op)?;
+                if log.account() != *id {
+                    return Err(NodeError::refused(code::MALFORMED, "the genesis operation is another account's"));
+                }
+                let lid = self.next_lid();
+                account::insert(&mut batch, lid, &AccountRow { id: *id, name_leaf: None });
+                account::put_op(&mut batch, lid, 0, genesis);
+                Account { lid, log, name_leaf: None }
+            }
+        };
+        let mut added = usize::from(known.is_none());
+        for op in ops {
+            let sequence = account.log.len();
+            if account.log.insert_known(op).map_err(refused_op)? {
+                account::put_op(&mut batch, account.lid, sequence, op);
+                added += 1;
+            }
+        }
+        Ok((batch, account, added))
+    }
+}
+
+/// A key operation that its log refuses.
+pub(crate) fn refused_op(error: KeyLogError) -> NodeError {
+    let code = match &error {
+        KeyLogError::Op(mesh_proto::keylog::KeyOpError::Key(_)) => code::BAD_SIGNATURE,
+        KeyLogError::NotAllowed(_) => code::FORBIDDEN,
+        KeyLogError::Full => code::TOO_LARGE,
+        KeyLogError::UnknownPrev(_) => code::HEAD_MOVED,
+        _ => code::MALFORMED,
+    };
+    NodeError::refused(code, error.to_string())
+}
+
+/// A record whose device may not have signed it. An unknown head is for the caller to handle.
+pub(crate) fn refused_use(error: &UseError) -> NodeError {
+    let code = match error {
+        UseError::UnknownHead(_) => code::KEYS_WANTED,
+        UseError::Frozen | UseError::Compromised | UseError::Closed => code::ACCOUNT,
+        UseError::LostBranch | UseError::UnknownDevice(_) | UseError::Revoked(_) => code::DEVICE,
+    };
+    NodeError::refused(code, error.to_string())
+}
+
+/// Whether a key-log head is known.
+pub(crate) fn knows(account: Option<&Account>, head: &RecordId) -> bool {
+    account.is_some_and(|account| account.log.contains(head))
+}

@@ -1,0 +1,305 @@
+//! The append thread: the one place where the home log grows.
+//!
+//! Accepted records, key operations and registrations wait in a bounded queue. Each round takes all that wait, gives them leaves in order, makes one
+//! batch of everything they change, commits it durably and answers. Two entries of one account never share a round: the second one waits for
+//! the next, so that what is read is what is true.
+//!
+//! A crash leaves either a whole round or nothing of it: leaves, payloads and indexes are one batch.
+
+use crate::accounts::{Account, Accounts, refused_op, refused_use};
+use crate::bus::Bus;
+use crate::error::{NodeError, Result};
+use crate::index::{Indexer, News, Statement};
+use crate::log::Log;
+use crate::objects::Objects;
+use crate::outbox;
+use crate::peers::Peers;
+use crate::tables::account::{self, AccountRow};
+use crate::tables::payload::Payload;
+use crate::tables::reference::Reference;
+use crate::tables::{AccountLid, HERE, Lid, OWN};
+use mesh_proto::api::{Accepted, KeysAdded, Registered, code};
+use mesh_proto::bytes::Salt;
+use mesh_proto::envelope::{Envelope, Kind, RecordId};
+use mesh_proto::keylog::{Action, KeyLog, KeyOp, LogPosition, LoggedOp};
+use mesh_proto::limits::LEAF_INDEX_MAX;
+use mesh_proto::log::{Opening, Tree, entry_hash, name_id};
+use mesh_proto::port::{Clock, Rng, random};
+use mesh_proto::record::Record;
+use mesh_store::{Batch, Kv, Space};
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
+use tokio::sync::{mpsc, oneshot};
+
+/// Most entries in one round.
+const ROUND_MAX: usize = 256;
+/// Most entries that wait; beyond, callers are told to slow down.
+pub(crate) const QUEUE_MAX: usize = 4_096;
+
+/// A record whose form and signature are verified.
+pub(crate) struct NewRecord {
+    pub(crate) envelope: Envelope,
+    pub(crate) id: RecordId,
+    pub(crate) record: Record,
+    pub(crate) actor: Arc<Account>,
+}
+
+/// What a record's submitter learns: whether it was new, and where it is.
+pub(crate) type RecordAnswer = oneshot::Sender<Result<(bool, Accepted)>>;
+
+/// What waits for a leaf.
+pub(crate) enum Entry {
+    Record(Box<NewRecord>, RecordAnswer),
+    /// A key operation for an account of this domain, which must follow its present head unless root signed it.
+    Key(Arc<Account>, Box<Envelope>, oneshot::Sender<Result<KeysAdded>>),
+    /// A genesis whose name may be given, and the invite that it uses up.
+    Register(Box<Envelope>, Option<String>, oneshot::Sender<Result<Registered>>),
+}
+
+impl Entry {
+    /// What must not stand twice in one round: the account. Of registrations, which could collide in many ways, there is one a round.
+    fn claim(&self) -> AccountLid {
+        match self {
+            Entry::Record(new, _) => new.actor.lid,
+            Entry::Key(account, ..) => account.lid,
+            Entry::Register(..) => AccountLid(0),
+        }
+    }
+}
+
+/// What the thread works with.
+pub(crate) struct Appender {
+    pub(crate) kv: Arc<dyn Kv>,
+    pub(crate) log: Arc<Log>,
+    pub(crate) tree: Tree,
+    pub(crate) received: u64,
+    pub(crate) accounts: Arc<Accounts>,
+    pub(crate) objects: Arc<Objects>,
+    pub(crate) peers: Arc<Peers>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) rng: Arc<dyn Rng>,
+    pub(crate) bus: Arc<Bus>,
+}
+
+/// One round in the making.
+struct Round {
+    batch: Batch,
+    tree: Tree,
+    received: u64,
+    news: Vec<News>,
+    accounts: Vec<Arc<Account>>,
+    answers: Vec<Box<dyn FnOnce(Option<NodeError>) + Send>>,
+}
+
+impl Appender {
+    /// Runs until every sender of the queue is gone.
+    pub(crate) fn run(mut self, mut queue: mpsc::Receiver<Entry>) {
+        let mut waiting = VecDeque::new();
+        loop {
+            if waiting.is_empty() {
+                let Some(first) = queue.blocking_recv() else { return };
+                waiting.push_back(first);
+            }
+            while waiting.len() < ROUND_MAX {
+                let Ok(next) = queue.try_recv() else { break };
+                waiting.push_back(next);
+            }
+            waiting = self.round(waiting);
+        }
+    }
+
+    /// Handles what it can of `waiting`; answers what must wait for the next round.
+    fn round(&mut self, waiting: VecDeque<Entry>) -> VecDeque<Entry> {
+        let mut later = VecDeque::new();
+        let mut claimed = BTreeSet::new();
+        let received = self.clock.now_ms().max(self.received);
+        let mut round =
+            Round { batch: Batch::new(), tree: self.tree.clone(), received, news: Vec::new(), accounts: Vec::new(), answers: Vec::new() };
+        for entry in waiting {
+            let claim = entry.claim();
+            if claimed.contains(&claim) || round.batch.size_bytes() > mesh_store::limits::BATCH_BYTES_MAX / 2 {
+                later.push_back(entry);
+                continue;
+            }
+            claimed.insert(claim);
+            self.enter(&mut round, entry);
+        }
+        self.finish(round);
+        later
+    }
+
+    fn enter(&mut self, round: &mut Round, entry: Entry) {
+        match entry {
+            Entry::Record(new, answer) => match self.record(round, *new) {
+                Ok((true, accepted)) => round.answers.push(answer_with(answer, (true, accepted))),
+                outcome => drop(answer.send(outcome)),
+            },
+            Entry::Key(account, envelope, answer) => match self.key(round, &account, *envelope) {
+                Ok(added) if added.added > 0 => round.answers.push(answer_with(answer, added)),
+                outcome => drop(answer.send(outcome)),
+            },
+            Entry::Register(genesis, invite, answer) => match self.register(round, *genesis, invite.as_deref()) {
+                Ok((true, registered)) => round.answers.push(answer_with(answer, registered)),
+                outcome => drop(answer.send(outcome.map(|(_, registered)| registered))),
+            },
+        }
+    }
+
+    /// Commits a round and answers everyone in it.
+    fn finish(&mut self, round: Round) {
+        if round.answers.is_empty() {
+            return;
+        }
+        let outcome = self.kv.commit(round.batch).wait();
+        let error = match outcome {
+            Ok(_) => {
+                self.received = round.received;
+                self.log.advance(&round.tree);
+                self.tree = round.tree;
+                for account in round.accounts {
+                    self.accounts.remember(account);
+                }
+                self.bus.publish(&round.news);
+                None
+            }
+            Err(error) => {
+                tracing::warn!(error.message = %error, "append.round_failed");
+                Some(NodeError::Store(error))
+            }
+        };
+        for answer in round.answers {
+            answer(error.clone());
+        }
+    }
+
+    /// Appends a leaf and keeps its opening.
+    fn leaf(&self, round: &mut Round, account: &Account, payload: (Kind, RecordId, Option<Envelope>)) -> Result<LogPosition> {
+        let (kind, record, envelope) = payload;
+        let index = round.tree.size();
+        if index > LEAF_INDEX_MAX {
+            return Err(NodeError::refused(code::UNAVAILABLE, "the log is full"));
+        }
+        let opening = Opening { salt: Salt(random(&*self.rng)), record, account: account.id(), kind, received: round.received };
+        let entry = opening.entry();
+        round.batch.put(Space::LogEntry, index.to_be_bytes(), entry.0);
+        let batch = &mut round.batch;
+        round.tree.push(entry_hash(&entry), |height, position, hash| {
+            if height > 0 && height % 8 == 0 {
+                let key: [u8; 9] = crate::tables::codec::join(&[height as u8], &position.to_be_bytes());
+                batch.put(Space::LogNode, key, hash.0);
+            }
+        });
+        Payload { kind, salt: opening.salt, received: round.received, account: account.lid, record, envelope }.put(&mut round.batch, index);
+        Ok(LogPosition { origin: self.log.origin().clone(), index })
+    }
+
+    fn record(&self, round: &mut Round, new: NewRecord) -> Result<(bool, Accepted)> {
+        if let Some(known) = self.known(&new.id)? {
+            return Ok((false, known));
+        }
+        // The key log may have moved on while the record waited.
+        let actor = self.accounts.expect(&new.actor.id())?;
+        actor.log.check_open().and_then(|()| actor.log.check_use(&new.record.head.device, &new.record.head.keys, None)).map_err(|e| refused_use(&e))?;
+        let resolved = self.objects.resolve(&new.record, &actor)?;
+        let lid = Lid::new(OWN, round.tree.size());
+        let mut indexer = Indexer::new(&*self.kv);
+        let statement = Statement { lid, peer: HERE, id: new.id, received: round.received, record: &new.record, actor: &actor, resolved };
+        indexer.apply(&statement)?;
+        outbox::enqueue(&mut indexer.batch, &*self.kv, &self.peers, &statement)?;
+        let leaf = self.leaf(round, &actor, (new.record.kind(), new.id, Some(new.envelope)))?;
+        round.batch.merge(indexer.batch);
+        round.news.extend(indexer.news);
+        Ok((true, Accepted { id: new.id, leaf, received: round.received }))
+    }
+
+    /// Where a record is that was accepted before.
+    fn known(&self, id: &RecordId) -> Result<Option<Accepted>> {
+        let found = Reference::find(&*self.kv, id)?.filter(|(lid, _)| lid.is_own());
+        Ok(found.map(|(lid, reference)| Accepted {
+            id: *id,
+            leaf: LogPosition { origin: self.log.origin().clone(), index: lid.index() },
+            received: reference.received,
+        }))
+    }
+
+    fn key(&self, round: &mut Round, account: &Arc<Account>, envelope: Envelope) -> Result<KeysAdded> {
+        let mut account = Account::clone(&*self.accounts.expect(&account.id())?);
+        let op = KeyOp::open(&envelope).map_err(|error| refused_op(error.into()))?;
+        if account.log.contains(&op.id) {
+            return Ok(KeysAdded { head: account.log.head(), added: 0 });
+        }
+        let by_root = op.head.signer == account.log.view().root_at(round.received);
+        if op.head.prev != Some(account.log.head()) && !by_root {
+            return Err(NodeError::refused(code::HEAD_MOVED, "the operation does not follow the present head: read the key log again"));
+        }
+        let logged = LoggedOp { envelope: envelope.clone(), received: round.received };
+        let sequence = account.log.len();
+        account.log.insert(logged.clone()).map_err(refused_op)?;
+        let renamed = matches!(&op.action, Action::HomeMove { address } if address.domain() == self.log.origin().domain());
+        if renamed {
+            self.check_name(&account)?;
+        }
+        account::put_op(&mut round.batch, account.lid, sequence, &logged);
+        self.leaf(round, &account, (Kind::Key, op.id, Some(envelope)))?;
+        if renamed {
+            self.name(round, &mut account)?;
+        }
+        let added = KeysAdded { head: account.log.head(), added: 1 };
+        round.accounts.push(Arc::new(account));
+        Ok(added)
+    }
+
+    /// A name is never given twice.
+    fn check_name(&self, account: &Account) -> Result<()> {
+        let address = account.address();
+        match account::by_name(&*self.kv, address.user().as_str())? {
+            None => Ok(()),
+            Some(_) => Err(NodeError::refused(code::NAME, format!("{address} is or was someone's: choose another name"))),
+        }
+    }
+
+    /// Gives an account the name that its key log claims, which must be free.
+    fn name(&self, round: &mut Round, account: &mut Account) -> Result<()> {
+        let address = account.address().clone();
+        account::put_name(&mut round.batch, &address, account.lid);
+        account.name_leaf = Some(round.tree.size());
+        account::put_row(&mut round.batch, account.lid, &AccountRow { id: account.id(), name_leaf: account.name_leaf });
+        self.leaf(round, account, (Kind::Name, name_id(&address), None))?;
+        Ok(())
+    }
+
+    fn register(&self, round: &mut Round, genesis: Envelope, invite: Option<&str>) -> Result<(bool, Registered)> {
+        let logged = LoggedOp { envelope: genesis.clone(), received: round.received };
+        let log = KeyLog::from_genesis(logged.clone()).map_err(refused_op)?;
+        if let Some(known) = self.accounts.get(&log.account())? {
+            return Ok((false, self.registered(&known)?));
+        }
+        let mut account = Account { lid: self.accounts.next_lid(), log, name_leaf: None };
+        self.check_name(&account)?;
+        if let Some(code) = invite {
+            round.batch.expect_value(Space::Invite, code, []);
+        }
+        account::insert(&mut round.batch, account.lid, &AccountRow { id: account.id(), name_leaf: None });
+        account::put_op(&mut round.batch, account.lid, 0, &logged);
+        let leaf = self.leaf(round, &account, (Kind::Key, RecordId::from_hash(*account.id().hash()), Some(genesis)))?;
+        self.name(round, &mut account)?;
+        if let Some(code) = invite {
+            round.batch.put(Space::Invite, code, account.lid.0.to_be_bytes());
+        }
+        let registered = Registered { account: account.id(), address: account.address().clone(), leaf };
+        round.accounts.push(Arc::new(account));
+        Ok((true, registered))
+    }
+
+    fn registered(&self, account: &Account) -> Result<Registered> {
+        let index = account.name_leaf.ok_or_else(|| NodeError::refused(code::NOT_HOME, "the account lives elsewhere"))?;
+        let leaf = LogPosition { origin: self.log.origin().clone(), index: index.saturating_sub(1) };
+        Ok(Registered { account: account.id(), address: account.address().clone(), leaf })
+    }
+}
+
+/// An answer that waits for the round to be durable.
+fn answer_with<T: Send + 'static>(answer: oneshot::Sender<Result<T>>, value: T) -> Box<dyn FnOnce(Option<NodeError>) + Send> {
+    // The one who asked may have gone; what was done stays done.
+    Box::new(move |error| drop(answer.send(error.map_or(Ok(value), Err))))
+}

@@ -1,0 +1,228 @@
+//! Bodies of foreign records: a byte-bounded, evictable cache in the store, and the fetching of what it lacks.
+//!
+//! Authority over a body stays at its actor's home; everything here may be lost. Writes to the cache are not waited for, and the oldest go first.
+
+use crate::accounts::Accounts;
+use crate::error::Result;
+use crate::index::Statement;
+use crate::peers::Peers;
+use crate::tables::Lid;
+use crate::tables::codec::{Reader, damaged, join, key_u64};
+use futures_util::future::join_all;
+use mesh_proto::address::Domain;
+use mesh_proto::api::{DeliveryItem, Found, LoggedRecord, RecordsBatch, RecordsBatchAnswer};
+use mesh_proto::bytes::{Salt, Signature};
+use mesh_proto::envelope::{Envelope, Kind, RecordId, id_of_pae};
+use mesh_proto::keylog::LogPosition;
+use mesh_proto::limits::BATCH_RECORDS_MAX;
+use mesh_proto::log::Opening;
+use mesh_proto::port::Transport;
+use mesh_proto::record::Record;
+use mesh_store::{Batch, KeyRange, Kv, Order, Space};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// How long a page waits for other domains' bodies.
+const FETCH_WAIT: Duration = Duration::from_millis(300);
+/// Entries evicted in one batch.
+const EVICT_MAX: usize = 1_000;
+
+/// A body on its way into the cache.
+pub(crate) struct Kept {
+    lid: Lid,
+    row: Vec<u8>,
+}
+
+/// A body that is wanted: the first version's place and id, and the actor's home.
+#[derive(Debug, Clone)]
+pub(crate) struct Wanted {
+    pub(crate) lid: Lid,
+    pub(crate) id: RecordId,
+    pub(crate) home: Domain,
+}
+
+/// The bodies service.
+pub struct Bodies {
+    kv: Arc<dyn Kv>,
+    accounts: Arc<Accounts>,
+    peers: Arc<Peers>,
+    transport: Arc<dyn Transport>,
+    bytes_max: u64,
+    bytes: AtomicU64,
+    next: Mutex<u64>,
+}
+
+impl Bodies {
+    pub(crate) fn open(kv: Arc<dyn Kv>, accounts: Arc<Accounts>, peers: Arc<Peers>, transport: Arc<dyn Transport>, bytes_max: u64) -> Result<Self> {
+        let last = kv.scan(Space::CacheOrder, &KeyRange::all(), Order::Backward, 1)?;
+        let next = last.first().map_or(Ok(0), |(key, _)| key_u64(key, 0, "cache_order").map(|n| n + 1))?;
+        let bytes = mesh_store::counter(&*kv, Space::Meta, b"cache_bytes")?.max(0) as u64;
+        Ok(Self { kv, accounts, peers, transport, bytes_max, bytes: AtomicU64::new(bytes), next: Mutex::new(next) })
+    }
+
+    /// Notes a delivered body worth keeping: those that people read.
+    pub(crate) fn keep(&self, kept: &mut Vec<Kept>, lid: Lid, statement: &Statement<'_>, item: &DeliveryItem) -> Result<()> {
+        let read = matches!(statement.record.kind(), Kind::Post | Kind::Comment | Kind::Profile | Kind::Repost | Kind::Report);
+        if self.bytes_max == 0 || !read {
+            return Ok(());
+        }
+        let first = match statement.record.content.revises() {
+            Some(first) => crate::tables::reference::Reference::find(&*self.kv, first)?.map_or(lid, |(first, _)| first),
+            None => lid,
+        };
+        kept.push(Kept { lid: first, row: encode(lid.index(), (item.salt, item.received), &item.envelope) });
+        Ok(())
+    }
+
+    /// Writes bodies without waiting, and evicts the oldest if there are too many.
+    pub(crate) fn write(&self, kept: Vec<Kept>) {
+        if kept.is_empty() || self.bytes_max == 0 {
+            return;
+        }
+        let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut batch = Batch::new();
+        let mut added = 0i64;
+        for body in kept {
+            let size = (body.row.len() as u32).to_be_bytes();
+            let entry: [u8; 12] = join(&body.lid.key(), &size);
+            batch.put(Space::CacheOrder, next.to_be_bytes(), entry);
+            batch.put(Space::Cache, body.lid.key(), &body.row);
+            added += body.row.len() as i64;
+            *next += 1;
+        }
+        let mut bytes = self.bytes.load(Ordering::Relaxed).saturating_add_signed(added);
+        if bytes > self.bytes_max {
+            let freed = self.evict(&mut batch, bytes - self.bytes_max).unwrap_or(0);
+            bytes = bytes.saturating_sub(freed);
+            added -= freed as i64;
+        }
+        batch.add(Space::Meta, "cache_bytes", added);
+        self.bytes.store(bytes, Ordering::Relaxed);
+        // A cache entry that is lost is fetched again.
+        drop(self.kv.commit(batch));
+    }
+
+    fn evict(&self, batch: &mut Batch, excess: u64) -> Result<u64> {
+        let mut freed = 0;
+        for (key, row) in self.kv.scan(Space::CacheOrder, &KeyRange::all(), Order::Forward, EVICT_MAX)? {
+            if freed >= excess {
+                break;
+            }
+            let mut reader = Reader::new(&row, "cache_order");
+            let lid = reader.u64()?;
+            freed += u64::from(u32::from_be_bytes(reader.array()?));
+            batch.delete(Space::CacheOrder, key);
+            batch.delete(Space::Cache, lid.to_be_bytes());
+        }
+        Ok(freed)
+    }
+
+    /// The cached current version of a foreign record.
+    pub(crate) fn cached(&self, lid: Lid) -> Result<Option<LoggedRecord>> {
+        let Some(row) = self.kv.get(Space::Cache, &lid.key())? else { return Ok(None) };
+        let origin = self.peers.origin_of(lid)?;
+        decode(&row, origin).map(Some)
+    }
+
+    /// Fetches bodies from their homes, all homes side by side, within the time that a page waits. What does not come in time is left out.
+    pub(crate) async fn fetch(self: &Arc<Self>, wanted: Vec<Wanted>) -> BTreeMap<Lid, LoggedRecord> {
+        let mut by_home: BTreeMap<Domain, Vec<Wanted>> = BTreeMap::new();
+        for one in wanted {
+            by_home.entry(one.home.clone()).or_default().push(one);
+        }
+        let fetches = by_home.into_iter().map(|(home, wanted)| async move {
+            let fetched = tokio::time::timeout(FETCH_WAIT, self.fetch_from(&home, &wanted)).await;
+            fetched.ok().and_then(|found| found.inspect_err(|error| tracing::debug!(peer.domain = %home, error.message = %error, "bodies.fetch_failed")).ok())
+        });
+        let found: Vec<_> = join_all(fetches).await.into_iter().flatten().flatten().collect();
+        let this = Arc::clone(self);
+        let kept = tokio::task::spawn_blocking(move || this.keep_fetched(found)).await;
+        kept.unwrap_or_default()
+    }
+
+    async fn fetch_from(&self, home: &Domain, wanted: &[Wanted]) -> Result<Vec<(Wanted, LoggedRecord)>> {
+        let mut found = Vec::new();
+        for wanted in wanted.chunks(BATCH_RECORDS_MAX) {
+            let request = RecordsBatch { ids: wanted.iter().map(|one| one.id).collect() };
+            let body = serde_json::to_vec(&request).expect("API types have only plain fields");
+            let remote = |detail: String| crate::error::NodeError::Remote { domain: home.to_string(), detail };
+            let answer = self.transport.post(home, "/mesh/v1/records:batch", body).await.map_err(|error| remote(error.to_string()))?;
+            let answer: RecordsBatchAnswer = serde_json::from_slice(&answer.body).map_err(|error| remote(error.to_string()))?;
+            for (one, record) in wanted.iter().zip(answer.records) {
+                if let Found::Record(record) = record {
+                    found.push((one.clone(), *record));
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    fn keep_fetched(&self, found: Vec<(Wanted, LoggedRecord)>) -> BTreeMap<Lid, LoggedRecord> {
+        let mut good = BTreeMap::new();
+        let mut kept = Vec::new();
+        for (wanted, record) in found {
+            match self.verify(&wanted, &record) {
+                Ok(true) => {
+                    let row = encode(record.leaf.index, (record.opening.salt, record.opening.received), &record.envelope);
+                    kept.push(Kept { lid: wanted.lid, row });
+                    good.insert(wanted.lid, record);
+                }
+                Ok(false) => tracing::warn!(peer.domain = %wanted.home, record.id = %wanted.id, "bodies.forged"),
+                Err(error) => tracing::warn!(peer.domain = %wanted.home, error.message = %error, "bodies.unverifiable"),
+            }
+        }
+        self.write(kept);
+        good
+    }
+
+    /// Whether a fetched record is what was asked for: that record or an edit of it, by the same actor, rightly signed.
+    fn verify(&self, wanted: &Wanted, found: &LoggedRecord) -> Result<bool> {
+        let pae = found.envelope.pae();
+        let id = id_of_pae(&pae);
+        let Ok(record) = Record::open(&found.envelope) else { return Ok(false) };
+        let asked_for = id == wanted.id || record.content.revises() == Some(&wanted.id);
+        let Some(reference) = crate::tables::reference::Reference::get(&*self.kv, wanted.lid)? else { return Ok(false) };
+        let actor = self.accounts.by_lid(reference.actor)?;
+        let opened = found.opening.record == id && found.opening.account == actor.id() && found.opening.kind == found.envelope.kind();
+        if !asked_for || !opened || record.head.actor != actor.id() || record.kind() != reference.kind {
+            return Ok(false);
+        }
+        let verifier = actor.log.check_use(&record.head.device, &record.head.keys, Some(&found.leaf));
+        Ok(verifier.is_ok_and(|key| key.verify(&pae, found.envelope.signature()).is_ok()))
+    }
+}
+
+/// `version's leaf (8) ‖ kind (1) ‖ salt (16) ‖ received (8) ‖ signature (64) ‖ body`.
+fn encode(leaf: u64, (salt, received): (Salt, u64), envelope: &Envelope) -> Vec<u8> {
+    let mut row = Vec::with_capacity(envelope.body().len() + 97);
+    row.extend_from_slice(&leaf.to_be_bytes());
+    row.push(envelope.kind() as u8);
+    row.extend_from_slice(&salt.0);
+    row.extend_from_slice(&received.to_be_bytes());
+    row.extend_from_slice(&envelope.signature().0);
+    row.extend_from_slice(envelope.body());
+    row
+}
+
+fn decode(row: &[u8], origin: mesh_proto::log::Origin) -> Result<LoggedRecord> {
+    let mut reader = Reader::new(row, "cache");
+    let index = reader.u64()?;
+    let kind = Kind::from_number(reader.byte()?).ok_or_else(|| damaged("cache"))?;
+    let salt = Salt(reader.array()?);
+    let received = reader.u64()?;
+    let signature = Signature(reader.array()?);
+    let envelope = Envelope::new(kind, reader.rest().to_vec(), signature).map_err(|_| damaged("cache"))?;
+    let account = actor(&envelope)?;
+    let opening = Opening { salt, record: envelope.id(), account, kind, received };
+    Ok(LoggedRecord { envelope, leaf: LogPosition { origin, index }, opening })
+}
+
+fn actor(envelope: &Envelope) -> Result<mesh_proto::key::AccountId> {
+    #[derive(serde::Deserialize)]
+    struct Head {
+        actor: mesh_proto::key::AccountId,
+    }
+    Ok(serde_json::from_slice::<Head>(envelope.body()).map_err(|_| damaged("cache"))?.actor)
+}

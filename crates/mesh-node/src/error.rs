@@ -1,0 +1,72 @@
+//! Why a service says no, and who is at fault.
+
+use mesh_proto::api::{KeysKnown, Tombstone, code};
+use mesh_store::StoreError;
+
+/// Why a service says no.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum NodeError {
+    /// The caller's fault: sending the same again will not help.
+    #[error("{detail}")]
+    Refused {
+        /// One of [`mesh_proto::api::code`].
+        code: &'static str,
+        /// What is wrong and what to do.
+        detail: String,
+    },
+    /// The receiver of a delivery lacks key operations.
+    #[error("key operations of {} accounts are missing: send them along in `keys`", .0.len())]
+    KeysWanted(Vec<KeysKnown>),
+    /// There is nothing under this name or id.
+    #[error("there is no {0} here")]
+    NotFound(&'static str),
+    /// There was something, and it was withdrawn.
+    #[error("the record was withdrawn")]
+    Gone(Box<Tombstone>),
+    /// The caller is too fast.
+    #[error("too many requests: wait {retry_after_s} s")]
+    SlowDown {
+        /// Seconds until there is room again.
+        retry_after_s: u64,
+    },
+    /// Another domain did not answer, or not well.
+    #[error("{domain} did not answer well: {detail}")]
+    Remote {
+        /// The other domain.
+        domain: String,
+        /// What went wrong.
+        detail: String,
+    },
+    /// The server is stopping.
+    #[error("the server is stopping: try again in a moment")]
+    Stopping,
+    /// The store failed or is full.
+    #[error("the store does not answer as it should")]
+    Store(#[from] StoreError),
+}
+
+impl NodeError {
+    /// The caller's fault, with a code of [`mesh_proto::api::code`] and words.
+    pub fn refused(code: &'static str, detail: impl Into<String>) -> Self {
+        Self::Refused { code, detail: detail.into() }
+    }
+
+    /// The code for people and machines on the other side.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Refused { code, .. } => code,
+            Self::KeysWanted(_) => code::KEYS_WANTED,
+            Self::NotFound(_) => code::NOT_FOUND,
+            Self::Gone(_) => code::GONE,
+            Self::SlowDown { .. } => code::SLOW_DOWN,
+            Self::Remote { .. } => code::REMOTE,
+            Self::Stopping => code::UNAVAILABLE,
+            Self::Store(StoreError::Closed) => code::UNAVAILABLE,
+            Self::Store(error) if error.kind() == mesh_store::ErrorKind::Retry => code::UNAVAILABLE,
+            Self::Store(_) => code::INTERNAL,
+        }
+    }
+}
+
+/// What services answer.
+pub type Result<T> = std::result::Result<T, NodeError>;

@@ -1,0 +1,395 @@
+//! What a statement changes: references, sets, counters, timelines, notifications, tombstones. The same for own and for foreign records.
+//!
+//! Pure preparation: everything goes into one batch that the caller commits. Callers see to it that two batches in flight never hold statements by
+//! the same actor, which is what makes reading before writing safe; counters only ever add, so that different actors never conflict.
+
+use crate::accounts::Account;
+use crate::error::{NodeError, Result};
+use crate::objects::Resolved;
+use crate::tables::codec::{Reader, key_u64};
+use crate::tables::payload::Payload;
+use crate::tables::reference::{Reference, Standing, TombstoneRow};
+use crate::tables::{
+    AccountLid, Lid, ObjectLid, PeerNo, account_place_key, act_key, half, object_key, once_key, ordered_key, pair_key, peer_count_key,
+};
+use mesh_proto::api::code;
+use mesh_proto::envelope::{Kind, RecordId};
+use mesh_proto::record::{Content, Record, Retract};
+use mesh_store::{Batch, KeyRange, Order, Read, Space};
+
+/// News for those who follow along, published once the batch is durable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum News {
+    /// An account published something.
+    Timeline {
+        /// The account.
+        author: AccountLid,
+        /// When its home accepted it.
+        received: u64,
+        /// The record.
+        lid: Lid,
+    },
+    /// Something left a timeline, so that what is remembered of it may be wrong.
+    Withdrawn {
+        /// The account.
+        author: AccountLid,
+        /// The record's id.
+        id: RecordId,
+    },
+    /// Something happened to an account's own things.
+    Notice {
+        /// The account of this domain.
+        account: AccountLid,
+        /// The record that did it.
+        lid: Lid,
+        /// What it is about.
+        object: ObjectLid,
+    },
+}
+
+/// A verified record about to be indexed.
+pub(crate) struct Statement<'a> {
+    pub(crate) lid: Lid,
+    pub(crate) peer: PeerNo,
+    pub(crate) id: RecordId,
+    pub(crate) received: u64,
+    pub(crate) record: &'a Record,
+    pub(crate) actor: &'a Account,
+    pub(crate) resolved: Resolved,
+}
+
+/// Reads the present state, gathers the changes.
+pub(crate) struct Indexer<'a> {
+    pub(crate) read: &'a dyn Read,
+    pub(crate) batch: Batch,
+    pub(crate) news: Vec<News>,
+}
+
+/// The local id of an object's current version: the highest leaf.
+pub(crate) fn current_version(read: &dyn Read, first: Lid) -> Result<Lid> {
+    let last = read.scan(Space::Version, &KeyRange::prefix(first.key()), Order::Backward, 1)?;
+    match last.first() {
+        Some((key, _)) => Ok(Lid(key_u64(key, 8, "version")?)),
+        None => Ok(first),
+    }
+}
+
+/// Most versions of one record.
+pub(crate) const VERSIONS_MAX: usize = 1_000;
+
+/// All later versions of a record.
+pub(crate) fn later_versions(read: &dyn Read, first: Lid) -> Result<Vec<Lid>> {
+    let rows = read.scan(Space::Version, &KeyRange::prefix(first.key()), Order::Forward, VERSIONS_MAX)?;
+    rows.iter().map(|(key, _)| Ok(Lid(key_u64(key, 8, "version")?))).collect()
+}
+
+impl<'a> Indexer<'a> {
+    pub(crate) fn new(read: &'a dyn Read) -> Self {
+        Self { read, batch: Batch::new(), news: Vec::new() }
+    }
+
+    /// Gathers what a statement changes.
+    pub(crate) fn apply(&mut self, statement: &Statement<'_>) -> Result<()> {
+        match &statement.record.content {
+            Content::Retract(retract) => self.retract(statement, retract),
+            Content::Profile(_) => self.profile(statement),
+            content if content.revises().is_some() => self.edit(statement),
+            Content::Post(_) => self.post(statement),
+            Content::Comment(comment) => self.comment(statement, &comment.parent.id),
+            Content::Like(like) => self.once(statement, like.object.id.hash()),
+            Content::Repost(repost) => self.once(statement, repost.object.id.hash()),
+            Content::Subscribe(subscribe) => self.once(statement, subscribe.object.actor.hash()),
+            Content::Report(_) => {
+                let key = statement.resolved.object.map(|object| ordered_key(object, Kind::Report, statement.received, statement.lid));
+                if let Some(key) = key {
+                    self.batch.put(Space::Object, key, []);
+                }
+                self.insert(statement, Standing::Live, None);
+                Ok(())
+            }
+        }
+    }
+
+    fn insert(&mut self, statement: &Statement<'_>, standing: Standing, parent: Option<RecordId>) {
+        reference(statement, standing, parent).insert(&mut self.batch, statement.lid);
+    }
+
+    fn count(&mut self, object: ObjectLid, kind: Kind, peer: PeerNo, delta: i64) {
+        self.batch.add(Space::Count, object_key(object, kind), delta);
+        self.batch.add(Space::CountByPeer, peer_count_key(object, kind, peer), delta);
+    }
+
+    fn timeline(&mut self, statement: &Statement<'_>) {
+        let key = account_place_key(statement.actor.lid, statement.received, statement.lid);
+        self.batch.put(Space::Timeline, key, [statement.record.kind() as u8]);
+        self.news.push(News::Timeline { author: statement.actor.lid, received: statement.received, lid: statement.lid });
+    }
+
+    fn notify(&mut self, statement: &Statement<'_>, object: ObjectLid) {
+        for account in statement.resolved.notify.iter().copied().filter(|account| *account != statement.actor.lid) {
+            let key = account_place_key(account, statement.received, statement.lid);
+            let mut value = vec![statement.record.kind() as u8];
+            value.extend_from_slice(&object.0.to_be_bytes());
+            self.batch.put(Space::Notice, key, value);
+            self.news.push(News::Notice { account, lid: statement.lid, object });
+        }
+    }
+
+    fn profile(&mut self, statement: &Statement<'_>) -> Result<()> {
+        let key = statement.actor.lid.0.to_be_bytes();
+        let current = self.read.get(Space::Profile, &key)?.map(|row| Reader::new(&row, "profile").u64()).transpose()?;
+        if current.is_none_or(|current| current < statement.lid.0) {
+            self.batch.put(Space::Profile, key, statement.lid.key());
+        }
+        self.insert(statement, Standing::Live, None);
+        Ok(())
+    }
+
+    fn post(&mut self, statement: &Statement<'_>) -> Result<()> {
+        self.insert(statement, Standing::Live, None);
+        self.timeline(statement);
+        self.count(statement.actor.lid.into(), Kind::Post, statement.peer, 1);
+        Ok(())
+    }
+
+    fn comment(&mut self, statement: &Statement<'_>, parent: &RecordId) -> Result<()> {
+        self.insert(statement, Standing::Live, Some(*parent));
+        if let Some(object) = statement.resolved.object {
+            self.batch.put(Space::Object, ordered_key(object, Kind::Comment, statement.received, statement.lid), []);
+            self.count(object, Kind::Comment, statement.peer, 1);
+            if let Some(parent) = statement.resolved.parent {
+                self.count(parent.into(), Kind::Comment, statement.peer, 1);
+            }
+            self.notify(statement, object);
+        }
+        Ok(())
+    }
+
+    /// An edit: the first version stands for the record, the highest leaf is current.
+    fn edit(&mut self, statement: &Statement<'_>) -> Result<()> {
+        let first = statement.record.content.revises().ok_or(NodeError::NotFound("record"))?;
+        let (lid, reference) = Reference::find(self.read, first)?.ok_or_else(|| NodeError::refused(code::OBJECT, "the record to edit is not known here"))?;
+        let same = reference.actor == statement.actor.lid && reference.kind == statement.record.kind() && lid.origin() == statement.lid.origin();
+        if !same {
+            return Err(NodeError::refused(code::FORBIDDEN, "only its author edits a record, and its kind stays the same"));
+        }
+        if let Content::Comment(comment) = &statement.record.content
+            && reference.parent != Some(comment.parent.id)
+        {
+            return Err(NodeError::refused(code::FORBIDDEN, "an edit keeps what the comment answers"));
+        }
+        match reference.standing {
+            Standing::Live => {}
+            Standing::Retracted => return Err(NodeError::refused(code::GONE, "the record was withdrawn")),
+            Standing::Edit | Standing::Superseded => return Err(NodeError::refused(code::OBJECT, "name the record by the id of its first version")),
+        }
+        if later_versions(self.read, lid)?.len() >= VERSIONS_MAX {
+            return Err(NodeError::refused(code::TOO_LARGE, "the record has as many versions as it may have"));
+        }
+        let edit = Reference { object: Some(lid.into()), ..self::reference(statement, Standing::Edit, None) };
+        edit.insert(&mut self.batch, statement.lid);
+        self.batch.put(Space::Version, pair_key(lid.0, statement.lid.0), []);
+        self.news.push(News::Withdrawn { author: statement.actor.lid, id: *first });
+        Ok(())
+    }
+
+    /// A statement that an actor makes once about an object: the highest leaf wins.
+    fn once(&mut self, statement: &Statement<'_>, object_hash: &[u8; 32]) -> Result<()> {
+        let kind = statement.record.kind();
+        let actor = statement.actor.lid;
+        let act = statement.lid.is_own().then(|| act_key(actor, kind, object_hash));
+        let once = statement.resolved.object.map(|object| once_key(object, kind, actor));
+        // For a foreign object only the actor's home keeps score, for an own one both rows say the same.
+        let before = match (&once, &act) {
+            (Some(key), _) => self.read.get(Space::Object, key)?,
+            (None, Some(key)) => self.read.get(Space::Act, key)?,
+            (None, None) => None,
+        };
+        let before = before.map(|row| Reader::new(&row, "object").u64().map(Lid)).transpose()?;
+        if before.is_some_and(|before| before > statement.lid && before.origin() == statement.lid.origin()) {
+            self.insert(statement, Standing::Superseded, None);
+            return Ok(());
+        }
+        if let Some(key) = once {
+            self.batch.put(Space::Object, key, statement.lid.key());
+        }
+        if let Some(key) = act {
+            self.batch.put(Space::Act, key, statement.lid.key());
+        }
+        self.insert(statement, Standing::Live, None);
+        match before {
+            Some(before) => self.supersede(before)?,
+            None => self.first_of_its_kind(statement),
+        }
+        Ok(())
+    }
+
+    fn first_of_its_kind(&mut self, statement: &Statement<'_>) {
+        let kind = statement.record.kind();
+        if let Some(object) = statement.resolved.object {
+            self.count(object, kind, statement.peer, 1);
+            self.notify(statement, object);
+        }
+        match (kind, statement.resolved.object) {
+            (Kind::Repost, _) => self.timeline(statement),
+            (Kind::Subscribe, Some(author)) if statement.lid.is_own() => {
+                self.batch.put(Space::Follow, pair_key(statement.actor.lid.0, author.0), statement.lid.key());
+            }
+            _ => {}
+        }
+    }
+
+    fn supersede(&mut self, lid: Lid) -> Result<()> {
+        if let Some(mut before) = Reference::get(self.read, lid)? {
+            before.standing = Standing::Superseded;
+            before.put(&mut self.batch, lid);
+        }
+        Ok(())
+    }
+
+    /// Withdraws a record: its payload and its openings go, a tombstone stays.
+    fn retract(&mut self, statement: &Statement<'_>, retract: &Retract) -> Result<()> {
+        self.insert(statement, Standing::Live, None);
+        let tombstone = TombstoneRow { reason: retract.reason, signer: statement.actor.id(), retract: statement.lid.0 };
+        let Some((lid, target)) = Reference::find(self.read, &retract.object)? else {
+            if statement.lid.is_own() {
+                return Err(NodeError::refused(code::OBJECT, "the record to withdraw is not known here"));
+            }
+            self.batch.put(Space::EarlyRetract, early_key(statement.lid, &retract.object), serde_json::to_vec(&tombstone).unwrap_or_default());
+            return Ok(());
+        };
+        if target.actor != statement.actor.lid {
+            return Err(NodeError::refused(code::FORBIDDEN, "only its author withdraws a record"));
+        }
+        match target.standing {
+            Standing::Retracted => return Ok(()),
+            Standing::Edit => return Err(NodeError::refused(code::OBJECT, "name the record by the id of its first version")),
+            Standing::Live | Standing::Superseded => {}
+        }
+        self.withdraw(lid, &target, statement)?;
+        tombstone.put(&mut self.batch, &retract.object);
+        self.news.push(News::Withdrawn { author: statement.actor.lid, id: retract.object });
+        Ok(())
+    }
+
+    /// Keeps of a record that was withdrawn before it came only that it was.
+    pub(crate) fn withdrawn_early(&mut self, statement: &Statement<'_>, tombstone: &TombstoneRow) {
+        self.insert(statement, Standing::Retracted, None);
+        tombstone.put(&mut self.batch, &statement.id);
+    }
+
+    fn withdraw(&mut self, lid: Lid, target: &Reference, statement: &Statement<'_>) -> Result<()> {
+        if target.standing == Standing::Live {
+            self.uncount(lid, target, statement)?;
+        }
+        for version in later_versions(self.read, lid)?.into_iter().chain([lid]) {
+            self.batch.delete(Space::Cache, version.key());
+            if version.is_own() {
+                Payload::erase(&mut self.batch, version.index());
+            }
+        }
+        let gone = Reference { standing: Standing::Retracted, ..target.clone() };
+        gone.put(&mut self.batch, lid);
+        Ok(())
+    }
+
+    fn uncount(&mut self, lid: Lid, target: &Reference, statement: &Statement<'_>) -> Result<()> {
+        let kind = target.kind;
+        if let Some(object) = target.object {
+            if kind.is_once_per_object() {
+                self.batch.delete(Space::Object, once_key(object, kind, target.actor));
+            }
+            if kind != Kind::Report && kind != Kind::Profile {
+                self.count(object, kind, statement.peer, -1);
+            }
+            if kind == Kind::Comment {
+                self.uncount_parent(target, object, statement.peer)?;
+            }
+            self.unnotify(lid, target, object)?;
+        }
+        if lid.is_own() && kind.is_once_per_object() {
+            self.undo_act(lid, target)?;
+        }
+        if matches!(kind, Kind::Post | Kind::Repost) {
+            self.batch.delete(Space::Timeline, account_place_key(target.actor, target.received, lid));
+        }
+        Ok(())
+    }
+
+    fn uncount_parent(&mut self, target: &Reference, object: ObjectLid, peer: PeerNo) -> Result<()> {
+        let Some(parent) = &target.parent else { return Ok(()) };
+        if let Some((parent, _)) = Reference::find(self.read, parent)?
+            && ObjectLid::from(parent) != object
+        {
+            self.count(parent.into(), Kind::Comment, peer, -1);
+        }
+        Ok(())
+    }
+
+    /// Removes the notifications that a withdrawn statement had caused.
+    fn unnotify(&mut self, lid: Lid, target: &Reference, object: ObjectLid) -> Result<()> {
+        let mut owners = Vec::new();
+        match target.kind {
+            Kind::Subscribe => owners.push(AccountLid(object.0)),
+            Kind::Like | Kind::Repost | Kind::Comment => {
+                owners.extend(Reference::get(self.read, Lid(object.0))?.map(|owner| owner.actor));
+                if let Some(parent) = &target.parent {
+                    owners.extend(Reference::find(self.read, parent)?.map(|(_, parent)| parent.actor));
+                }
+            }
+            _ => {}
+        }
+        for owner in owners {
+            self.batch.delete(Space::Notice, account_place_key(owner, target.received, lid));
+        }
+        Ok(())
+    }
+
+    /// Removes the rows by which the actor's home finds the statement.
+    fn undo_act(&mut self, lid: Lid, target: &Reference) -> Result<()> {
+        let Some(envelope) = Payload::get(self.read, lid.index())?.and_then(|payload| payload.envelope) else { return Ok(()) };
+        let record = Record::open(&envelope).map_err(|_| crate::tables::codec::damaged("payload"))?;
+        let hash = match &record.content {
+            Content::Like(like) => *like.object.id.hash(),
+            Content::Repost(repost) => *repost.object.id.hash(),
+            Content::Subscribe(subscribe) => *subscribe.object.actor.hash(),
+            _ => return Ok(()),
+        };
+        self.batch.delete(Space::Act, act_key(target.actor, target.kind, &hash));
+        if let (Kind::Subscribe, Some(author)) = (target.kind, target.object) {
+            self.batch.delete(Space::Follow, pair_key(target.actor.0, author.0));
+        }
+        Ok(())
+    }
+}
+
+fn reference(statement: &Statement<'_>, standing: Standing, parent: Option<RecordId>) -> Reference {
+    Reference {
+        standing,
+        kind: statement.record.kind(),
+        id: statement.id,
+        actor: statement.actor.lid,
+        received: statement.received,
+        device: statement.actor.device_place(&statement.record.head.device),
+        object: statement.resolved.object,
+        parent,
+    }
+}
+
+/// `log (4) ‖ SHA-256 (32)`.
+pub(crate) fn early_key(lid: Lid, id: &RecordId) -> [u8; 36] {
+    crate::tables::codec::join(&lid.origin().0.to_be_bytes(), id.hash())
+}
+
+/// Whether a record was withdrawn before it came.
+pub(crate) fn early_retract(read: &dyn Read, lid: Lid, id: &RecordId) -> Result<Option<TombstoneRow>> {
+    let row = read.get(Space::EarlyRetract, &early_key(lid, id))?;
+    Ok(row.and_then(|row| serde_json::from_slice(&row).ok()))
+}
+
+/// The record that an actor of this domain would withdraw to undo a statement.
+pub(crate) fn act(read: &dyn Read, actor: AccountLid, kind: Kind, object_hash: &[u8; 32]) -> Result<Option<Lid>> {
+    let row = read.get(Space::Act, &act_key(actor, kind, object_hash))?;
+    debug_assert_eq!(half(object_hash).len(), 16);
+    row.map(|row| Ok(Lid(Reader::new(&row, "act").u64()?))).transpose()
+}

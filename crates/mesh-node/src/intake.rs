@@ -1,0 +1,312 @@
+//! Intake: records delivered by other domains.
+//!
+//! Checks run from cheap to dear: frame, checkpoint, one proof for all leaves, then each record. Nothing is fetched: what is missing is asked of the sender.
+//! Deliveries of one domain are stored one after the other, so that two of them never decide about the same actor at once; their signatures are
+//! verified before that, side by side. A crash leaves whole deliveries or nothing.
+
+use crate::accounts::{Account, Accounts, knows, refused_use};
+use crate::bodies::Bodies;
+use crate::bus::Bus;
+use crate::error::{NodeError, Result};
+use crate::index::{Indexer, Statement, early_key, early_retract};
+use crate::objects::Objects;
+use crate::peers::{Peer, Peers};
+use crate::tables::reference::Reference;
+use crate::tables::{Lid, OriginNo};
+use mesh_proto::api::{Delivery, DeliveryAnswer, DeliveryItem, DomainKeyUse, ItemResult, KeysKnown, code};
+use mesh_proto::bytes::Hash;
+use mesh_proto::envelope::{RecordId, id_of_pae};
+use mesh_proto::keylog::{LogPosition, UseError};
+use mesh_proto::limits::{BATCH_RECORDS_MAX, CLOCK_AHEAD_MS_MAX, KEY_OPS_MAX, LEAF_INDEX_MAX};
+use mesh_proto::log::{Checkpoint, Opening, Origin, entry_hash, verify};
+use mesh_proto::port::Clock;
+use mesh_proto::record::{Content, Record, RecordError};
+use mesh_store::{Kv, Space};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Retracts of records that are not here yet, kept for one log at most.
+const EARLY_RETRACTS_MAX: i64 = 10_000;
+
+/// What intake remembers of a log.
+#[derive(Default)]
+struct Lane {
+    /// The highest leaf of which there is a reference; `None` before it was looked up.
+    last_leaf: Option<Option<u64>>,
+}
+
+/// The intake service.
+pub struct Intake {
+    pub(crate) kv: Arc<dyn Kv>,
+    pub(crate) accounts: Arc<Accounts>,
+    pub(crate) objects: Arc<Objects>,
+    pub(crate) peers: Arc<Peers>,
+    pub(crate) bodies: Arc<Bodies>,
+    pub(crate) bus: Arc<Bus>,
+    pub(crate) clock: Arc<dyn Clock>,
+    lanes: Mutex<BTreeMap<OriginNo, Arc<Mutex<Lane>>>>,
+}
+
+/// A delivered record with what was computed of it.
+struct Opened<'a> {
+    item: &'a DeliveryItem,
+    id: RecordId,
+    pae: Vec<u8>,
+    record: std::result::Result<Record, RecordError>,
+}
+
+/// A delivered record whose form and signature are good.
+struct Verified<'a> {
+    item: &'a DeliveryItem,
+    id: RecordId,
+    record: Record,
+    actor: Arc<Account>,
+}
+
+/// What became of an item before anything is stored.
+enum Checked<'a> {
+    Good(Box<Verified<'a>>),
+    Refused(NodeError),
+}
+
+impl Intake {
+    pub(crate) fn new(kv: Arc<dyn Kv>, parts: (Arc<Accounts>, Arc<Objects>, Arc<Peers>, Arc<Bodies>), bus: Arc<Bus>, clock: Arc<dyn Clock>) -> Self {
+        let (accounts, objects, peers, bodies) = parts;
+        Self { kv, accounts, objects, peers, bodies, bus, clock, lanes: Mutex::default() }
+    }
+
+    /// Takes in a delivery whose request was signed by `peer`. Blocks until what it accepts is durable.
+    pub fn deliver(&self, peer: &Peer, delivery: &Delivery) -> Result<DeliveryAnswer> {
+        let opened = self.check_frame(peer, delivery)?;
+        for push in delivery.keys.iter().take(BATCH_RECORDS_MAX) {
+            if push.ops.len() > KEY_OPS_MAX {
+                return Err(NodeError::refused(code::TOO_LARGE, "an account has more key operations than it may have"));
+            }
+            self.accounts.merge(&push.account, &push.ops)?;
+        }
+        let mut wanted = BTreeMap::new();
+        let mut checked = Vec::with_capacity(delivery.items.len());
+        for item in opened {
+            checked.push(self.check_item(peer, &delivery.origin, item, &mut wanted)?);
+        }
+        if !wanted.is_empty() {
+            return Err(NodeError::KeysWanted(wanted.into_values().collect()));
+        }
+        let results = self.store(peer, &delivery.origin, checked)?;
+        let watermark = delivery.items.last().map_or(0, |item| item.index);
+        Ok(DeliveryAnswer { results, watermark })
+    }
+
+    /// Size and order, the checkpoint, the proof. Answers each record with what was computed of it, once.
+    fn check_frame<'a>(&self, peer: &Peer, delivery: &'a Delivery) -> Result<Vec<Opened<'a>>> {
+        let items = &delivery.items;
+        if items.is_empty() || items.len() > BATCH_RECORDS_MAX || delivery.keys.len() > BATCH_RECORDS_MAX {
+            return Err(NodeError::refused(code::TOO_LARGE, format!("a delivery has 1 to {BATCH_RECORDS_MAX} records")));
+        }
+        if delivery.origin.domain() != peer.domain() {
+            return Err(NodeError::refused(code::NOT_HOME, "a domain delivers only what its own log holds"));
+        }
+        if items.last().is_some_and(|item| item.index > LEAF_INDEX_MAX) {
+            return Err(NodeError::refused(code::TOO_LARGE, "a leaf index is beyond 2^40 - 1"));
+        }
+        let key = peer.key(DomainKeyUse::Log).and_then(|key| key.verifier().ok());
+        let key = key.ok_or_else(|| NodeError::refused(code::NOT_LOGGED, "the domain shows no usable log key"))?;
+        let checkpoint = Checkpoint::open(&delivery.checkpoint, &delivery.origin, &key)
+            .map_err(|error| NodeError::refused(code::NOT_LOGGED, error.to_string()))?;
+        let mut opened = Vec::with_capacity(items.len());
+        let mut leaves: Vec<(u64, Hash)> = Vec::with_capacity(items.len());
+        for item in items {
+            let pae = item.envelope.pae();
+            let id = id_of_pae(&pae);
+            let record = Record::open(&item.envelope);
+            let account = match &record {
+                Ok(record) => record.head.actor,
+                Err(_) => actor_of(item)?,
+            };
+            let opening = Opening { salt: item.salt, record: id, account, kind: item.envelope.kind(), received: item.received };
+            leaves.push((item.index, entry_hash(&opening.entry())));
+            opened.push(Opened { item, id, pae, record });
+        }
+        verify(checkpoint.size, &checkpoint.root, &leaves, &delivery.proof)
+            .map_err(|error| NodeError::refused(code::NOT_LOGGED, error.to_string()))?;
+        Ok(opened)
+    }
+
+    /// Form, key log, home and signature of one record. What only the sender can mend goes to `wanted`.
+    fn check_item<'a>(
+        &self,
+        peer: &Peer,
+        origin: &Origin,
+        opened: Opened<'a>,
+        wanted: &mut BTreeMap<mesh_proto::key::AccountId, KeysKnown>,
+    ) -> Result<Checked<'a>> {
+        let refuse = |code, detail: String| Ok(Checked::Refused(NodeError::refused(code, detail)));
+        let Opened { item, id, pae, record } = opened;
+        let record = match record {
+            Ok(record) => record,
+            Err(error) => return refuse(code::MALFORMED, error.to_string()),
+        };
+        let now = self.clock.now_ms();
+        if record.check_time(now).is_err() || item.received > now.saturating_add(CLOCK_AHEAD_MS_MAX) {
+            return refuse(code::FUTURE, "the claimed or logged time lies in the future".into());
+        }
+        let actor = self.accounts.get(&record.head.actor)?;
+        let Some(actor) = actor.filter(|actor| knows(Some(actor), &record.head.keys)) else {
+            let head = self.accounts.get(&record.head.actor)?.map(|known| known.log.head());
+            wanted.insert(record.head.actor, KeysKnown { account: record.head.actor, head });
+            return refuse(code::KEYS_WANTED, "its key operations are missing".into());
+        };
+        if actor.home() != peer.domain() {
+            return refuse(code::NOT_HOME, format!("its actor's key log names {} as home, not {}", actor.home(), peer.domain()));
+        }
+        let leaf = LogPosition { origin: origin.clone(), index: item.index };
+        let verifier = match actor.log.check_open().and_then(|()| actor.log.check_use(&record.head.device, &record.head.keys, Some(&leaf))) {
+            Ok(verifier) => *verifier,
+            Err(error @ UseError::UnknownHead(_)) => return refuse(code::KEYS_WANTED, error.to_string()),
+            Err(error) => return Ok(Checked::Refused(refused_use(&error))),
+        };
+        match verifier.verify(&pae, item.envelope.signature()) {
+            Ok(()) => Ok(Checked::Good(Box::new(Verified { item, id, record, actor }))),
+            Err(error) => refuse(code::BAD_SIGNATURE, error.to_string()),
+        }
+    }
+
+    fn lane(&self, origin: OriginNo) -> Arc<Mutex<Lane>> {
+        let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(lanes.entry(origin).or_default())
+    }
+
+    /// Indexes and stores what was verified, in as few batches as the actors allow.
+    fn store(&self, peer: &Peer, origin: &Origin, checked: Vec<Checked<'_>>) -> Result<Vec<ItemResult>> {
+        let origin = self.peers.origin_number(origin)?;
+        let lane = self.lane(origin);
+        let mut lane = lane.lock().unwrap_or_else(PoisonError::into_inner);
+        let last_leaf = match lane.last_leaf {
+            Some(last) => last,
+            None => self.peers.last_leaf(origin)?,
+        };
+        let mut results = Vec::with_capacity(checked.len());
+        let mut stored = last_leaf;
+        let mut group = Group::default();
+        for item in checked {
+            let verified = match item {
+                Checked::Good(verified) => verified,
+                Checked::Refused(error) => {
+                    results.push(refused(&error)?);
+                    continue;
+                }
+            };
+            if !group.actors.insert(verified.actor.lid) {
+                self.flush(std::mem::take(&mut group))?;
+                group.actors.insert(verified.actor.lid);
+            }
+            let lid = Lid::new(origin, verified.item.index);
+            results.push(match self.index(peer, lid, &verified, &mut group, stored) {
+                Ok(result) => result,
+                Err(error) => refused(&error)?,
+            });
+            stored = stored.max(Some(lid.index()));
+        }
+        self.flush(group)?;
+        lane.last_leaf = Some(stored);
+        Ok(results)
+    }
+
+    fn index(&self, peer: &Peer, lid: Lid, verified: &Verified<'_>, group: &mut Group, last_leaf: Option<u64>) -> Result<ItemResult> {
+        // Leaves come in order, so that a look at the table is needed only for old ones.
+        if last_leaf.is_some_and(|last| lid.index() <= last) && self.is_known(lid, &verified.id)? {
+            return Ok(ItemResult::Known);
+        }
+        let resolved = self.objects.resolve(&verified.record, &verified.actor)?;
+        let addressed = resolved.object.is_some() || matches!(verified.record.content, Content::Retract(_));
+        if !addressed {
+            return Err(NodeError::refused(code::OBJECT, "the record acts on nothing that is here"));
+        }
+        let mut indexer = Indexer::new(&*self.kv);
+        let statement = Statement {
+            lid,
+            peer: peer.no(),
+            id: verified.id,
+            received: verified.item.received,
+            record: &verified.record,
+            actor: &verified.actor,
+            resolved,
+        };
+        if let Content::Retract(retract) = &verified.record.content {
+            self.check_early(lid, &retract.object)?;
+        }
+        indexer.apply(&statement)?;
+        if let Some(tombstone) = early_retract(&*self.kv, lid, &verified.id)?.filter(|tombstone| tombstone.signer == verified.actor.id()) {
+            // It was withdrawn before it came: keep no more than that.
+            let mut gone = Indexer::new(&*self.kv);
+            gone.withdrawn_early(&statement, &tombstone);
+            gone.batch.delete(Space::EarlyRetract, early_key(lid, &verified.id));
+            group.batch.merge(gone.batch);
+            return Ok(ItemResult::Accepted);
+        }
+        group.batch.merge(indexer.batch);
+        group.news.extend(indexer.news);
+        self.bodies.keep(&mut group.bodies, lid, &statement, verified.item)?;
+        Ok(ItemResult::Accepted)
+    }
+
+    fn is_known(&self, lid: Lid, id: &RecordId) -> Result<bool> {
+        match Reference::get(&*self.kv, lid)? {
+            None => Ok(false),
+            Some(known) if known.id == *id => Ok(true),
+            Some(_) => Err(NodeError::refused(code::NOT_LOGGED, "another record was delivered with this leaf before: the log was rewritten")),
+        }
+    }
+
+    /// Early retracts of one log are counted, so that they cannot fill the disk.
+    fn check_early(&self, lid: Lid, object: &RecordId) -> Result<()> {
+        if Reference::find(&*self.kv, object)?.is_some() {
+            return Ok(());
+        }
+        let range = mesh_store::KeyRange::prefix(lid.origin().0.to_be_bytes());
+        let kept = self.kv.scan(Space::EarlyRetract, &range, mesh_store::Order::Forward, EARLY_RETRACTS_MAX as usize)?.len();
+        if kept as i64 >= EARLY_RETRACTS_MAX {
+            return Err(NodeError::refused(code::OBJECT, "too many retracts of records that never came"));
+        }
+        Ok(())
+    }
+
+    fn flush(&self, group: Group) -> Result<()> {
+        if group.batch.is_empty() {
+            return Ok(());
+        }
+        let commit = self.kv.commit(group.batch);
+        self.bodies.write(group.bodies);
+        commit.wait()?;
+        self.bus.publish(&group.news);
+        Ok(())
+    }
+}
+
+/// What is stored together: no two statements by one actor.
+#[derive(Default)]
+struct Group {
+    actors: BTreeSet<crate::tables::AccountLid>,
+    batch: mesh_store::Batch,
+    news: Vec<crate::index::News>,
+    bodies: Vec<crate::bodies::Kept>,
+}
+
+/// The actor that a body names, before anything else of it is believed.
+fn actor_of(item: &DeliveryItem) -> Result<mesh_proto::key::AccountId> {
+    #[derive(serde::Deserialize)]
+    struct Actor {
+        actor: mesh_proto::key::AccountId,
+    }
+    let malformed = |_| NodeError::refused(code::MALFORMED, format!("the body of leaf {} names no actor", item.index));
+    serde_json::from_slice::<Actor>(item.envelope.body()).map(|body| body.actor).map_err(malformed)
+}
+
+/// A refusal is the item's result; a failure of ours is the whole delivery's.
+fn refused(error: &NodeError) -> Result<ItemResult> {
+    match error {
+        NodeError::Refused { code, detail } => Ok(ItemResult::Refused { code: (*code).to_owned(), detail: detail.clone() }),
+        NodeError::NotFound(_) | NodeError::Gone(_) => Ok(ItemResult::Refused { code: error.code().to_owned(), detail: error.to_string() }),
+        other => Err(other.clone()),
+    }
+}

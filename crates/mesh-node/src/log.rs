@@ -1,0 +1,157 @@
+//! The home log as readers see it: its size, checkpoints, proofs, tiles. Only [`crate::append`] makes it grow.
+
+use crate::error::{NodeError, Result};
+use crate::tables::codec::damaged;
+use mesh_proto::api::code;
+use mesh_proto::bytes::Hash;
+use mesh_proto::key::SecretKey;
+use mesh_proto::limits::{LEAF_INDEX_MAX, TILE_WIDTH};
+use mesh_proto::log::{BatchProof, Checkpoint, Nodes, Origin, Tree, entry_hash, node_hash, prove};
+use mesh_store::{KeyRange, Kv, Order, Read, Space, StoreError};
+use std::sync::{Arc, PoisonError, RwLock};
+
+/// Height of a tile: 256 hashes.
+const TILE_HEIGHT: u32 = 8;
+
+/// The log at one moment.
+#[derive(Debug, Clone)]
+struct Head {
+    size: u64,
+    root: Hash,
+    note: Arc<str>,
+}
+
+/// The home log.
+pub struct Log {
+    kv: Arc<dyn Kv>,
+    origin: Origin,
+    key: SecretKey,
+    head: RwLock<Head>,
+}
+
+impl Log {
+    /// Reads the log's present state. Answers the tree too, for the one who appends.
+    pub(crate) fn open(kv: Arc<dyn Kv>, origin: Origin, key: SecretKey) -> Result<(Self, Tree)> {
+        let last = kv.scan(Space::LogEntry, &KeyRange::all(), Order::Backward, 1)?;
+        let size = match last.first() {
+            Some((key, _)) => crate::tables::codec::key_u64(key, 0, "log_entry")? + 1,
+            None => 0,
+        };
+        let mut nodes = StoredNodes(&*kv);
+        let mut peaks = Vec::new();
+        let mut start = 0;
+        for height in (0..=LEAF_INDEX_MAX.ilog2() + 1).rev().filter(|height| (size >> height) & 1 == 1) {
+            peaks.push(nodes.node(height, start >> height)?);
+            start += 1 << height;
+        }
+        let tree = Tree::from_peaks(size, peaks).ok_or_else(|| damaged("log_node"))?;
+        let head = sign(&origin, &key, &tree);
+        Ok((Self { kv, origin, key, head: RwLock::new(head) }, tree))
+    }
+
+    /// Shows a grown tree to readers, once it is durable.
+    pub(crate) fn advance(&self, tree: &Tree) {
+        let head = sign(&self.origin, &self.key, tree);
+        *self.head.write().unwrap_or_else(PoisonError::into_inner) = head;
+    }
+
+    fn head(&self) -> Head {
+        self.head.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The log's name.
+    pub fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    /// The public key that signs checkpoints.
+    pub fn key_id(&self) -> mesh_proto::key::KeyId {
+        self.key.id()
+    }
+
+    /// Number of leaves.
+    pub fn size(&self) -> u64 {
+        self.head().size
+    }
+
+    /// The present checkpoint, as a signed note.
+    pub fn checkpoint(&self) -> Arc<str> {
+        self.head().note
+    }
+
+    /// The present checkpoint with a proof for leaves, by strictly ascending index.
+    pub fn prove(&self, indexes: &[u64]) -> Result<(Arc<str>, BatchProof)> {
+        let head = self.head();
+        let proof = prove(&mut StoredNodes(&*self.kv), head.size, indexes)?;
+        let proof = proof.ok_or_else(|| NodeError::refused(code::MALFORMED, "no such leaves"))?;
+        debug_assert!(head.root != Hash([0; 32]));
+        Ok((head.note, proof))
+    }
+
+    /// A tile of C2SP tlog-tiles: `width` hashes of level `level`, which covers heights from 8 × level.
+    pub fn tile(&self, level: u8, number: u64, width: u64) -> Result<Vec<u8>> {
+        let height = u32::from(level) * TILE_HEIGHT;
+        let complete = if height < 64 { self.size() >> height } else { 0 };
+        self.check_tile(complete, number, width)?;
+        let mut nodes = StoredNodes(&*self.kv);
+        let hashes = nodes.run(height, number * TILE_WIDTH, width)?;
+        Ok(hashes.iter().flat_map(|hash| hash.0).collect())
+    }
+
+    /// A bundle of leaf entries, each after its length in two bytes.
+    pub fn entries(&self, number: u64, width: u64) -> Result<Vec<u8>> {
+        self.check_tile(self.size(), number, width)?;
+        let entries = StoredNodes(&*self.kv).entries(number * TILE_WIDTH, width)?;
+        Ok(entries.iter().flat_map(|entry| [0u8, 32].into_iter().chain(entry.0)).collect())
+    }
+
+    fn check_tile(&self, complete: u64, number: u64, width: u64) -> Result<()> {
+        let start = number.checked_mul(TILE_WIDTH).ok_or(NodeError::NotFound("tile"))?;
+        let there = (1..=TILE_WIDTH).contains(&width) && start.checked_add(width).is_some_and(|end| end <= complete);
+        if there { Ok(()) } else { Err(NodeError::NotFound("tile")) }
+    }
+}
+
+fn sign(origin: &Origin, key: &SecretKey, tree: &Tree) -> Head {
+    let checkpoint = Checkpoint { origin: origin.clone(), size: tree.size(), root: tree.root() };
+    Head { size: checkpoint.size, root: checkpoint.root, note: checkpoint.sign(key).into() }
+}
+
+/// Hashes from the store: leaf entries and the roots of complete tiles are kept, everything between is computed.
+struct StoredNodes<'a>(&'a dyn Read);
+
+impl StoredNodes<'_> {
+    fn entries(&self, start: u64, count: u64) -> std::result::Result<Vec<Hash>, StoreError> {
+        self.scan(Space::LogEntry, &[], start, count)
+    }
+
+    fn scan(&self, space: Space, prefix: &[u8], start: u64, count: u64) -> std::result::Result<Vec<Hash>, StoreError> {
+        let key = |index: u64| [prefix, &index.to_be_bytes()].concat();
+        let rows = self.0.scan(space, &KeyRange::between(key(start), key(start + count)), Order::Forward, count as usize)?;
+        if rows.len() as u64 != count {
+            return Err(damaged("log_entry"));
+        }
+        rows.iter().map(|(_, row)| row.as_ref().try_into().map(Hash).map_err(|_| damaged("log_entry"))).collect()
+    }
+
+    /// `count` hashes at a height that is a multiple of the tile height.
+    fn run(&mut self, height: u32, start: u64, count: u64) -> std::result::Result<Vec<Hash>, StoreError> {
+        if height == 0 {
+            return Ok(self.entries(start, count)?.iter().map(entry_hash).collect());
+        }
+        self.scan(Space::LogNode, &[height as u8], start, count)
+    }
+}
+
+impl Nodes for StoredNodes<'_> {
+    type Error = StoreError;
+
+    fn node(&mut self, height: u32, index: u64) -> std::result::Result<Hash, StoreError> {
+        let above = height % TILE_HEIGHT;
+        let mut hashes = self.run(height - above, index << above, 1 << above)?;
+        while hashes.len() > 1 {
+            hashes = hashes.chunks(2).map(|pair| node_hash(&pair[0], &pair[1])).collect();
+        }
+        hashes.pop().ok_or_else(|| damaged("log_node"))
+    }
+}

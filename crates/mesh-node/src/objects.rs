@@ -1,0 +1,179 @@
+//! Objects: what a record acts on, whether it is here, and whether its author's policy lets the actor act.
+
+use crate::accounts::{Account, Accounts};
+use crate::error::{NodeError, Result};
+use crate::tables::payload::Payload;
+use crate::tables::reference::{Reference, Standing};
+use crate::tables::{AccountLid, Lid, ObjectLid, once_key};
+use mesh_proto::address::Domain;
+use mesh_proto::api::code;
+use mesh_proto::envelope::{Kind, RecordId};
+use mesh_proto::key::AccountId;
+use mesh_proto::record::{Audience, Comment, Content, Interaction, ObjectRef, Record};
+use mesh_store::{Kv, Space};
+use quick_cache::sync::Cache;
+use std::sync::Arc;
+
+/// What a record acts on, as far as it is here.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Resolved {
+    /// The object whose sets and counters the record joins.
+    pub(crate) object: Option<ObjectLid>,
+    /// For an answer to a comment that is known here: that comment.
+    pub(crate) parent: Option<Lid>,
+    /// Accounts of this domain to be notified.
+    pub(crate) notify: Vec<AccountLid>,
+}
+
+/// What is asked of a post or comment again and again.
+#[derive(Debug, Clone, Copy)]
+struct Known {
+    lid: Lid,
+    kind: Kind,
+    actor: AccountLid,
+    actor_id: AccountId,
+    interaction: Interaction,
+}
+
+/// How many objects' policies are remembered: about 150 bytes each.
+const OBJECTS_CACHED: usize = 50_000;
+
+/// The objects service.
+pub struct Objects {
+    kv: Arc<dyn Kv>,
+    accounts: Arc<Accounts>,
+    domain: Domain,
+    cache: Cache<RecordId, Known>,
+}
+
+impl Objects {
+    pub(crate) fn new(kv: Arc<dyn Kv>, accounts: Arc<Accounts>, domain: Domain) -> Self {
+        Self { kv, accounts, domain, cache: Cache::new(OBJECTS_CACHED) }
+    }
+
+    /// Forgets what is remembered of an object, after an edit or a withdrawal.
+    pub(crate) fn forget(&self, id: &RecordId) {
+        self.cache.remove(id);
+    }
+
+    /// Finds what a record acts on. Objects of other domains are for their homes to judge: they resolve to nothing here.
+    pub(crate) fn resolve(&self, record: &Record, actor: &Account) -> Result<Resolved> {
+        match &record.content {
+            Content::Profile(_) | Content::Post(_) => Ok(Resolved { object: Some(actor.lid.into()), ..Resolved::default() }),
+            Content::Retract(_) => Ok(Resolved::default()),
+            Content::Like(like) => self.record_object(&like.object, Kind::Like, actor),
+            Content::Repost(repost) => self.record_object(&repost.object, Kind::Repost, actor),
+            Content::Report(report) => self.record_object(&report.object, Kind::Report, actor),
+            Content::Comment(comment) => self.comment_object(comment, actor),
+            Content::Subscribe(subscribe) => {
+                let author = self.accounts.expect(&subscribe.object.actor)?;
+                if subscribe.object.home == self.domain && author.home() != &self.domain {
+                    return Err(NodeError::refused(code::NOT_HOME, "the account does not live here (any more)"));
+                }
+                let notify = if author.home() == &self.domain { vec![author.lid] } else { Vec::new() };
+                Ok(Resolved { object: Some(author.lid.into()), parent: None, notify })
+            }
+        }
+    }
+
+    fn record_object(&self, object: &ObjectRef, kind: Kind, actor: &Account) -> Result<Resolved> {
+        if object.home != self.domain {
+            return Ok(Resolved::default());
+        }
+        let known = self.known(&object.id)?;
+        check_author(&known, &object.actor)?;
+        let audience = match kind {
+            Kind::Like => known.interaction.like,
+            Kind::Repost if known.kind != Kind::Post => return Err(NodeError::refused(code::OBJECT, "only posts are reposted")),
+            Kind::Repost => known.interaction.repost,
+            _ => Audience::Everyone,
+        };
+        self.check_audience(audience, &known, actor)?;
+        let notify = if kind == Kind::Report { Vec::new() } else { vec![known.actor] };
+        Ok(Resolved { object: Some(known.lid.into()), parent: None, notify })
+    }
+
+    /// The root's home keeps the whole thread; the parent's home, if another, keeps the answers to that comment.
+    fn comment_object(&self, comment: &Comment, actor: &Account) -> Result<Resolved> {
+        if comment.root.home == self.domain {
+            let root = self.known(&comment.root.id)?;
+            check_author(&root, &comment.root.actor)?;
+            if root.kind != Kind::Post {
+                return Err(NodeError::refused(code::OBJECT, "the root of a thread is a post"));
+            }
+            self.check_audience(root.interaction.comment, &root, actor)?;
+            let mut resolved = Resolved { object: Some(root.lid.into()), parent: None, notify: vec![root.actor] };
+            if comment.parent.id != comment.root.id {
+                let (lid, parent) = self.reference(&comment.parent.id)?;
+                if parent.kind != Kind::Comment || parent.object != Some(root.lid.into()) {
+                    return Err(NodeError::refused(code::OBJECT, "the parent is not a comment in this thread"));
+                }
+                resolved.parent = Some(lid);
+                if lid.is_own() {
+                    resolved.notify.push(parent.actor);
+                }
+            }
+            resolved.notify.dedup();
+            return Ok(resolved);
+        }
+        if comment.parent.home == self.domain {
+            let parent = self.known(&comment.parent.id)?;
+            check_author(&parent, &comment.parent.actor)?;
+            return Ok(Resolved { object: Some(parent.lid.into()), parent: None, notify: vec![parent.actor] });
+        }
+        Ok(Resolved::default())
+    }
+
+    /// A live reference by its record's id.
+    fn reference(&self, id: &RecordId) -> Result<(Lid, Reference)> {
+        let found = Reference::find(&*self.kv, id)?.ok_or_else(|| NodeError::refused(code::OBJECT, "the object is not known here"))?;
+        match found.1.standing {
+            Standing::Live => Ok(found),
+            Standing::Retracted => Err(NodeError::refused(code::GONE, "the object was withdrawn")),
+            Standing::Edit | Standing::Superseded => Err(NodeError::refused(code::OBJECT, "name the object by the id of its first version")),
+        }
+    }
+
+    /// A post or comment of this domain.
+    fn known(&self, id: &RecordId) -> Result<Known> {
+        if let Some(known) = self.cache.get(id) {
+            return Ok(known);
+        }
+        let (lid, reference) = self.reference(id)?;
+        if !lid.is_own() || !matches!(reference.kind, Kind::Post | Kind::Comment) {
+            return Err(NodeError::refused(code::OBJECT, "the object is not a post or comment of this domain"));
+        }
+        let actor_id = self.accounts.by_lid(reference.actor)?.id();
+        let interaction = self.interaction(lid, &reference)?;
+        let known = Known { lid, kind: reference.kind, actor: reference.actor, actor_id, interaction };
+        self.cache.insert(*id, known);
+        Ok(known)
+    }
+
+    /// The policy of a post's current version; a comment lives under its root's, if that is here.
+    fn interaction(&self, lid: Lid, reference: &Reference) -> Result<Interaction> {
+        let governing = match (reference.kind, reference.object) {
+            (Kind::Comment, Some(root)) => Lid(root.0),
+            (Kind::Comment, None) => return Ok(Interaction::default()),
+            _ => lid,
+        };
+        let current = crate::index::current_version(&*self.kv, governing)?;
+        let payload = Payload::get(&*self.kv, current.index())?.and_then(|payload| payload.envelope);
+        let content = payload.and_then(|envelope| Record::open(&envelope).ok()).map(|record| record.content);
+        Ok(if let Some(Content::Post(post)) = content { post.interaction } else { Interaction::default() })
+    }
+
+    fn check_audience(&self, audience: Audience, object: &Known, actor: &Account) -> Result<()> {
+        let allowed = match audience {
+            _ if object.actor == actor.lid => true,
+            Audience::Everyone => true,
+            Audience::Subscribers => self.kv.get(Space::Object, &once_key(object.actor.into(), Kind::Subscribe, actor.lid))?.is_some(),
+            Audience::Nobody => false,
+        };
+        if allowed { Ok(()) } else { Err(NodeError::refused(code::POLICY, "its author does not let you do this")) }
+    }
+}
+
+fn check_author(known: &Known, named: &AccountId) -> Result<()> {
+    if known.actor_id == *named { Ok(()) } else { Err(NodeError::refused(code::OBJECT, "the object has another author")) }
+}

@@ -1,0 +1,314 @@
+//! The outbox: which leaves are to be delivered where, and the lanes that deliver them.
+//!
+//! The outbox is the home log plus one index row per (destination, leaf); a row goes when the destination has dealt with its leaf. Each destination
+//! has at most one lane: a task that lives while there are rows. A lane that fails waits with full jitter; a sign of life of its destination ends the wait.
+//! A crash loses nothing: rows are made in the batch of the leaf itself, and delivering twice changes nothing.
+
+use crate::accounts::Accounts;
+use crate::error::{NodeError, Result};
+use crate::index::Statement;
+use crate::log::Log;
+use crate::peers::Peers;
+use crate::tables::codec::{join, key_u64};
+use crate::tables::payload::Payload;
+use crate::tables::reference::Reference;
+use crate::tables::{AccountLid, HERE, PeerNo, object_key};
+use futures_util::StreamExt;
+use futures_util::stream::FuturesOrdered;
+use mesh_proto::address::Domain;
+use mesh_proto::api::{Challenge, ChallengeRequest, Delivery, DeliveryAnswer, DeliveryItem, DomainKeyUse, ItemResult, KeysKnown, KeysPush, Problem};
+use mesh_proto::bytes::Salt;
+use mesh_proto::envelope::{Envelope, Kind};
+use mesh_proto::limits::{BATCH_RECORDS_MAX, DELIVERY_BYTES_MAX};
+use mesh_proto::port::{Answer, Rng, Transport, random};
+use mesh_proto::record::{Content, Record};
+use mesh_store::{Batch, KeyRange, Kv, Order, Read, Space};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Notify;
+use tokio::task::{AbortHandle, JoinSet};
+
+/// Deliveries to one destination that may be under way at once.
+const IN_FLIGHT: usize = 8;
+/// First and longest wait after a failure.
+const BACKOFF_MS: (u64, u64) = (10_000, 6 * 3_600_000);
+/// Lanes start this long after a change, so that a burst of writes makes one delivery.
+const GATHER: Duration = Duration::from_millis(5);
+
+fn outbox_key(peer: PeerNo, index: u64) -> [u8; 12] {
+    join(&peer.0.to_be_bytes(), &index.to_be_bytes())
+}
+
+/// Notes where a new statement of this domain is to be delivered.
+pub(crate) fn enqueue(batch: &mut Batch, read: &dyn Read, peers: &Peers, statement: &Statement<'_>) -> Result<()> {
+    for peer in destinations(read, peers, &statement.record.content, statement.actor.lid)? {
+        batch.put(Space::Outbox, outbox_key(peer, statement.lid.index()), []);
+    }
+    Ok(())
+}
+
+fn destinations(read: &dyn Read, peers: &Peers, content: &Content, actor: AccountLid) -> Result<BTreeSet<PeerNo>> {
+    let mut to = BTreeSet::new();
+    match content {
+        Content::Profile(_) | Content::Post(_) => to = subscribing_peers(read, actor)?,
+        Content::Repost(_) => to = subscribing_peers(read, actor)?,
+        Content::Retract(retract) => {
+            if let Some((lid, _)) = Reference::find(read, &retract.object)?.filter(|(lid, _)| lid.is_own())
+                && let Some(envelope) = Payload::get(read, lid.index())?.and_then(|payload| payload.envelope)
+                && let Ok(record) = Record::open(&envelope)
+            {
+                to = destinations(read, peers, &record.content, actor)?;
+            }
+        }
+        Content::Comment(comment) => add_domain(&mut to, peers, &comment.parent.home)?,
+        Content::Like(_) | Content::Subscribe(_) | Content::Report(_) => {}
+    }
+    if let Some(home) = content.object_home() {
+        add_domain(&mut to, peers, home)?;
+    }
+    to.remove(&HERE);
+    Ok(to)
+}
+
+fn add_domain(to: &mut BTreeSet<PeerNo>, peers: &Peers, domain: &Domain) -> Result<()> {
+    if domain != peers.own_domain() {
+        to.insert(peers.number(domain)?);
+    }
+    Ok(())
+}
+
+/// The domains in which someone subscribes to an account.
+fn subscribing_peers(read: &dyn Read, actor: AccountLid) -> Result<BTreeSet<PeerNo>> {
+    let prefix = object_key(actor.into(), Kind::Subscribe);
+    let rows = read.scan(Space::CountByPeer, &KeyRange::prefix(prefix), Order::Forward, crate::peers::PEERS_MAX)?;
+    rows.iter()
+        .map(|(key, _)| {
+            let peer = key.get(9..13).and_then(|no| no.try_into().ok()).ok_or_else(|| crate::tables::codec::damaged("count_by_peer"))?;
+            Ok(PeerNo(u32::from_be_bytes(peer)))
+        })
+        .collect()
+}
+
+/// The outbox service.
+pub struct Outbox {
+    pub(crate) kv: Arc<dyn Kv>,
+    pub(crate) log: Arc<Log>,
+    pub(crate) accounts: Arc<Accounts>,
+    pub(crate) peers: Arc<Peers>,
+    pub(crate) transport: Arc<dyn Transport>,
+    pub(crate) rng: Arc<dyn Rng>,
+    /// Rung when any domain shows a sign of life.
+    pub(crate) alive: Notify,
+}
+
+/// Leaves for one delivery, with what was left out because its payload is gone.
+struct Chunk {
+    indexes: Vec<u64>,
+    delivery: Option<Delivery>,
+}
+
+impl Outbox {
+    /// Starts lanes where there is something to deliver, until aborted. The lanes end with it.
+    pub(crate) async fn run(self: Arc<Self>) {
+        let mut changed = self.kv.watch(Space::Outbox);
+        // Dropping the set ends the lanes.
+        let mut tasks = JoinSet::new();
+        let mut lanes: BTreeMap<PeerNo, AbortHandle> = BTreeMap::new();
+        loop {
+            changed.mark_unchanged();
+            match self.pending() {
+                Ok(peers) => {
+                    for peer in peers {
+                        if lanes.get(&peer).is_none_or(AbortHandle::is_finished) {
+                            let this = Arc::clone(&self);
+                            lanes.insert(peer, tasks.spawn(async move { this.lane(peer).await }));
+                        }
+                    }
+                }
+                Err(error) => tracing::error!(error.message = %error, "outbox.unreadable"),
+            }
+            lanes.retain(|_, lane| !lane.is_finished());
+            while tasks.try_join_next().is_some() {}
+            if changed.changed().await.is_err() {
+                return;
+            }
+            tokio::time::sleep(GATHER).await;
+        }
+    }
+
+    /// A domain that was thought dead may be alive: lanes that wait try again.
+    pub fn sign_of_life(&self) {
+        self.alive.notify_waiters();
+    }
+
+    /// Number of leaves that wait for a destination, at most `limit`.
+    pub fn waiting(&self, peer: PeerNo, limit: usize) -> Result<usize> {
+        Ok(self.kv.scan(Space::Outbox, &KeyRange::prefix(peer.0.to_be_bytes()), Order::Forward, limit)?.len())
+    }
+
+    /// The destinations for which something waits.
+    fn pending(&self) -> Result<Vec<PeerNo>> {
+        let mut peers = Vec::new();
+        let mut range = KeyRange::all();
+        while let Some((key, _)) = self.kv.scan(Space::Outbox, &range, Order::Forward, 1)?.into_iter().next() {
+            let peer = PeerNo((key_u64(&key, 0, "outbox")? >> 32) as u32);
+            peers.push(peer);
+            range = KeyRange::starting_at((peer.0 + 1).to_be_bytes());
+        }
+        Ok(peers)
+    }
+
+    async fn lane(self: Arc<Self>, no: PeerNo) {
+        let Some(domain) = self.peers.by_no(no).map(|peer| peer.domain().clone()) else { return };
+        let mut failures = 0u32;
+        loop {
+            match self.deliver_some(no, &domain).await {
+                Ok(true) => failures = 0,
+                Ok(false) => return,
+                Err(error) => {
+                    let wait = self.backoff(&error, failures);
+                    tracing::warn!(peer.domain = %domain, wait_ms = wait.as_millis() as u64, error.message = %error, "outbox.delivery_failed");
+                    failures = failures.saturating_add(1);
+                    tokio::select! {
+                        () = tokio::time::sleep(wait) => {}
+                        () = self.alive.notified() => {}
+                    }
+                }
+            }
+        }
+    }
+
+    /// What the receiver asks for, else full jitter.
+    fn backoff(&self, error: &NodeError, failures: u32) -> Duration {
+        if let NodeError::SlowDown { retry_after_s } = error {
+            return Duration::from_secs((*retry_after_s).clamp(1, BACKOFF_MS.1 / 1000));
+        }
+        let ceiling = BACKOFF_MS.0.saturating_mul(1 << failures.min(20)).min(BACKOFF_MS.1);
+        Duration::from_millis(u64::from_be_bytes(random(&*self.rng)) % ceiling)
+    }
+
+    /// Delivers what waits, several deliveries at once. Answers whether there was anything.
+    async fn deliver_some(self: &Arc<Self>, no: PeerNo, domain: &Domain) -> Result<bool> {
+        let rows = self.kv.scan(Space::Outbox, &KeyRange::prefix(no.0.to_be_bytes()), Order::Forward, BATCH_RECORDS_MAX * IN_FLIGHT)?;
+        if rows.is_empty() {
+            return Ok(false);
+        }
+        self.challenge(domain).await?;
+        let indexes: Vec<u64> = rows.iter().map(|(key, _)| key_u64(key, 4, "outbox")).collect::<std::result::Result<_, _>>()?;
+        let mut under_way = FuturesOrdered::new();
+        for indexes in indexes.chunks(BATCH_RECORDS_MAX) {
+            under_way.push_back(self.deliver(domain, indexes.to_vec()));
+        }
+        while let Some(delivered) = under_way.next().await {
+            let mut batch = Batch::new();
+            for index in delivered? {
+                batch.delete(Space::Outbox, outbox_key(no, index));
+            }
+            self.kv.commit(batch).await?;
+        }
+        Ok(true)
+    }
+
+    /// Delivers leaves; answers those that the destination has dealt with.
+    async fn deliver(self: &Arc<Self>, domain: &Domain, indexes: Vec<u64>) -> Result<Vec<u64>> {
+        let this = Arc::clone(self);
+        let chunk = tokio::task::spawn_blocking(move || this.chunk(&indexes)).await.map_err(|_| NodeError::Stopping)??;
+        let Some(mut delivery) = chunk.delivery else { return Ok(chunk.indexes) };
+        let mut answer = self.post(domain, "/mesh/v1/deliveries", &delivery).await?;
+        if answer.status == 409 {
+            let problem: Problem = self.parse(domain, &answer)?;
+            let this = Arc::clone(self);
+            let keys = tokio::task::spawn_blocking(move || this.keys(&problem.keys_wanted)).await.map_err(|_| NodeError::Stopping)??;
+            delivery.keys = keys;
+            answer = self.post(domain, "/mesh/v1/deliveries", &delivery).await?;
+        }
+        match answer.status {
+            200 => {}
+            429 | 503 => return Err(NodeError::SlowDown { retry_after_s: answer.retry_after_s.unwrap_or(10) }),
+            status => return Err(remote(domain, format!("HTTP status {status}: {}", String::from_utf8_lossy(&answer.body)))),
+        }
+        let answer: DeliveryAnswer = self.parse(domain, &answer)?;
+        if answer.results.len() != delivery.items.len() {
+            return Err(remote(domain, "it answered another number of results than there were records".into()));
+        }
+        for (item, result) in delivery.items.iter().zip(&answer.results) {
+            if let ItemResult::Refused { code, detail } = result {
+                tracing::info!(peer.domain = %domain, leaf.index = item.index, refusal.code = code, refusal.detail = detail, "outbox.refused");
+            }
+        }
+        Ok(chunk.indexes)
+    }
+
+    /// Makes a delivery of the first leaves that fit into one.
+    fn chunk(&self, indexes: &[u64]) -> Result<Chunk> {
+        let mut items = Vec::new();
+        let mut bytes = 0;
+        let mut taken = 0;
+        for index in indexes {
+            if let Some(payload) = Payload::get(&*self.kv, *index)?
+                && let Some(envelope) = payload.envelope
+            {
+                bytes += envelope.body().len() * 4 / 3 + 256;
+                if bytes > DELIVERY_BYTES_MAX && !items.is_empty() {
+                    break;
+                }
+                items.push(DeliveryItem { index: *index, salt: payload.salt, received: payload.received, envelope });
+            }
+            taken += 1;
+        }
+        let indexes_taken = indexes[..taken].to_vec();
+        if items.is_empty() {
+            return Ok(Chunk { indexes: indexes_taken, delivery: None });
+        }
+        let proven: Vec<u64> = items.iter().map(|item| item.index).collect();
+        let (checkpoint, proof) = self.log.prove(&proven)?;
+        let delivery = Delivery { origin: self.log.origin().clone(), checkpoint: checkpoint.to_string(), proof, items, keys: Vec::new() };
+        Ok(Chunk { indexes: indexes_taken, delivery: Some(delivery) })
+    }
+
+    fn keys(&self, wanted: &[KeysKnown]) -> Result<Vec<KeysPush>> {
+        let mut keys = Vec::new();
+        for known in wanted.iter().take(BATCH_RECORDS_MAX) {
+            let account = self.accounts.expect(&known.account)?;
+            keys.push(KeysPush { account: known.account, ops: account.log.ops_after(known.head.as_ref()) });
+        }
+        Ok(keys)
+    }
+
+    /// Nothing is delivered to a domain that did not show, by signing our nonce, that it speaks this protocol.
+    async fn challenge(self: &Arc<Self>, domain: &Domain) -> Result<()> {
+        let peer = self.peers.discover(domain, None).await?;
+        if peer.row.challenged {
+            return Ok(());
+        }
+        let request = ChallengeRequest { from: self.peers.own_domain().clone(), nonce: Salt(random(&*self.rng)) };
+        let answer = self.post(domain, "/mesh/v1/challenges", &request).await?;
+        if answer.status != 200 {
+            return Err(remote(domain, format!("it refuses our challenge with HTTP status {}", answer.status)));
+        }
+        let envelope: Envelope = self.parse(domain, &answer)?;
+        let challenge: Challenge = mesh_proto::json::parse(envelope.body()).map_err(|error| remote(domain, error.to_string()))?;
+        let key = peer.key(DomainKeyUse::Request).and_then(|key| key.verifier().ok());
+        let signed = envelope.kind() == Kind::Challenge && key.is_some_and(|key| envelope.verify(&key).is_ok());
+        if !signed || challenge.domain != *domain || challenge.from != request.from || challenge.nonce != request.nonce {
+            return Err(remote(domain, "its answer to our challenge is not signed by its key".into()));
+        }
+        let this = Arc::clone(self);
+        let domain = domain.clone();
+        tokio::task::spawn_blocking(move || this.peers.challenged(&domain)).await.map_err(|_| NodeError::Stopping)?
+    }
+
+    async fn post(&self, domain: &Domain, path: &str, body: &impl serde::Serialize) -> Result<Answer> {
+        let body = serde_json::to_vec(body).expect("API types have only plain fields");
+        self.transport.post(domain, path, body).await.map_err(|error| remote(domain, error.to_string()))
+    }
+
+    fn parse<T: serde::de::DeserializeOwned>(&self, domain: &Domain, answer: &Answer) -> Result<T> {
+        serde_json::from_slice(&answer.body).map_err(|error| remote(domain, format!("its answer is malformed: {error}")))
+    }
+}
+
+fn remote(domain: &Domain, detail: String) -> NodeError {
+    NodeError::Remote { domain: domain.to_string(), detail }
+}

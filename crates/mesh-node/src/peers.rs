@@ -1,0 +1,223 @@
+//! Other domains: their numbers, their keys, their logs. All of them fit in memory; the table is their durable form.
+
+use crate::error::{NodeError, Result};
+use crate::tables::peer::{PeerRow, origins, put_origin};
+use crate::tables::{Lid, OriginNo, PeerNo};
+use mesh_proto::address::Domain;
+use mesh_proto::api::{Discovery, DomainKeyUse, code};
+use mesh_proto::key::KeyId;
+use mesh_proto::log::Origin;
+use mesh_proto::port::{Clock, Transport};
+use mesh_store::{Batch, KeyRange, Kv, Order, Space};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+/// Most other domains that one server knows.
+pub const PEERS_MAX: usize = 100_000;
+/// How long an answer to discovery is believed before a failing signature makes us ask again, milliseconds.
+const DISCOVERY_PAUSE_MS: u64 = 60_000;
+
+/// Another domain.
+#[derive(Debug, Clone)]
+pub struct Peer {
+    pub(crate) row: PeerRow,
+    /// When we last asked who it is.
+    asked_ms: u64,
+}
+
+impl Peer {
+    /// Its number here.
+    pub fn no(&self) -> PeerNo {
+        self.row.no()
+    }
+
+    /// Its name.
+    pub fn domain(&self) -> &Domain {
+        &self.row.domain
+    }
+
+    /// Its key for one use, as it last said.
+    pub fn key(&self, key_use: DomainKeyUse) -> Option<KeyId> {
+        self.row.discovery.as_ref().and_then(|discovery| discovery.key(key_use))
+    }
+}
+
+#[derive(Default)]
+struct Known {
+    by_domain: BTreeMap<Domain, Arc<Peer>>,
+    by_no: BTreeMap<PeerNo, Domain>,
+    origins: BTreeMap<Origin, OriginNo>,
+    origins_by_no: BTreeMap<OriginNo, Origin>,
+}
+
+/// The peers service.
+pub struct Peers {
+    kv: Arc<dyn Kv>,
+    clock: Arc<dyn Clock>,
+    transport: Arc<dyn Transport>,
+    own: Origin,
+    known: RwLock<Known>,
+    /// Held while a number is given.
+    numbering: Mutex<()>,
+}
+
+impl Peers {
+    pub(crate) fn open(kv: Arc<dyn Kv>, clock: Arc<dyn Clock>, transport: Arc<dyn Transport>, own: Origin) -> Result<Self> {
+        let mut known = Known::default();
+        for row in PeerRow::all(&*kv, PEERS_MAX)? {
+            known.by_no.insert(row.no(), row.domain.clone());
+            known.by_domain.insert(row.domain.clone(), Arc::new(Peer { row, asked_ms: 0 }));
+        }
+        for (origin, no) in origins(&*kv, PEERS_MAX)? {
+            known.origins.insert(origin.clone(), no);
+            known.origins_by_no.insert(no, origin);
+        }
+        Ok(Self { kv, clock, transport, own, known: RwLock::new(known), numbering: Mutex::new(()) })
+    }
+
+    fn read(&self) -> std::sync::RwLockReadGuard<'_, Known> {
+        self.known.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> std::sync::RwLockWriteGuard<'_, Known> {
+        self.known.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, ()> {
+        self.numbering.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// This domain.
+    pub fn own_domain(&self) -> &Domain {
+        self.own.domain()
+    }
+
+    /// A domain that is known already.
+    pub fn get(&self, domain: &Domain) -> Option<Arc<Peer>> {
+        self.read().by_domain.get(domain).cloned()
+    }
+
+    /// The domain with this number.
+    pub fn by_no(&self, no: PeerNo) -> Option<Arc<Peer>> {
+        let known = self.read();
+        known.by_no.get(&no).and_then(|domain| known.by_domain.get(domain)).cloned()
+    }
+
+    /// The log in which a record lies.
+    pub fn origin_of(&self, lid: Lid) -> Result<Origin> {
+        if lid.is_own() {
+            return Ok(self.own.clone());
+        }
+        self.read().origins_by_no.get(&lid.origin()).cloned().ok_or_else(|| crate::tables::codec::damaged("origin").into())
+    }
+
+    /// The number of a domain, which is given now if it has none. Blocks until it is durable.
+    pub fn number(&self, domain: &Domain) -> Result<PeerNo> {
+        if let Some(peer) = self.get(domain) {
+            return Ok(peer.no());
+        }
+        let _numbering = self.lock();
+        if let Some(peer) = self.get(domain) {
+            return Ok(peer.no());
+        }
+        let count = self.read().by_domain.len();
+        if count >= PEERS_MAX {
+            return Err(NodeError::SlowDown { retry_after_s: 3_600 });
+        }
+        let row = PeerRow { no: count as u32 + 1, domain: domain.clone(), discovery: None, challenged: false };
+        let no = row.no();
+        self.store(row, 0)?;
+        Ok(no)
+    }
+
+    /// The number of a log, which is given now if it has none. Blocks until it is durable.
+    pub fn origin_number(&self, origin: &Origin) -> Result<OriginNo> {
+        if let Some(no) = self.read().origins.get(origin) {
+            return Ok(*no);
+        }
+        let _numbering = self.lock();
+        let mut batch = Batch::new();
+        let next = self.read().origins_by_no.last_key_value().map_or(1, |(no, _)| no.0 + 1);
+        if next as usize > PEERS_MAX {
+            return Err(NodeError::SlowDown { retry_after_s: 3_600 });
+        }
+        let no = OriginNo(next);
+        put_origin(&mut batch, origin, no);
+        self.kv.commit(batch).wait()?;
+        let mut known = self.write();
+        known.origins.insert(origin.clone(), no);
+        known.origins_by_no.insert(no, origin.clone());
+        Ok(no)
+    }
+
+    fn store(&self, row: PeerRow, asked_ms: u64) -> Result<()> {
+        let mut batch = Batch::new();
+        row.put(&mut batch);
+        self.kv.commit(batch).wait()?;
+        let mut known = self.write();
+        known.by_no.insert(row.no(), row.domain.clone());
+        known.by_domain.insert(row.domain.clone(), Arc::new(Peer { row, asked_ms }));
+        Ok(())
+    }
+
+    /// Notes that a domain answered a challenge.
+    pub(crate) fn challenged(&self, domain: &Domain) -> Result<()> {
+        let Some(peer) = self.get(domain) else { return Ok(()) };
+        self.store(PeerRow { challenged: true, ..peer.row.clone() }, peer.asked_ms)
+    }
+
+    /// A domain with what it says of itself; it is asked if it never was, or if `key` is not among its keys and we did not ask a moment ago.
+    pub async fn discover(self: &Arc<Self>, domain: &Domain, key: Option<&KeyId>) -> Result<Arc<Peer>> {
+        if let Some(peer) = self.get(domain)
+            && let Some(discovery) = &peer.row.discovery
+        {
+            let has_key = key.is_none_or(|key| discovery.keys.iter().any(|known| known.id == *key));
+            if has_key || self.clock.now_ms() < peer.asked_ms.saturating_add(DISCOVERY_PAUSE_MS) {
+                return Ok(peer);
+            }
+        }
+        let discovery = self.ask(domain).await?;
+        let this = Arc::clone(self);
+        let domain = domain.clone();
+        let stored = tokio::task::spawn_blocking(move || this.learn(&domain, discovery));
+        stored.await.map_err(|_| NodeError::Stopping)?
+    }
+
+    async fn ask(&self, domain: &Domain) -> Result<Discovery> {
+        let remote = |detail: String| NodeError::Remote { domain: domain.to_string(), detail };
+        let answer = self.transport.get(domain, "/.well-known/mesh").await.map_err(|error| remote(error.to_string()))?;
+        if answer.status != 200 {
+            return Err(remote(format!("HTTP status {}", answer.status)));
+        }
+        let discovery: Discovery = serde_json::from_slice(&answer.body).map_err(|error| remote(error.to_string()))?;
+        let honest = discovery.domain == *domain && discovery.origin.domain() == domain;
+        if !honest || !discovery.versions.contains(&1) {
+            return Err(remote("it says that it is another domain, or does not speak version 1".into()));
+        }
+        Ok(discovery)
+    }
+
+    /// Stores what a domain said. Keys that were once known are pinned: other ones are refused until the domain proves the change.
+    fn learn(&self, domain: &Domain, discovery: Discovery) -> Result<Arc<Peer>> {
+        let no = self.number(domain)?;
+        let known = self.get(domain);
+        let now = self.clock.now_ms();
+        if let Some(peer) = known.as_ref()
+            && let Some(before) = &peer.row.discovery
+            && [DomainKeyUse::Request, DomainKeyUse::Log].into_iter().any(|key_use| before.key(key_use) != discovery.key(key_use))
+        {
+            tracing::warn!(peer.domain = %domain, "peers.keys_changed");
+            return Err(NodeError::refused(code::BAD_SIGNATURE, format!("{domain} shows other keys than before: its old keys must sign the change")));
+        }
+        let challenged = known.is_some_and(|peer| peer.row.challenged);
+        self.store(PeerRow { no: no.0, domain: domain.clone(), discovery: Some(discovery), challenged }, now)?;
+        self.get(domain).ok_or(NodeError::NotFound("domain"))
+    }
+
+    /// The highest leaf of a log of which there is a reference here.
+    pub(crate) fn last_leaf(&self, origin: OriginNo) -> Result<Option<u64>> {
+        let range = KeyRange::between(Lid::new(origin, 0).key(), Lid::new(OriginNo(origin.0 + 1), 0).key());
+        let last = self.kv.scan(Space::Reference, &range, Order::Backward, 1)?;
+        last.first().map(|(key, _)| Ok(Lid(crate::tables::codec::key_u64(key, 0, "reference")?).index())).transpose()
+    }
+}

@@ -1,0 +1,161 @@
+//! Records, key operations and registrations of this domain's people: verified here, then given a leaf by [`crate::append`].
+
+use crate::accounts::{Account, Accounts, refused_op, refused_use};
+use crate::append::{Entry, NewRecord};
+use crate::error::{NodeError, Result};
+use crate::index::act;
+use crate::objects::Objects;
+use crate::peers::Peers;
+use crate::registration::Registrar;
+use crate::tables::reference::Reference;
+use mesh_proto::address::Domain;
+use mesh_proto::api::{Accepted, Acts, KeysAdded, KeysView, NewAccount, Registered, code};
+use mesh_proto::envelope::{Envelope, Kind, RecordId, id_of_pae};
+use mesh_proto::key::AccountId;
+use mesh_proto::keylog::{Action, KeyOp};
+use mesh_proto::port::{Clock, Transport};
+use mesh_proto::record::{Content, Record, RecordError};
+use mesh_store::Kv;
+use std::sync::Arc;
+use tokio::sync::{mpsc, oneshot};
+
+/// The records service.
+pub struct Records {
+    pub(crate) kv: Arc<dyn Kv>,
+    pub(crate) accounts: Arc<Accounts>,
+    pub(crate) objects: Arc<Objects>,
+    pub(crate) peers: Arc<Peers>,
+    pub(crate) transport: Arc<dyn Transport>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) registrar: Arc<Registrar>,
+    pub(crate) queue: mpsc::Sender<Entry>,
+}
+
+impl Records {
+    fn domain(&self) -> &Domain {
+        self.peers.own_domain()
+    }
+
+    /// Accepts a record by someone of this domain. Answers whether it was new, once it is durable.
+    pub async fn submit(&self, envelope: Envelope) -> Result<(bool, Accepted)> {
+        let record = Record::open(&envelope).map_err(|error| refused_record(&error))?;
+        record.check_time(self.clock.now_ms()).map_err(|error| refused_record(&error))?;
+        let actor = self.accounts.expect(&record.head.actor)?;
+        self.check_home(&actor)?;
+        let pae = envelope.pae();
+        let id = id_of_pae(&pae);
+        let allowed = actor.log.check_open().and_then(|()| actor.log.check_use(&record.head.device, &record.head.keys, None));
+        let key = *allowed.map_err(|error| refused_use(&error))?;
+        key.verify(&pae, envelope.signature()).map_err(|error| NodeError::refused(code::BAD_SIGNATURE, error.to_string()))?;
+        if let Content::Subscribe(subscribe) = &record.content {
+            self.learn(&subscribe.object.actor, &subscribe.object.home).await?;
+        }
+        // Said here too, so that most refusals never reach the append thread.
+        self.objects.resolve(&record, &actor)?;
+        let (answer, answered) = oneshot::channel();
+        self.enter(Entry::Record(Box::new(NewRecord { envelope, id, record, actor }), answer))?;
+        answered.await.map_err(|_| NodeError::Stopping)?
+    }
+
+    fn check_home(&self, actor: &Account) -> Result<()> {
+        if actor.home() == self.domain() && actor.name_leaf.is_some() {
+            return Ok(());
+        }
+        Err(NodeError::refused(code::NOT_HOME, format!("the account's home is {}: send its records there", actor.home())))
+    }
+
+    fn enter(&self, entry: Entry) -> Result<()> {
+        self.queue.try_send(entry).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => NodeError::SlowDown { retry_after_s: 1 },
+            mpsc::error::TrySendError::Closed(_) => NodeError::Stopping,
+        })
+    }
+
+    /// Fetches the key log of an account of another domain, if it is not known here.
+    pub async fn learn(&self, id: &AccountId, home: &Domain) -> Result<Arc<Account>> {
+        if let Some(known) = self.accounts.get(id)? {
+            return Ok(known);
+        }
+        if home == self.domain() {
+            return Err(NodeError::NotFound("account"));
+        }
+        let remote = |detail: String| NodeError::Remote { domain: home.to_string(), detail };
+        let path = format!("/mesh/v1/accounts/{id}/keys");
+        let answer = self.transport.get(home, &path).await.map_err(|error| remote(error.to_string()))?;
+        if answer.status != 200 {
+            return Err(remote(format!("HTTP status {} for the account's keys", answer.status)));
+        }
+        let keys: KeysView = serde_json::from_slice(&answer.body).map_err(|error| remote(error.to_string()))?;
+        let accounts = Arc::clone(&self.accounts);
+        let wanted = *id;
+        tokio::task::spawn_blocking(move || {
+            accounts.merge(&wanted, &keys.ops)?;
+            accounts.expect(&wanted)
+        })
+        .await
+        .map_err(|_| NodeError::Stopping)?
+    }
+
+    /// Adds a key operation of an account of this domain.
+    pub async fn add_key(&self, account: Arc<Account>, envelope: Envelope) -> Result<KeysAdded> {
+        self.check_home(&account)?;
+        let op = KeyOp::open(&envelope).map_err(|error| refused_op(error.into()))?;
+        if op.head.account != Some(account.id()) {
+            return Err(NodeError::refused(code::MALFORMED, "the operation is of another account"));
+        }
+        if let Action::HomeMove { address } = &op.action
+            && address.domain() == self.domain()
+        {
+            crate::registration::check_user(address.user())?;
+        }
+        let (answer, answered) = oneshot::channel();
+        self.enter(Entry::Key(account, Box::new(envelope), answer))?;
+        answered.await.map_err(|_| NodeError::Stopping)?
+    }
+
+    /// Registers a new account.
+    pub async fn register(&self, new: NewAccount) -> Result<Registered> {
+        let op = KeyOp::open(&new.genesis).map_err(|error| refused_op(error.into()))?;
+        op.verify(&new.genesis).map_err(|error| refused_op(error.into()))?;
+        let Action::Genesis { address, .. } = &op.action else {
+            return Err(NodeError::refused(code::MALFORMED, "an account starts with a genesis operation"));
+        };
+        if address.domain() != self.domain() {
+            return Err(NodeError::refused(code::NOT_HOME, format!("this is {}: register {address} at its own domain", self.domain())));
+        }
+        crate::registration::check_user(address.user())?;
+        let id = AccountId::from_hash(*op.id.hash());
+        let invite = match self.accounts.get(&id)? {
+            Some(_) => None,
+            None => self.registrar.admit(&new, id)?,
+        };
+        let (answer, answered) = oneshot::channel();
+        self.enter(Entry::Register(Box::new(new.genesis), invite, answer))?;
+        let registered = answered.await.map_err(|_| NodeError::Stopping)?;
+        match registered {
+            Err(NodeError::Store(mesh_store::StoreError::ConditionFailed { .. })) => {
+                Err(NodeError::refused(code::REGISTRATION, "the name or the invite was used a moment ago"))
+            }
+            other => other,
+        }
+    }
+
+    /// What an account of this domain would withdraw to undo its statement of `kind` about an object.
+    pub fn acts(&self, actor: &Account, kind: Kind, object: &[u8; 32]) -> Result<Acts> {
+        let lid = act(&*self.kv, actor.lid, kind, object)?;
+        let record: Option<RecordId> = match lid {
+            Some(lid) => Reference::get(&*self.kv, lid)?.map(|reference| reference.id),
+            None => None,
+        };
+        Ok(Acts { records: record.into_iter().collect() })
+    }
+}
+
+fn refused_record(error: &RecordError) -> NodeError {
+    let code = match error {
+        RecordError::Future => code::FUTURE,
+        RecordError::Field { rule: "is longer than its limit", .. } => code::TOO_LARGE,
+        _ => code::MALFORMED,
+    };
+    NodeError::refused(code, error.to_string())
+}

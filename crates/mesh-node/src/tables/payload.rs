@@ -1,0 +1,70 @@
+//! Payloads: what this domain answers for. One row per leaf of its own log; an erased row keeps nothing.
+
+use super::codec::{Reader, damaged, put_varint};
+use super::{AccountLid, Lid, OWN};
+use mesh_proto::bytes::{Salt, Signature};
+use mesh_proto::envelope::{Envelope, Kind, RecordId};
+use mesh_store::{Batch, Read, Space, StoreError};
+
+/// The opening of a leaf with what was signed.
+#[derive(Debug, Clone)]
+pub(crate) struct Payload {
+    pub(crate) kind: Kind,
+    pub(crate) salt: Salt,
+    pub(crate) received: u64,
+    pub(crate) account: AccountLid,
+    pub(crate) record: RecordId,
+    /// `None` for a name leaf.
+    pub(crate) envelope: Option<Envelope>,
+}
+
+const ERASED: u8 = 0;
+
+impl Payload {
+    pub(crate) fn put(&self, batch: &mut Batch, index: u64) {
+        let body = self.envelope.as_ref().map_or(&[][..], Envelope::body);
+        let mut row = Vec::with_capacity(body.len() + 136);
+        row.push(self.kind as u8);
+        row.extend_from_slice(&self.salt.0);
+        row.extend_from_slice(&self.received.to_be_bytes());
+        put_varint(&mut row, self.account.0);
+        row.extend_from_slice(self.record.hash());
+        if let Some(envelope) = &self.envelope {
+            row.extend_from_slice(&envelope.signature().0);
+            row.extend_from_slice(body);
+        }
+        batch.put(Space::Payload, Lid::new(OWN, index).key(), row);
+    }
+
+    /// The payload of a leaf; `None` if there is no such leaf or it was erased.
+    pub(crate) fn get(read: &dyn Read, index: u64) -> Result<Option<Self>, StoreError> {
+        let row = read.get(Space::Payload, &Lid::new(OWN, index).key())?;
+        row.map_or(Ok(None), |row| Self::decode(&row))
+    }
+
+    pub(crate) fn decode(row: &[u8]) -> Result<Option<Self>, StoreError> {
+        let mut reader = Reader::new(row, "payload");
+        let kind = reader.byte()?;
+        if kind == ERASED {
+            return Ok(None);
+        }
+        let kind = Kind::from_number(kind).ok_or_else(|| reader.damaged())?;
+        let salt = Salt(reader.array()?);
+        let received = reader.u64()?;
+        let account = AccountLid(reader.varint()?);
+        let record = RecordId::from_hash(reader.array()?);
+        let envelope = match kind {
+            Kind::Name => None,
+            _ => {
+                let signature = Signature(reader.array()?);
+                Some(Envelope::new(kind, reader.rest().to_vec(), signature).map_err(|_| damaged("payload"))?)
+            }
+        };
+        Ok(Some(Self { kind, salt, received, account, record, envelope }))
+    }
+
+    /// Erases payload and opening: the log keeps its 32 bytes, nothing here says what they stood for.
+    pub(crate) fn erase(batch: &mut Batch, index: u64) {
+        batch.put(Space::Payload, Lid::new(OWN, index).key(), [ERASED]);
+    }
+}

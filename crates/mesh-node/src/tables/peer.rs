@@ -1,0 +1,54 @@
+//! Other domains and their logs.
+
+use super::codec::{Reader, damaged};
+use super::{OriginNo, PeerNo};
+use mesh_proto::address::Domain;
+use mesh_proto::api::Discovery;
+use mesh_proto::log::Origin;
+use mesh_store::{Batch, KeyRange, Order, Read, Space, StoreError};
+use serde::{Deserialize, Serialize};
+
+/// What is stored of another domain.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct PeerRow {
+    pub(crate) no: u32,
+    pub(crate) domain: Domain,
+    /// What it last said of itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) discovery: Option<Discovery>,
+    /// Whether it answered a challenge: only then is anything delivered to it.
+    #[serde(default)]
+    pub(crate) challenged: bool,
+}
+
+impl PeerRow {
+    pub(crate) fn no(&self) -> PeerNo {
+        PeerNo(self.no)
+    }
+
+    pub(crate) fn put(&self, batch: &mut Batch) {
+        let row = serde_json::to_vec(self).expect("a peer row has only plain fields");
+        batch.put(Space::Peer, self.domain.as_str(), row);
+    }
+
+    pub(crate) fn all(read: &dyn Read, limit: usize) -> Result<Vec<Self>, StoreError> {
+        let rows = read.scan(Space::Peer, &KeyRange::all(), Order::Forward, limit)?;
+        rows.iter().map(|(_, row)| serde_json::from_slice(row).map_err(|_| damaged("peer"))).collect()
+    }
+}
+
+pub(crate) fn put_origin(batch: &mut Batch, origin: &Origin, no: OriginNo) {
+    let key = origin.to_string();
+    batch.expect_absent(Space::Origin, &key);
+    batch.put(Space::Origin, key, no.0.to_be_bytes());
+}
+
+pub(crate) fn origins(read: &dyn Read, limit: usize) -> Result<Vec<(Origin, OriginNo)>, StoreError> {
+    let rows = read.scan(Space::Origin, &KeyRange::all(), Order::Forward, limit)?;
+    rows.iter()
+        .map(|(key, row)| {
+            let origin = std::str::from_utf8(key).ok().and_then(|text| text.parse().ok()).ok_or_else(|| damaged("origin"))?;
+            Ok((origin, OriginNo(u32::from_be_bytes(Reader::new(row, "origin").array()?))))
+        })
+        .collect()
+}

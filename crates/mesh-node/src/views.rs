@@ -1,0 +1,260 @@
+//! Views: records as readers see them, put together from references, payloads, bodies and counters.
+
+use crate::accounts::{Account, Accounts};
+use crate::bodies::{Bodies, Wanted};
+use crate::error::{NodeError, Result};
+use crate::index::current_version;
+use crate::log::Log;
+use crate::peers::Peers;
+use crate::tables::codec::{Reader, key_u64};
+use crate::tables::payload::Payload;
+use crate::tables::reference::{Reference, Standing, TombstoneRow};
+use crate::tables::{Lid, ObjectLid, object_key, once_key, place_key};
+use mesh_proto::api::{AccountView, Card, Cards, Comments, Counts, FeedPage, Found, LoggedRecord, ProfileView, RecordView, Tombstone, code};
+use mesh_proto::envelope::{Kind, RecordId};
+use mesh_proto::keylog::LogPosition;
+use mesh_proto::limits::{BATCH_RECORDS_MAX, PAGE_MAX};
+use mesh_proto::log::Opening;
+use mesh_proto::record::{Content, Record};
+use mesh_store::{KeyRange, Kv, Order, Space};
+use std::sync::Arc;
+
+/// The views service.
+pub struct Views {
+    pub(crate) kv: Arc<dyn Kv>,
+    pub(crate) accounts: Arc<Accounts>,
+    pub(crate) peers: Arc<Peers>,
+    pub(crate) log: Arc<Log>,
+    pub(crate) bodies: Arc<Bodies>,
+}
+
+/// A view with the body that it still lacks.
+type Partial = (RecordView, Option<Wanted>);
+
+impl Views {
+    /// A record by its id; any version stands for its record.
+    pub async fn record(self: &Arc<Self>, id: RecordId) -> Result<RecordView> {
+        let partial = self.blocking(move |this| {
+            let lid = this.first_version(&id)?;
+            this.partial(lid)
+        });
+        let mut views = self.complete(vec![partial.await?]).await;
+        views.pop().ok_or(NodeError::NotFound("record"))
+    }
+
+    /// Records by their places, in that order; places without a record are left out.
+    pub(crate) async fn records(self: &Arc<Self>, lids: Vec<Lid>) -> Result<Vec<RecordView>> {
+        let partials = self.blocking(move |this| lids.into_iter().map(|lid| this.partial(lid)).collect::<Result<Vec<_>>>()).await?;
+        Ok(self.complete(partials).await)
+    }
+
+    async fn blocking<T: Send + 'static>(self: &Arc<Self>, work: impl FnOnce(&Views) -> Result<T> + Send + 'static) -> Result<T> {
+        let this = Arc::clone(self);
+        tokio::task::spawn_blocking(move || work(&this)).await.map_err(|_| NodeError::Stopping)?
+    }
+
+    /// Fetches what is missing, once per home.
+    async fn complete(self: &Arc<Self>, partials: Vec<Partial>) -> Vec<RecordView> {
+        let wanted: Vec<Wanted> = partials.iter().filter_map(|(_, wanted)| wanted.clone()).collect();
+        if wanted.is_empty() {
+            return partials.into_iter().map(|(view, _)| view).collect();
+        }
+        let mut fetched = self.bodies.fetch(wanted).await;
+        let filled = partials.into_iter().map(|(mut view, wanted)| {
+            view.record = wanted.and_then(|wanted| fetched.remove(&wanted.lid)).or(view.record);
+            view
+        });
+        filled.collect()
+    }
+
+    /// The place of the first version of the record with this id.
+    pub(crate) fn first_version(&self, id: &RecordId) -> Result<Lid> {
+        let (lid, reference) = Reference::find(&*self.kv, id)?.ok_or(NodeError::NotFound("record"))?;
+        match (reference.standing, reference.object) {
+            (Standing::Edit, Some(first)) => Ok(Lid(first.0)),
+            _ => Ok(lid),
+        }
+    }
+
+    fn partial(&self, lid: Lid) -> Result<Partial> {
+        let reference = Reference::get(&*self.kv, lid)?.ok_or(NodeError::NotFound("record"))?;
+        let actor = self.accounts.by_lid(reference.actor)?;
+        let card = self.card(lid, &reference, &actor)?;
+        let url = format!("{}/@{}/{}", actor.home().base_url(), actor.address().user(), reference.id);
+        let counts = self.counts(lid.into(), &[Kind::Comment, Kind::Like, Kind::Repost])?;
+        let mut view = RecordView { card, record: None, tombstone: None, counts, url };
+        if reference.standing == Standing::Retracted {
+            view.tombstone = self.tombstone(&reference.id)?;
+            return Ok((view, None));
+        }
+        view.record = if lid.is_own() { self.own_record(lid, &actor)? } else { self.bodies.cached(lid)? };
+        let wanted = (view.record.is_none() && !lid.is_own()).then(|| Wanted { lid, id: reference.id, home: actor.home().clone() });
+        Ok((view, wanted))
+    }
+
+    fn card(&self, lid: Lid, reference: &Reference, actor: &Account) -> Result<Card> {
+        let leaf = LogPosition { origin: self.peers.origin_of(lid)?, index: lid.index() };
+        let disowned = actor.log.is_disowned(usize::from(reference.device), &leaf);
+        Ok(Card {
+            id: reference.id,
+            kind: reference.kind,
+            actor: actor.id(),
+            address: actor.address().clone(),
+            leaf,
+            received: reference.received,
+            parent: reference.parent,
+            disowned,
+        })
+    }
+
+    /// The card of a place.
+    pub(crate) fn card_at(&self, lid: Lid) -> Result<Card> {
+        let reference = Reference::get(&*self.kv, lid)?.ok_or(NodeError::NotFound("record"))?;
+        let actor = self.accounts.by_lid(reference.actor)?;
+        self.card(lid, &reference, &actor)
+    }
+
+    fn own_record(&self, first: Lid, actor: &Account) -> Result<Option<LoggedRecord>> {
+        let current = current_version(&*self.kv, first)?;
+        let Some(payload) = Payload::get(&*self.kv, current.index())? else { return Ok(None) };
+        let Some(envelope) = payload.envelope else { return Ok(None) };
+        let opening =
+            Opening { salt: payload.salt, record: payload.record, account: actor.id(), kind: payload.kind, received: payload.received };
+        let leaf = LogPosition { origin: self.log.origin().clone(), index: current.index() };
+        Ok(Some(LoggedRecord { envelope, leaf, opening }))
+    }
+
+    fn tombstone(&self, id: &RecordId) -> Result<Option<Tombstone>> {
+        let Some(row) = TombstoneRow::get(&*self.kv, id)? else { return Ok(None) };
+        let lid = Lid(row.retract);
+        let retract = if lid.is_own() { Payload::get(&*self.kv, lid.index())?.and_then(|payload| payload.envelope) } else { None };
+        Ok(Some(Tombstone { id: *id, reason: row.reason, signer: row.signer, retract: retract.map(Box::new) }))
+    }
+
+    fn counts(&self, object: ObjectLid, kinds: &[Kind]) -> Result<Counts> {
+        let rows = self.kv.scan(Space::Count, &KeyRange::prefix(object.0.to_be_bytes()), Order::Forward, Kind::ALL.len())?;
+        let mut counts = Counts::new();
+        for (key, row) in rows {
+            let kind = key.get(8).and_then(|number| Kind::from_number(*number)).filter(|kind| kinds.contains(kind));
+            if let Some(kind) = kind {
+                counts.insert(kind, Reader::new(&row, "count").u64()?);
+            }
+        }
+        Ok(counts)
+    }
+
+    /// An account as this server shows it.
+    pub fn account(&self, account: &Account) -> Result<AccountView> {
+        let profile = self.profile(account)?.unwrap_or_default();
+        Ok(AccountView {
+            account: account.id(),
+            address: account.address().clone(),
+            head: account.log.head(),
+            status: account.log.view().status(),
+            created: account.log.view().created(),
+            profile,
+            counts: self.counts(account.lid.into(), &[Kind::Subscribe, Kind::Post])?,
+        })
+    }
+
+    fn profile(&self, account: &Account) -> Result<Option<ProfileView>> {
+        let Some(row) = self.kv.get(Space::Profile, &account.lid.0.to_be_bytes())? else { return Ok(None) };
+        let lid = Lid(Reader::new(&row, "profile").u64()?);
+        let record = if lid.is_own() { self.own_record(lid, account)? } else { self.bodies.cached(lid)? };
+        let content = record.and_then(|record| Record::open(&record.envelope).ok()).map(|record| record.content);
+        let Some(Content::Profile(profile)) = content else { return Ok(None) };
+        Ok(Some(ProfileView { name: profile.name, bio: profile.bio }))
+    }
+
+    /// One page of what an account published, newest first.
+    pub async fn posts(self: &Arc<Self>, account: &Account, before: Option<String>, limit: usize) -> Result<FeedPage> {
+        let author = account.lid;
+        let limit = limit.clamp(1, PAGE_MAX);
+        let lids = self.blocking(move |this| {
+            let mut range = KeyRange::prefix(author.0.to_be_bytes());
+            if let Some(before) = before {
+                let place = decode_cursor(&before)?;
+                range = range.before([&author.0.to_be_bytes()[..], &place].concat());
+            }
+            let rows = this.kv.scan(Space::Timeline, &range, Order::Backward, limit)?;
+            rows.iter().map(|(key, _)| Ok((key_u64(key, 8, "timeline")?, Lid(key_u64(key, 16, "timeline")?)))).collect::<Result<Vec<_>>>()
+        });
+        self.page(lids.await?, limit).await
+    }
+
+    pub(crate) async fn page(self: &Arc<Self>, places: Vec<(u64, Lid)>, limit: usize) -> Result<FeedPage> {
+        let next = places.last().filter(|_| places.len() == limit).map(|(received, lid)| encode_cursor(*received, *lid));
+        let items = self.records(places.into_iter().map(|(_, lid)| lid).collect()).await?;
+        Ok(FeedPage { items, next })
+    }
+
+    /// One page of a thread, oldest first.
+    pub async fn comments(self: &Arc<Self>, id: RecordId, after: Option<String>, limit: usize) -> Result<Comments> {
+        let limit = limit.clamp(1, PAGE_MAX);
+        let places = self.blocking(move |this| {
+            let object = ObjectLid::from(this.first_version(&id)?);
+            let prefix = object_key(object, Kind::Comment);
+            let mut range = KeyRange::prefix(prefix);
+            if let Some(after) = after {
+                range = range.after([&prefix[..], &decode_cursor(&after)?].concat());
+            }
+            let rows = this.kv.scan(Space::Object, &range, Order::Forward, limit)?;
+            rows.iter().map(|(key, _)| Ok((key_u64(key, 9, "object")?, Lid(key_u64(key, 17, "object")?)))).collect::<Result<Vec<_>>>()
+        });
+        let places = places.await?;
+        let next = places.last().filter(|_| places.len() == limit).map(|(received, lid)| encode_cursor(*received, *lid));
+        let comments = self.records(places.into_iter().map(|(_, lid)| lid).collect()).await?;
+        Ok(Comments { comments, next })
+    }
+
+    /// Who liked or reposted a record.
+    pub fn references(&self, id: &RecordId, kind: Kind, after: Option<&str>, limit: usize) -> Result<Cards> {
+        if !matches!(kind, Kind::Like | Kind::Repost) {
+            return Err(NodeError::refused(code::MALFORMED, "kind must be like or repost"));
+        }
+        let limit = limit.clamp(1, PAGE_MAX);
+        let object = ObjectLid::from(self.first_version(id)?);
+        let mut range = KeyRange::prefix(object_key(object, kind));
+        if let Some(after) = after {
+            let actor = mesh_proto::bytes::array_from_base64url::<8>(after, "cursor").map_err(|e| NodeError::refused(code::MALFORMED, e.to_string()))?;
+            range = range.after(once_key(object, kind, crate::tables::AccountLid(u64::from_be_bytes(actor))));
+        }
+        let rows = self.kv.scan(Space::Object, &range, Order::Forward, limit)?;
+        let mut cards = Vec::with_capacity(rows.len());
+        for (_, row) in &rows {
+            cards.push(self.card_at(Lid(Reader::new(row, "object").u64()?))?);
+        }
+        let next = rows.last().filter(|_| rows.len() == limit).map(|(key, _)| mesh_proto::bytes::base64url(&key[9..]));
+        Ok(Cards { cards, next })
+    }
+
+    /// What this home has under ids, for other domains.
+    pub fn batch(&self, ids: &[RecordId]) -> Result<Vec<Found>> {
+        if ids.len() > BATCH_RECORDS_MAX {
+            return Err(NodeError::refused(code::TOO_LARGE, format!("at most {BATCH_RECORDS_MAX} ids")));
+        }
+        ids.iter().map(|id| self.found(id)).collect()
+    }
+
+    fn found(&self, id: &RecordId) -> Result<Found> {
+        let Ok(lid) = self.first_version(id) else { return Ok(Found::Nothing) };
+        let Some(reference) = Reference::get(&*self.kv, lid)?.filter(|_| lid.is_own()) else { return Ok(Found::Nothing) };
+        if reference.kind == Kind::Report {
+            return Ok(Found::Nothing);
+        }
+        if reference.standing == Standing::Retracted {
+            return Ok(self.tombstone(&reference.id)?.map_or(Found::Nothing, Found::Tombstone));
+        }
+        let actor = self.accounts.by_lid(reference.actor)?;
+        Ok(self.own_record(lid, &actor)?.map_or(Found::Nothing, |record| Found::Record(Box::new(record))))
+    }
+}
+
+/// A cursor: base64url of `received (8) ‖ local id (8)`.
+pub(crate) fn encode_cursor(received: u64, lid: Lid) -> String {
+    mesh_proto::bytes::base64url(&place_key(received, lid))
+}
+
+pub(crate) fn decode_cursor(text: &str) -> Result<[u8; 16]> {
+    mesh_proto::bytes::array_from_base64url(text, "cursor").map_err(|_| NodeError::refused(code::MALFORMED, "not a cursor of an earlier page"))
+}

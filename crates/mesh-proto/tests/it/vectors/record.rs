@@ -1,0 +1,326 @@
+//! Records: every kind, every rule of their bodies.
+
+use super::envelope::problem;
+use super::{File, member, number, text};
+use crate::fixture::{DEVICE, T0, error_name, genesis, head, key_id, object, signed, signed_body};
+use mesh_proto::envelope::{Envelope, Kind, RecordId};
+use mesh_proto::limits::{
+    BIO_BYTES_MAX, BODY_BYTES_MAX, CLOCK_AHEAD_MS_MAX, CRIT_MAX, JSON_DEPTH_MAX, TAG_BYTES_MAX, TAGS_MAX, TEXT_BYTES_MAX, TITLE_BYTES_MAX,
+};
+use mesh_proto::record::{
+    AccountRef, Audience, Comment, Content, Interaction, Like, ObjectRef, Post, Profile, Record, Report, ReportReason, Repost, Retract,
+    RetractReason, Subscribe, Terms,
+};
+use serde_json::{Value, json};
+
+pub(super) fn files() -> Vec<File> {
+    vec![
+        File {
+            path: "valid/record",
+            about: "`envelope` is a good record with this `id`, signed by `device` of the account in key-log.json. Reading its body gives `fields`; a member that the table of its page marks optional and that is absent is left out.",
+            page: "spec/record.md",
+            cases: valid(),
+            verify: verify_valid,
+        },
+        File {
+            path: "invalid/record",
+            about: "`envelope` is well signed, and refused for its body. A case with `now` is refused only at that time of the reader's clock, milliseconds since the epoch.",
+            page: "spec/record.md",
+            cases: invalid(),
+            verify: verify_invalid,
+        },
+    ]
+}
+
+fn comment(text: &str) -> Comment {
+    let parent = ObjectRef { id: RecordId::from_hash([8; 32]), version: RecordId::from_hash([8; 32]), ..object() };
+    Comment { root: object(), parent, text: text.into(), lang: Some("de-AT".into()), terms: Terms::Free, revises: None }
+}
+
+fn rich_post() -> Post {
+    Post {
+        text: "line one\n\tline two \u{1f600}".into(),
+        title: Some("t".repeat(TITLE_BYTES_MAX)),
+        tags: ["rust", "stra\u{df}e", "a_b-c", "\u{1f600}"].map(str::to_owned).to_vec(),
+        lang: Some("en".into()),
+        terms: Terms::Paid,
+        interaction: Interaction { comment: Audience::Subscribers, like: Audience::Everyone, repost: Audience::Nobody },
+        revises: Some(RecordId::from_hash([4; 32])),
+    }
+}
+
+fn valid() -> Vec<Value> {
+    let account = AccountRef { actor: object().actor, home: object().home };
+    let mut cases: Vec<(&str, Envelope)> = [
+        ("profile", Content::Profile(Profile { name: "Neo".into(), bio: "Follows the white rabbit.".into() })),
+        ("profile without biography", Content::Profile(Profile { name: "N".into(), bio: String::new() })),
+        ("post", Content::Post(Post::free("hello"))),
+        ("post with everything", Content::Post(rich_post())),
+        ("post of the longest text", Content::Post(Post::free("x".repeat(TEXT_BYTES_MAX)))),
+        ("comment", Content::Comment(comment("hi"))),
+        ("comment, edited", Content::Comment(Comment { revises: Some(RecordId::from_hash([9; 32])), ..comment("hi!") })),
+        ("like", Content::Like(Like { object: object() })),
+        ("subscribe", Content::Subscribe(Subscribe { object: account })),
+        ("repost", Content::Repost(Repost { object: object() })),
+        ("retract", Content::Retract(Retract { object: object().id, reason: RetractReason::Author })),
+        ("report", Content::Report(Report { object: object(), reason: ReportReason::Spam, text: "Buy!".into() })),
+        ("report without text", Content::Report(Report { object: object(), reason: ReportReason::Illegal, text: String::new() })),
+    ]
+    .into_iter()
+    .map(|(name, content)| (name, signed(content)))
+    .collect();
+    let post = |members: &str| signed_body(Kind::Post, body_of(Kind::Post, members));
+    cases.push(("members in another order, white space, escapes", signed_body(Kind::Like, shuffled_like())));
+    cases.push(("unknown members are ignored", post(r#""text":"x","terms":"free","mood":"happy","more":[{"a":null},-7,true]"#)));
+    cases.push(("crit of known names, one of an absent field", post(r#""text":"x","terms":"free","crit":["text","crit","actor","title"]"#)));
+    cases.push(("an empty crit", post(r#""text":"x","terms":"free","crit":[]"#)));
+    cases.push(("terms of a later version: accepted, not shown", post(r#""text":"x","terms":"auction""#)));
+    cases.push(("an empty interaction", post(r#""text":"x","terms":"free","interaction":{}"#)));
+    cases.push(("interaction with an unknown member", post(r#""text":"x","terms":"free","interaction":{"like":"nobody","quote":"friends"}"#)));
+    cases.push(("empty tags and the most tags", post(&format!(r#""text":"x","terms":"free","tags":{}"#, json!(vec!["t"; TAGS_MAX])))));
+    cases.push(("a body of the longest", padded(BODY_BYTES_MAX)));
+    cases.push(("as deep as may be", post(&format!(r#""text":"x","terms":"free","d":{}"#, nested(JSON_DEPTH_MAX - 1)))));
+    cases.into_iter().map(|(name, envelope)| valid_case(name, &envelope)).collect()
+}
+
+fn valid_case(name: &str, envelope: &Envelope) -> Value {
+    let record = Record::open(envelope).unwrap_or_else(|error| panic!("{name}: {error}"));
+    let mut fields: Value = serde_json::from_slice(&record.body()).expect("JSON");
+    // Long text would double the file.
+    if envelope.body().len() > 8 * 1024 {
+        fields = Value::Null;
+    }
+    json!({ "name": name, "kind": envelope.kind(), "id": envelope.id(), "device": record.head.device, "envelope": envelope, "fields": fields })
+}
+
+fn verify_valid(case: &Value) {
+    let envelope: Envelope = member(case, "envelope");
+    let record = Record::open(&envelope).unwrap_or_else(|error| panic!("{}: {error}", text(case, "name")));
+    assert_eq!(envelope.verify(&key_id(DEVICE).verifier().expect("a good key")), Ok(()));
+    assert_eq!(envelope.id(), member(case, "id"));
+    assert_eq!((record.kind(), record.head.device), (member(case, "kind"), member(case, "device")));
+    if !case["fields"].is_null() {
+        assert_eq!(serde_json::from_slice::<Value>(&record.body()).expect("JSON"), case["fields"]);
+    }
+    assert_eq!(record.check_time(T0 + 1000), Ok(()));
+    // What was read can be written and read again.
+    let again = signed_body(envelope.kind(), record.body());
+    assert_eq!(Record::open(&again), Ok(record));
+}
+
+/// The common members as this library writes them, in braces with `members` before them.
+fn body_of(kind: Kind, members: &str) -> String {
+    let _ = kind;
+    let head = serde_json::to_string(&head()).expect("JSON");
+    format!("{{{members},{}", &head[1..])
+}
+
+fn shuffled_like() -> String {
+    let (head, object) = (head(), object());
+    format!(
+        "{{ \"salt\":\"{}\",\n\"at\" : {}, \"\\u006fbject\": {{\"version\":\"{}\",\"id\":\"{}\",\"home\":\"two\\u002elocalhost:8002\",\"actor\":\"{}\"}},\t\"keys\":\"{}\",\"device\":\"{}\",\"actor\":\"{}\"\r}}",
+        head.salt, head.at, object.version, object.id, object.actor, head.keys, head.device, head.actor
+    )
+}
+
+fn nested(depth: usize) -> String {
+    format!("{}{}", "[".repeat(depth), "]".repeat(depth))
+}
+
+/// A post whose body has exactly this many bytes.
+fn padded(bytes: usize) -> Envelope {
+    let make = |pad: usize| body_of(Kind::Post, &format!(r#""text":"x","terms":"free","pad":"{}""#, "p".repeat(pad)));
+    signed_body(Kind::Post, make(bytes - make(0).len()))
+}
+
+/// Bodies that are not strict I-JSON, or not the members of a post.
+fn bad_json() -> Vec<(&'static str, Vec<u8>)> {
+    let post = |members: &str| body_of(Kind::Post, members).into_bytes();
+    let with = |members: &str| post(&format!(r#""text":"x","terms":"free",{members}"#));
+    let good = || post(r#""text":"x","terms":"free""#);
+    let mut latin1 = post(r#""text":"x?","terms":"free""#);
+    let at = latin1.iter().position(|byte| *byte == b'?').expect("it is there");
+    latin1[at] = 0xe9;
+    let text = |text: &str| post(&format!(r#""text":"{text}","terms":"free""#));
+    vec![
+        ("empty body", Vec::new()),
+        ("not UTF-8", latin1),
+        ("byte order mark", [b"\xef\xbb\xbf".to_vec(), good()].concat()),
+        ("white space before", [b" ".to_vec(), good()].concat()),
+        ("line feed after", [good(), b"\n".to_vec()].concat()),
+        ("an array", b"[]".to_vec()),
+        ("a string", b"\"x\"".to_vec()),
+        ("cut short", good()[..good().len() - 1].to_vec()),
+        ("trailing comma", with(r#""a":[1,]"#)),
+        ("comment", with("/* no */\"a\":1")),
+        ("single quotes", with("'a':1")),
+        ("NaN", with(r#""a":NaN"#)),
+        ("fraction", with(r#""a":1.0"#)),
+        ("exponent", with(r#""a":1e3"#)),
+        ("minus zero", with(r#""a":-0"#)),
+        ("leading zero", with(r#""a":01"#)),
+        ("plus sign", with(r#""a":+1"#)),
+        ("integer 2^53", with(r#""a":9007199254740992"#)),
+        ("integer -2^53", with(r#""a":-9007199254740992"#)),
+        ("the same name twice", with(r#""text":"y""#)),
+        ("the same name twice, once escaped", with(r#""\u0074ext":"y""#)),
+        ("the same name twice, deep inside", with(r#""a":[{"b":1,"b":1}]"#)),
+        ("lone high surrogate", text(r"\ud800")),
+        ("lone low surrogate", text(r"\udc00")),
+        ("surrogates in the wrong order", text(r"\udc00\ud800")),
+        ("noncharacter U+FFFE, escaped", text(r"\ufffe")),
+        ("noncharacter U+FDD0", text("\u{fdd0}")),
+        ("noncharacter U+1FFFF", text("\u{1ffff}")),
+        ("unescaped line feed in a string", text("\n")),
+        ("unknown escape", text(r"\x41")),
+        ("one level too deep", with(&format!(r#""d":{}"#, nested(JSON_DEPTH_MAX)))),
+    ]
+}
+
+/// Good JSON with members that are not what they should be: kind, own members, and what the case is.
+fn bad_members() -> Vec<(&'static str, Kind, String)> {
+    let object = serde_json::to_value(object()).expect("JSON");
+    let array = json!([object["actor"], object["home"], object["id"], object["version"]]);
+    let post = |members: &str| format!(r#""text":"x","terms":"free",{members}"#);
+    let without = |name: &str| {
+        let mut object = object.clone();
+        object.as_object_mut().expect("an object").remove(name);
+        format!(r#""object":{object}"#)
+    };
+    let changed = |name: &str, value: Value| {
+        let mut object = object.clone();
+        object[name] = value;
+        format!(r#""object":{object}"#)
+    };
+    let report = |rest: &str| format!(r#""object":{object},{rest}"#);
+    vec![
+        ("no text", Kind::Post, r#""terms":"free""#.into()),
+        ("no terms", Kind::Post, r#""text":"x""#.into()),
+        ("text null", Kind::Post, r#""text":null,"terms":"free""#.into()),
+        ("optional title null", Kind::Post, post(r#""title":null"#)),
+        ("optional lang null", Kind::Post, post(r#""lang":null"#)),
+        ("revises null", Kind::Post, post(r#""revises":null"#)),
+        ("revises not an id", Kind::Post, post(r#""revises":"abc""#)),
+        ("terms a number", Kind::Post, r#""text":"x","terms":1"#.into()),
+        ("tags a string", Kind::Post, post(r#""tags":"rust""#)),
+        ("tags null", Kind::Post, post(r#""tags":null"#)),
+        ("interaction an array", Kind::Post, post(r#""interaction":["everyone","everyone","everyone"]"#)),
+        ("interaction with an unknown audience", Kind::Post, post(r#""interaction":{"like":"friends"}"#)),
+        ("an audience as an object", Kind::Post, post(r#""interaction":{"like":{"nobody":null}}"#)),
+        ("an audience null", Kind::Post, post(r#""interaction":{"like":null}"#)),
+        ("crit a string", Kind::Post, post(r#""crit":"text""#)),
+        ("crit with a name twice", Kind::Post, post(r#""crit":["text","text"]"#)),
+        ("crit with an unknown name", Kind::Post, post(r#""mood":"happy","crit":["mood"]"#)),
+        ("crit with an unknown name that is absent", Kind::Post, post(r#""crit":["mood"]"#)),
+        ("crit with a name of another kind", Kind::Post, post(r#""crit":["object"]"#)),
+        ("crit too long", Kind::Post, post(&format!(r#""crit":{}"#, json!((0..=CRIT_MAX).map(|n| format!("c{n}")).collect::<Vec<_>>())))),
+        ("object an array", Kind::Like, format!(r#""object":{array}"#)),
+        ("object null", Kind::Like, r#""object":null"#.into()),
+        ("no object", Kind::Like, r#""objects":1"#.into()),
+        ("object without version", Kind::Like, without("version")),
+        ("object without home", Kind::Repost, without("home")),
+        ("home with an upper-case letter", Kind::Like, changed("home", "Two.localhost:8002".into())),
+        ("home an IP address", Kind::Like, changed("home", "127.0.0.1".into())),
+        ("home a URL", Kind::Like, changed("home", "https://mesh.org".into())),
+        ("object id in upper case", Kind::Like, changed("id", RecordId::from_hash([4; 32]).to_string().to_uppercase().into())),
+        ("a like without fields", Kind::Like, r#""text":"x""#.into()),
+        ("subscribe to a record id", Kind::Subscribe, format!(r#""object":"{}""#, RecordId::from_hash([4; 32]))),
+        ("comment without parent", Kind::Comment, format!(r#""root":{object},"text":"x","terms":"free""#)),
+        ("unknown report reason", Kind::Report, report(r#""reason":"boring""#)),
+        ("report reason as an object", Kind::Report, report(r#""reason":{"spam":null}"#)),
+        ("unknown retract reason", Kind::Retract, format!(r#""object":"{}","reason":"mood""#, RecordId::from_hash([4; 32]))),
+        ("retract as if the home had", Kind::Retract, format!(r#""object":"{}","reason":"home""#, RecordId::from_hash([4; 32]))),
+        ("retract as if the law had", Kind::Retract, format!(r#""object":"{}","reason":"law""#, RecordId::from_hash([4; 32]))),
+        ("profile without name", Kind::Profile, r#""bio":"x""#.into()),
+        ("profile with an empty name", Kind::Profile, r#""name":"""#.into()),
+        ("profile name of two lines", Kind::Profile, r#""name":"a\nb""#.into()),
+        ("profile name too long", Kind::Profile, format!(r#""name":"{}""#, "n".repeat(TITLE_BYTES_MAX + 1))),
+        ("biography too long", Kind::Profile, format!(r#""name":"n","bio":"{}""#, "b".repeat(BIO_BYTES_MAX + 1))),
+        ("biography of white space", Kind::Profile, r#""name":"n","bio":" \n""#.into()),
+        ("report text too long", Kind::Report, report(&format!(r#""reason":"other","text":"{}""#, "b".repeat(BIO_BYTES_MAX + 1)))),
+    ]
+}
+
+/// Texts, titles, tags, languages beyond their rules.
+fn bad_text() -> Vec<(&'static str, String)> {
+    let text = |text: &str| format!(r#""text":"{text}","terms":"free""#);
+    let post = |members: &str| format!(r#""text":"x","terms":"free",{members}"#);
+    vec![
+        ("empty text", text("")),
+        ("text of white space", text("\u{a0}\u{3000}\\n")),
+        ("text with U+0000", text(r"a\u0000")),
+        ("text with a carriage return", text(r"a\r\nb")),
+        ("text with escape", text(r"\u001b[31m")),
+        ("text with DEL", text("a\u{7f}")),
+        ("text with a C1 control", text("a\u{85}b")),
+        ("text one byte too long", text(&"x".repeat(TEXT_BYTES_MAX + 1))),
+        ("text too long in bytes though not in characters", text(&"\u{e9}".repeat(TEXT_BYTES_MAX / 2 + 1))),
+        ("empty title", post(r#""title":"""#)),
+        ("title of two lines", post(r#""title":"a\nb""#)),
+        ("title too long", post(&format!(r#""title":"{}""#, "t".repeat(TITLE_BYTES_MAX + 1)))),
+        ("too many tags", post(&format!(r#""tags":{}"#, json!(vec!["t"; TAGS_MAX + 1])))),
+        ("empty tag", post(r#""tags":[""]"#)),
+        ("tag with #", post(r##""tags":["#rust"]"##)),
+        ("tag with a space", post(r#""tags":["a b"]"#)),
+        ("tag with a no-break space", post(r#""tags":["a\u00a0b"]"#)),
+        ("tag too long", post(&format!(r#""tags":["{}"]"#, "t".repeat(TAG_BYTES_MAX + 1)))),
+        ("empty lang", post(r#""lang":"""#)),
+        ("lang with an underscore", post(r#""lang":"en_US""#)),
+        ("lang with an empty subtag", post(r#""lang":"en-""#)),
+        ("lang with a long subtag", post(r#""lang":"abcdefghi""#)),
+        ("lang too long", post(&format!(r#""lang":"{}""#, ["abcdefgh"; 5].join("-")))),
+    ]
+}
+
+/// Common fields that are wrong: what to replace by what in a good like.
+fn bad_head() -> Vec<(&'static str, String)> {
+    let like = body_of(Kind::Like, &format!(r#""object":{}"#, serde_json::to_string(&object()).expect("JSON")));
+    let head = head();
+    let swap = |from: &str, to: &str| like.replacen(from, to, 1);
+    let at = format!("\"at\":{}", head.at);
+    vec![
+        ("no actor", swap(&format!(r#""actor":"{}","#, head.actor), "")),
+        ("actor an address", swap(&head.actor.to_string(), "neo@one.localhost:8001")),
+        ("device of an unknown suite", swap(&head.device.to_string(), &mesh_proto::bytes::base64url(&[9; 33]))),
+        ("keys null", swap(&format!(r#""keys":"{}""#, head.keys), r#""keys":null"#)),
+        ("no salt", swap(&format!(r#","salt":"{}""#, head.salt), "")),
+        ("salt too short", swap(&head.salt.to_string(), "AAAA")),
+        ("salt with stray bits", swap(&head.salt.to_string(), "BQUFBQUFBQUFBQUFBQUFBR")),
+        ("at a string", swap(&at, &format!("\"at\":\"{}\"", head.at))),
+        ("at negative", swap(&at, "\"at\":-1")),
+        ("no at", swap(&format!("{at},"), "")),
+    ]
+}
+
+fn invalid() -> Vec<Value> {
+    let mut envelopes: Vec<(String, Envelope)> = Vec::new();
+    envelopes.extend(bad_json().into_iter().map(|(name, body)| (name.to_owned(), signed_body(Kind::Post, body))));
+    envelopes.extend(bad_members().into_iter().map(|(name, kind, members)| (name.to_owned(), signed_body(kind, body_of(kind, &members)))));
+    envelopes.extend(bad_text().into_iter().map(|(name, members)| (name.to_owned(), signed_body(Kind::Post, body_of(Kind::Post, &members)))));
+    envelopes.extend(bad_head().into_iter().map(|(name, body)| (name.to_owned(), signed_body(Kind::Like, body))));
+    envelopes.push(("a key operation is not a record".into(), genesis().envelope));
+    envelopes.push(("a challenge is not a record".into(), signed_body(Kind::Challenge, body_of(Kind::Challenge, r#""domain":"mesh.org""#))));
+    let mut cases: Vec<Value> = envelopes.iter().map(|(name, envelope)| invalid_case(name, envelope)).collect();
+    let ahead = signed(Content::Post(Post::free("from tomorrow")));
+    let now = T0 + 1000 - CLOCK_AHEAD_MS_MAX - 1;
+    cases.push(json!({ "name": "claimed time ahead of the clock", "envelope": ahead, "now": now, "error": "Future", "problem": problem("Future") }));
+    cases
+}
+
+fn invalid_case(name: &str, envelope: &Envelope) -> Value {
+    let error = error_name(&Record::open(envelope).expect_err(name));
+    json!({ "name": name, "envelope": envelope, "error": error, "problem": problem(&error) })
+}
+
+fn verify_invalid(case: &Value) {
+    let envelope: Envelope = member(case, "envelope");
+    let error = match Record::open(&envelope) {
+        Ok(record) => {
+            let now = number(case, "now");
+            assert_eq!(record.check_time(now + 1), Ok(()));
+            record.check_time(now).expect_err(text(case, "name"))
+        }
+        Err(error) => error,
+    };
+    assert_eq!(error_name(&error), text(case, "error"), "{case}");
+}
