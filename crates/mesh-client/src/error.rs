@@ -105,7 +105,10 @@ impl ClientError {
     }
 
     pub(crate) fn malformed(domain: &Domain, what: impl std::fmt::Display) -> Self {
-        Self::Malformed { domain: domain.clone(), what: what.to_string() }
+        Self::Malformed {
+            domain: domain.clone(),
+            what: what.to_string(),
+        }
     }
 }
 
@@ -119,7 +122,7 @@ fn kind_of_problem(problem: &Problem) -> ErrorKind {
         code::SLOW_DOWN | code::UNAVAILABLE | code::REMOTE => ErrorKind::Network,
         _ => match problem.status {
             404 | 410 => ErrorKind::NotFound,
-            401 | 402 | 403 => ErrorKind::Permission,
+            401..=403 => ErrorKind::Permission,
             429 | 502..=504 => ErrorKind::Network,
             _ => ErrorKind::Failed,
         },
@@ -131,8 +134,13 @@ mod tests {
     use super::*;
 
     fn check(code: &str, status: u16, expected: ErrorKind) {
-        let problem =
-            Problem { problem_type: format!("urn:mesh:problem:{code}"), title: String::new(), status, detail: String::new(), keys_wanted: vec![] };
+        let problem = Problem {
+            problem_type: format!("urn:mesh:problem:{code}"),
+            title: String::new(),
+            status,
+            detail: String::new(),
+            keys_wanted: vec![],
+        };
         assert_eq!(kind_of_problem(&problem), expected, "{code} {status}");
     }
 

@@ -12,10 +12,8 @@ mod tests;
 
 pub(crate) use file::{read_capped, write_atomically};
 
-use mesh_proto::address::Address;
-use mesh_proto::envelope::Envelope;
-use mesh_proto::key::{AccountId, KeyId, SecretKey};
-use serde::{Deserialize, Serialize};
+use crate::identity::{Identity, StoreKind, StoredIdentity};
+use mesh_proto::key::{KeyId, SecretKey};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -38,7 +36,9 @@ pub enum KeystoreError {
         source: io::Error,
     },
     /// Others than the owner can read or write a secret.
-    #[error("{path} can be used by others (mode {mode:03o}): if nobody has read it, run `chmod {wanted:03o} {path}`; otherwise revoke this device")]
+    #[error(
+        "{path} can be used by others (mode {mode:03o}): if nobody has read it, run `chmod {wanted:03o} {path}`; otherwise revoke this device"
+    )]
     Exposed {
         /// Which file or folder.
         path: PathBuf,
@@ -63,26 +63,6 @@ pub enum KeystoreError {
     Missing(KeyId, &'static str),
 }
 
-/// Where secrets are kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum StoreKind {
-    /// A file of mode 0600.
-    File,
-    /// The keyring of the operating system.
-    OsKeyring,
-}
-
-impl StoreKind {
-    /// The words for it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::File => "a file that only you can read",
-            Self::OsKeyring => "the keyring of this system",
-        }
-    }
-}
-
 /// The seam: one seed per device key.
 pub trait SecretStore: Send + Sync {
     /// Keeps the key.
@@ -91,47 +71,6 @@ pub trait SecretStore: Send + Sync {
     fn load(&self, device: &KeyId) -> Result<Option<SecretKey>, KeystoreError>;
     /// Forgets the key; forgetting an unknown one is no error.
     fn remove(&self, device: &KeyId) -> Result<(), KeystoreError>;
-}
-
-/// How far an identity has come.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Stage {
-    /// The genesis was made, and the home has not confirmed it yet. Sending it again is the same registration.
-    Registering {
-        /// The genesis.
-        genesis: Box<Envelope>,
-    },
-    /// The device waits to be added by another one.
-    Pairing,
-    /// The device speaks for the account.
-    Active,
-}
-
-/// Who one is: everything but the key.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct StoredIdentity {
-    /// The account.
-    pub account: AccountId,
-    /// Its address when this was last written.
-    pub address: Address,
-    /// The key of this device.
-    pub device: KeyId,
-    /// What the person calls this device.
-    pub device_name: String,
-    /// Where the key is.
-    pub store: StoreKind,
-    /// How far it has come.
-    pub stage: Stage,
-}
-
-/// Who one is, with the key to say so.
-#[derive(Debug, Clone)]
-pub struct Identity {
-    /// Who.
-    pub stored: StoredIdentity,
-    /// This device's key.
-    pub key: SecretKey,
 }
 
 /// The folder with the identity.
@@ -154,8 +93,13 @@ impl Keystore {
     /// Who one is here, without touching the key; `None` before `init`.
     pub fn stored(&self) -> Result<Option<StoredIdentity>, KeystoreError> {
         let path = self.folder.join(IDENTITY_FILE);
-        let Some(bytes) = read_capped(&path, IDENTITY_BYTES_MAX)? else { return Ok(None) };
-        serde_json::from_slice(&bytes).map(Some).map_err(|error| KeystoreError::Damaged { path, what: error.to_string() })
+        let Some(bytes) = read_capped(&path, IDENTITY_BYTES_MAX)? else {
+            return Ok(None);
+        };
+        serde_json::from_slice(&bytes).map(Some).map_err(|error| KeystoreError::Damaged {
+            path,
+            what: error.to_string(),
+        })
     }
 
     /// Who one is here, with the key.
@@ -175,7 +119,10 @@ impl Keystore {
     /// Writes who one is; the key is there already.
     pub fn save_stored(&self, stored: &StoredIdentity) -> Result<(), KeystoreError> {
         let path = self.folder.join(IDENTITY_FILE);
-        let bytes = serde_json::to_vec_pretty(stored).map_err(|error| KeystoreError::Damaged { path: path.clone(), what: error.to_string() })?;
+        let bytes = serde_json::to_vec_pretty(stored).map_err(|error| KeystoreError::Damaged {
+            path: path.clone(),
+            what: error.to_string(),
+        })?;
         write_atomically(&path, &bytes)
     }
 
@@ -202,7 +149,9 @@ impl Keystore {
             #[cfg(feature = "os-keyring")]
             StoreKind::OsKeyring => Ok(Box::new(os::OsStore)),
             #[cfg(not(feature = "os-keyring"))]
-            StoreKind::OsKeyring => Err(KeystoreError::Keyring("this program was built without it (feature os-keyring)".to_owned())),
+            StoreKind::OsKeyring => Err(KeystoreError::Keyring(
+                "this program was built without it (feature os-keyring)".to_owned(),
+            )),
         }
     }
 }

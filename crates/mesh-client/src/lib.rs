@@ -25,3 +25,11 @@ pub mod follow;
 pub mod ports;
 
 pub use error::{ClientError, ErrorKind, Result};
+
+/// Waits without blocking; in the browser it does not wait.
+async fn pause(time: std::time::Duration) {
+    #[cfg(not(target_arch = "wasm32"))]
+    tokio::time::sleep(time).await;
+    #[cfg(target_arch = "wasm32")]
+    let _ = time;
+}

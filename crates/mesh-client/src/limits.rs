@@ -38,3 +38,11 @@ pub const SEEN_MAX: usize = 2048;
 pub const SEND_TRIES_MAX: u32 = 3;
 /// Hashes tried between two calls of the progress function while working for a registration.
 pub const WORK_STEP: u32 = 1 << 16;
+/// Looks at a log whose newest checkpoint does not yet cover a leaf.
+pub const CHECKPOINT_TRIES_MAX: u32 = 6;
+/// Time between two of them.
+pub const CHECKPOINT_PAUSE: Duration = Duration::from_millis(300);
+/// Time before a failed request is sent again; doubled every time.
+pub const SEND_PAUSE: Duration = Duration::from_millis(200);
+/// Requests of one page that are under way at a time.
+pub const REQUESTS_AT_ONCE_MAX: usize = 8;

@@ -54,6 +54,8 @@ pub(crate) enum Entry {
     Key(Arc<Account>, Box<Envelope>, oneshot::Sender<Result<KeysAdded>>),
     /// A genesis whose name may be given, and the invite that it uses up.
     Register(Box<Envelope>, Option<String>, oneshot::Sender<Result<Registered>>),
+    /// The last entry: the thread ends after the round before it.
+    Stop,
 }
 
 impl Entry {
@@ -62,7 +64,7 @@ impl Entry {
         match self {
             Entry::Record(new, _) => new.actor.lid,
             Entry::Key(account, ..) => account.lid,
-            Entry::Register(..) => AccountLid(0),
+            Entry::Register(..) | Entry::Stop => AccountLid(0),
         }
     }
 }
@@ -92,17 +94,23 @@ struct Round {
 }
 
 impl Appender {
-    /// Runs until every sender of the queue is gone.
+    /// Runs until it is told to stop, or every sender of the queue is gone.
     pub(crate) fn run(mut self, mut queue: mpsc::Receiver<Entry>) {
         let mut waiting = VecDeque::new();
-        loop {
+        let mut open = true;
+        while open || !waiting.is_empty() {
             if waiting.is_empty() {
-                let Some(first) = queue.blocking_recv() else { return };
-                waiting.push_back(first);
+                match queue.blocking_recv() {
+                    None | Some(Entry::Stop) => return,
+                    Some(first) => waiting.push_back(first),
+                }
             }
-            while waiting.len() < ROUND_MAX {
-                let Ok(next) = queue.try_recv() else { break };
-                waiting.push_back(next);
+            while open && waiting.len() < ROUND_MAX {
+                match queue.try_recv() {
+                    Ok(Entry::Stop) => open = false,
+                    Ok(next) => waiting.push_back(next),
+                    Err(_) => break,
+                }
             }
             waiting = self.round(waiting);
         }
@@ -142,6 +150,7 @@ impl Appender {
                 Ok((true, registered)) => round.answers.push(answer_with(answer, registered)),
                 outcome => drop(answer.send(outcome.map(|(_, registered)| registered))),
             },
+            Entry::Stop => {}
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! Services form a layered graph; each knows only those before it:
 //! `tables` → [`accounts`], [`log`], [`heads`] → [`objects`], [`peers`] → `index` → [`bus`] → [`bodies`], [`registration`], [`pairing`], [`buckets`] →
-//! [`outbox`] → `append` → [`records`], [`intake`] → [`views`] → [`feed`], [`notices`]. What happens further down is told upward as [`News`].
+//! [`outbox`] → `append` → [`records`], [`intake`] → [`remote`] → [`views`] → [`feed`], [`notices`]. What happens further down is told upward as [`News`].
 //!
 //! [`Node`] owns the services, the append thread and the outbox task. Everything that a crash must not lose is in the store when an answer is given;
 //! memory holds only what can be read again.
@@ -25,6 +25,7 @@ pub mod pairing;
 pub mod peers;
 pub mod records;
 pub mod registration;
+pub mod remote;
 mod tables;
 pub mod views;
 
@@ -55,6 +56,7 @@ use pairing::Pairings;
 use peers::Peers;
 use records::Records;
 use registration::{Registrar, RegistrationRules};
+use remote::Remote;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use tokio::sync::mpsc;
@@ -109,6 +111,8 @@ pub struct Node {
     pub records: Arc<Records>,
     /// Who may register.
     pub registrar: Arc<Registrar>,
+    /// Reading other domains.
+    pub remote: Remote,
     /// Deliveries of others.
     pub intake: Arc<Intake>,
     /// Deliveries to others.
@@ -179,11 +183,13 @@ impl Node {
             accounts: Arc::clone(&accounts),
             objects,
             peers: Arc::clone(&peers),
-            transport,
+            transport: Arc::clone(&transport),
             clock,
             registrar: Arc::clone(&registrar),
             queue,
         };
+        let records = Arc::new(records);
+        let remote = Remote { transport, peers: Arc::clone(&peers), records: Arc::clone(&records) };
         Ok(Self {
             domain: config.domain,
             request_key: config.request_key,
@@ -191,8 +197,9 @@ impl Node {
             accounts,
             log,
             peers,
-            records: Arc::new(records),
+            records,
             registrar,
+            remote,
             intake,
             outbox: Arc::new(outbox),
             feed: Arc::new(Feed { kv: Arc::clone(&kv), heads, views: Arc::clone(&views) }),
@@ -263,11 +270,11 @@ impl Node {
     }
 
     /// Stops: no new work is taken, what was taken is finished, the store is closed. Blocks.
-    pub fn stop(self) -> Result<()> {
+    pub fn stop(&self) -> Result<()> {
         if let Some(task) = self.outbox_task.lock().unwrap_or_else(PoisonError::into_inner).take() {
             task.abort();
         }
-        drop(self.records);
+        self.records.close();
         if let Some(appender) = self.appender.lock().unwrap_or_else(PoisonError::into_inner).take() {
             // A panic there was logged by the panic hook.
             let _ = appender.join();

@@ -71,6 +71,12 @@ impl Records {
         })
     }
 
+    /// Takes nothing more. Blocks while the queue is full.
+    pub(crate) fn close(&self) {
+        // The thread may be gone already.
+        let _ = self.queue.blocking_send(Entry::Stop);
+    }
+
     /// Fetches the key log of an account of another domain, if it is not known here.
     pub async fn learn(&self, id: &AccountId, home: &Domain) -> Result<Arc<Account>> {
         if let Some(known) = self.accounts.get(id)? {

@@ -42,6 +42,11 @@ impl Views {
         views.pop().ok_or(NodeError::NotFound("record"))
     }
 
+    /// The record at a place.
+    pub async fn at(self: &Arc<Self>, lid: Lid) -> Result<RecordView> {
+        self.records(vec![lid]).await?.pop().ok_or(NodeError::NotFound("record"))
+    }
+
     /// Records by their places, in that order; places without a record are left out.
     pub(crate) async fn records(self: &Arc<Self>, lids: Vec<Lid>) -> Result<Vec<RecordView>> {
         let partials = self.blocking(move |this| lids.into_iter().map(|lid| this.partial(lid)).collect::<Result<Vec<_>>>()).await?;

@@ -10,13 +10,16 @@ mod live;
 mod problem;
 
 pub use account::{
-    AccountView, Invite, KeysAdded, NewAccount, Pairing, PairingList, PairingRequest, ProfileView, Registered, Registration, RegistrationMode,
+    AccountView, Invite, KeysAdded, NewAccount, Pairing, PairingList, PairingRequest, ProfileView, Registered, Registration,
+    RegistrationMode,
 };
-pub use content::{Accepted, Acts, Card, Cards, Comments, Counts, FeedPage, LoggedRecord, Notification, NotificationPage, RecordView, Tombstone};
+pub use content::{
+    Accepted, Acts, Card, Cards, Comments, Counts, FeedPage, LoggedRecord, Notification, NotificationPage, RecordView, Tombstone,
+};
 pub use discovery::{Discovery, DomainKey, DomainKeyUse, LimitView, PolicyView};
 pub use federation::{
-    Challenge, ChallengeRequest, Delivery, DeliveryAnswer, DeliveryItem, Found, ItemResult, KeysBatch, KeysBatchAnswer, KeysKnown, KeysPush, KeysView, NameLeaf, RecordsBatch,
-    RecordsBatchAnswer,
+    Challenge, ChallengeRequest, Delivery, DeliveryAnswer, DeliveryItem, Found, ItemResult, KeysBatch, KeysBatchAnswer, KeysKnown,
+    KeysPush, KeysView, NameLeaf, RecordsBatch, RecordsBatchAnswer,
 };
 pub use live::Event;
 pub use problem::{PROBLEM_PREFIX, Problem, code};

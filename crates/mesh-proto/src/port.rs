@@ -56,5 +56,10 @@ pub trait Transport: Send + Sync + 'static {
     fn get<'a>(&'a self, domain: &'a crate::address::Domain, path: &'a str) -> BoxFuture<'a, Result<Answer, TransportError>>;
 
     /// `POST` of JSON, signed by this domain.
-    fn post<'a>(&'a self, domain: &'a crate::address::Domain, path: &'a str, body: Vec<u8>) -> BoxFuture<'a, Result<Answer, TransportError>>;
+    fn post<'a>(
+        &'a self,
+        domain: &'a crate::address::Domain,
+        path: &'a str,
+        body: Vec<u8>,
+    ) -> BoxFuture<'a, Result<Answer, TransportError>>;
 }

@@ -1,1 +1,65 @@
-//! mesh-server
+//! A MESH home server: the HTTP face of [`mesh_node`].
+//!
+//! `api` speaks with clients, `federation` with other domains, `pages` with people. Handlers translate and call one service each; how an error looks on
+//! the wire is decided in [`problem`] alone. `serve` owns the sockets and the order of stopping.
+
+mod api;
+mod auth;
+mod body;
+pub mod config;
+mod federation;
+mod guard;
+mod pages;
+mod ports;
+mod problem;
+pub mod serve;
+mod transport;
+
+use mesh_node::Node;
+use mesh_proto::http_signature::NonceWindow;
+use std::sync::{Arc, Mutex};
+use tokio_util::sync::CancellationToken;
+
+/// What every handler has at hand.
+#[derive(Clone)]
+pub struct App {
+    /// The domain's services.
+    pub node: Arc<Node>,
+    nonces: Arc<Mutex<NonceWindow>>,
+    started_s: u64,
+    stopping: CancellationToken,
+    limits: Arc<config::Limits>,
+}
+
+impl App {
+    /// Puts handlers over a node that was opened at `started_s`.
+    pub fn new(node: Arc<Node>, limits: config::Limits) -> Self {
+        let started_s = node.clock().now_ms() / 1000;
+        let nonces = Arc::new(Mutex::new(NonceWindow::new()));
+        Self { node, nonces, started_s, stopping: CancellationToken::new(), limits: Arc::new(limits) }
+    }
+}
+
+/// The software's name and version, for people.
+pub const SOFTWARE: &str = concat!("meshd ", env!("CARGO_PKG_VERSION"));
+
+/// All routes.
+pub fn router(app: App) -> axum::Router {
+    axum::Router::new()
+        .merge(api::router())
+        .merge(federation::router())
+        .merge(pages::router())
+        .fallback(pages::not_found)
+        .layer(axum::middleware::from_fn(problem::guard_panics))
+        .with_state(app)
+}
+
+/// The API description (OpenAPI, JSON), generated from the handlers.
+pub fn openapi_json() -> String {
+    api::description()
+}
+
+/// The operating system's random source.
+pub fn system_rng() -> impl mesh_proto::port::Rng {
+    ports::SystemRng
+}

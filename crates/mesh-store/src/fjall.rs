@@ -52,13 +52,13 @@ use std::thread::JoinHandle;
 
 use tokio::sync::watch;
 
-use self::group::{Group, Slot};
+use self::group::Group;
 use self::journal::{Journal, Tail};
 use self::keeper::{Job, Keeper, Work};
 use self::marks::{Checkpoint, Mark};
 use self::reader::{Snapshot, View};
 use self::trees::Trees;
-use self::writer::{Shared, Writer};
+use self::writer::{Replayed, Shared, Writer};
 use crate::batch::Batch;
 use crate::error::StoreError;
 use crate::files::{Files, OsFiles};
@@ -124,12 +124,7 @@ impl FjallStore {
 
         let trees = Arc::new(Trees::new(&folder, Arc::clone(&files), config.cache_bytes));
         recover::open_trees(&trees, &checkpoint)?;
-        let tail = recover::replay(&folder, &checkpoint, |(space, key, value), sequence| {
-            trees.open(space)?;
-            let slot = value.map_or(Slot::Absent, |value| Slot::Value(value.into()));
-            trees.insert(space, [(key.into(), slot)].into(), sequence);
-            Ok(())
-        })?;
+        let tail = recover::replay(&folder, &checkpoint, |changes| trees.replay(changes))?;
         let journal = go_on(&files, &folder, tail)?;
         keeper::delete_segments_before(&folder, checkpoint.segment)?;
         let mut mark = Mark::open(&*files, &folder)?;
@@ -148,7 +143,21 @@ impl FjallStore {
             folder,
         });
         shared.keeper.journal_bytes.store(journal_bytes(&shared.folder), Ordering::Relaxed);
-        let threads = Threads::start(&shared, (journal, mark, tail.sequence), lock)?;
+        let replayed = if tail.header.number > checkpoint.segment {
+            Replayed::Segments
+        } else {
+            Replayed::Nothing
+        };
+        let writer = Writer {
+            shared: Arc::clone(&shared),
+            journal,
+            mark,
+            sequence: tail.sequence,
+            replayed,
+            group: Group::default(),
+            outcomes: Vec::new(),
+        };
+        let threads = Threads::start(&shared, writer, lock)?;
         Ok(Self {
             shared,
             threads: Mutex::new(Some(threads)),
@@ -170,7 +179,7 @@ impl FjallStore {
 }
 
 impl Threads {
-    fn start(shared: &Arc<Shared>, (journal, mark, sequence): (Journal, Mark, u64), lock: File) -> Result<Self, StoreError> {
+    fn start(shared: &Arc<Shared>, writer: Writer, lock: File) -> Result<Self, StoreError> {
         let context = |error| StoreError::io("starting the threads of the store", error);
         let work = Work {
             keeper: Arc::clone(&shared.keeper),
@@ -180,14 +189,6 @@ impl Threads {
             due: None,
             untidy: BTreeSet::new(),
             stopping: false,
-        };
-        let writer = Writer {
-            shared: Arc::clone(shared),
-            journal,
-            mark,
-            sequence,
-            group: Group::default(),
-            outcomes: Vec::new(),
         };
         let keeper = std::thread::Builder::new()
             .name("store-keeper".to_owned())

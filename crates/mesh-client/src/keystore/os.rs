@@ -15,7 +15,13 @@ pub(super) struct OsStore;
 
 /// Whether a keyring is there.
 pub(super) fn answers() -> bool {
-    on_thread(|| Entry::store_status().as_ref().map(|()| ()).map_err(|error| KeystoreError::Keyring(error.to_string()))).is_ok()
+    on_thread(|| {
+        Entry::store_status()
+            .as_ref()
+            .map(|()| ())
+            .map_err(|error| KeystoreError::Keyring(error.to_string()))
+    })
+    .is_ok()
 }
 
 impl SecretStore for OsStore {
@@ -33,7 +39,8 @@ impl SecretStore for OsStore {
             };
             let seed = <[u8; 32]>::try_from(secret.as_slice()).map(Zeroizing::new);
             let key = seed.ok().map(|seed| SecretKey::from_seed(&seed)).filter(|key| key.id() == device);
-            key.map(Some).ok_or_else(|| KeystoreError::Keyring(format!("the entry {device} does not hold its key")))
+            key.map(Some)
+                .ok_or_else(|| KeystoreError::Keyring(format!("the entry {device} does not hold its key")))
         })
     }
 
@@ -56,5 +63,7 @@ fn refused(error: Error) -> KeystoreError {
 }
 
 fn on_thread<T: Send + 'static>(work: impl FnOnce() -> Result<T, KeystoreError> + Send + 'static) -> Result<T, KeystoreError> {
-    std::thread::spawn(work).join().unwrap_or_else(|_| Err(KeystoreError::Keyring("it stopped unexpectedly".to_owned())))
+    std::thread::spawn(work)
+        .join()
+        .unwrap_or_else(|_| Err(KeystoreError::Keyring("it stopped unexpectedly".to_owned())))
 }

@@ -1,4 +1,6 @@
 use super::*;
+use crate::identity::Stage;
+use mesh_proto::key::AccountId;
 
 fn identity(seed: u8, store: StoreKind) -> Identity {
     let key = SecretKey::from_seed(&[seed; 32]);

@@ -1,12 +1,12 @@
 //! Fetching what the checks need, from the servers that must have it: the author's home and the log's domain.
 
+use super::Mistrust;
 use super::check::{self, Checked, NameProof, Standing};
 use super::tiles::{Tiles, Wanted};
-use super::Mistrust;
 use crate::error::{ClientError, Result};
 use crate::home::Home;
 use crate::http::Http;
-use crate::limits::PROOF_TILES_MAX;
+use crate::limits::{CHECKPOINT_PAUSE, CHECKPOINT_TRIES_MAX, PROOF_TILES_MAX};
 use crate::pins::{Contact, PinBook};
 use mesh_proto::address::{Address, Domain};
 use mesh_proto::api::{DomainKeyUse, LoggedRecord, RecordView};
@@ -103,13 +103,19 @@ impl Evidence {
         let value: serde_json::Value = serde_json::from_slice(bytes).map_err(unreadable)?;
         if value.get("card").is_some() {
             let view: RecordView = serde_json::from_value(value).map_err(unreadable)?;
-            let record = view.record.ok_or_else(|| ClientError::Input("the file has a card, but not the signed record".to_owned()))?;
+            let record = view
+                .record
+                .ok_or_else(|| ClientError::Input("the file has a card, but not the signed record".to_owned()))?;
             return Ok(Self::Logged(Box::new(record)));
         }
         if value.get("envelope").is_some() {
-            return serde_json::from_value(value).map(|record| Self::Logged(Box::new(record))).map_err(unreadable);
+            return serde_json::from_value(value)
+                .map(|record| Self::Logged(Box::new(record)))
+                .map_err(unreadable);
         }
-        serde_json::from_value(value).map(|envelope| Self::Bare(Box::new(envelope))).map_err(unreadable)
+        serde_json::from_value(value)
+            .map(|envelope| Self::Bare(Box::new(envelope)))
+            .map_err(unreadable)
     }
 
     /// The signed record.
@@ -191,21 +197,13 @@ impl Verifying {
         };
         let found = logged.envelope.id();
         if let Some(version) = version.filter(|version| *version != found) {
-            return Err(ClientError::NotFound(format!("version {version} is not the current one, which is {found}")));
+            return Err(ClientError::NotFound(format!(
+                "version {version} is not the current one, which is {found}"
+            )));
         }
         let ((checked, inclusion), author) = self.logged(&logged, view.card.address.domain()).await?;
-        if checked.id != *record && checked.version != *record {
-            return Err(Mistrust::NotAsSigned { record: found, what: "it is another record than the one asked for" }.into());
-        }
-        match person {
-            uri::Person::Account { id, .. } if *id != author.keys.account() => {
-                Err(Mistrust::NotAsSigned { record: found, what: "the link names another author" }.into())
-            }
-            uri::Person::Address(address) if !check::addresses(&author.keys).contains(address) => {
-                Err(Mistrust::NotAsSigned { record: found, what: "the link names another author" }.into())
-            }
-            _ => Ok(summary(&checked, &author, Some((&logged, &inclusion)))),
-        }
+        check::fits(target, &checked, &author.keys)?;
+        Ok(summary(&checked, &author, Some((&logged, &inclusion))))
     }
 
     /// Proves a saved record. `via`: whom to ask for its author.
@@ -222,7 +220,12 @@ impl Verifying {
                 let person = self.account(&record.head.actor, via).await?;
                 // The author's home knows whether it was logged; that it does not answer is no reason to doubt the signature.
                 let home = self.home(person.keys.view().address().domain());
-                let found = home.record(&id).await.ok().and_then(|view| view.record).filter(|found| found.envelope.id() == id);
+                let found = home
+                    .record(&id)
+                    .await
+                    .ok()
+                    .and_then(|view| view.record)
+                    .filter(|found| found.envelope.id() == id);
                 if let Some(logged) = found {
                     let checked = check::logged_record(&logged, &person.keys)?;
                     let inclusion = self.include(&logged).await?;
@@ -259,18 +262,29 @@ impl Verifying {
 
     async fn log_key(&self, domain: &Domain) -> Result<KeyId> {
         let discovery = self.home(domain).discovery().await?;
-        discovery.key(DomainKeyUse::Log).ok_or_else(|| ClientError::malformed(domain, "it names no log key"))
+        discovery
+            .key(DomainKeyUse::Log)
+            .ok_or_else(|| ClientError::malformed(domain, "it names no log key"))
     }
 
     /// The newest verified checkpoint, which must cover the leaf.
     async fn checkpoint_over(&self, leaf: &LogPosition, log_key: &KeyId) -> Result<Checkpoint> {
-        let note = self.home(leaf.origin.domain()).checkpoint(leaf.origin.number()).await?;
-        let checkpoint = check::checkpoint(&note, &leaf.origin, log_key)?;
-        if leaf.index >= checkpoint.size {
-            let why = format!("the log has {} leaves", checkpoint.size);
-            return Err(check::not_logged("the record", leaf, why).into());
+        let home = self.home(leaf.origin.domain());
+        let mut tries = 0;
+        loop {
+            let note = home.checkpoint(leaf.origin.number()).await?;
+            let checkpoint = check::checkpoint(&note, &leaf.origin, log_key)?;
+            if leaf.index < checkpoint.size {
+                return Ok(checkpoint);
+            }
+            tries += 1;
+            if tries >= CHECKPOINT_TRIES_MAX {
+                let why = format!("the log has {} leaves", checkpoint.size);
+                return Err(check::not_logged("the record", leaf, why).into());
+            }
+            // A log may be a moment behind what it has promised.
+            crate::pause(CHECKPOINT_PAUSE).await;
         }
-        Ok(checkpoint)
     }
 
     /// Computes the inclusion proof from tiles.
@@ -288,7 +302,9 @@ impl Verifying {
                 Err(ClientError::Remote { problem, .. }) if problem.status == 404 => home.tile(origin.number(), &tile.full_path()).await?,
                 other => other?,
             };
-            tiles.add(tile, &bytes).map_err(|what| ClientError::malformed(origin.domain(), what))?;
+            tiles
+                .add(tile, &bytes)
+                .map_err(|what| ClientError::malformed(origin.domain(), what))?;
         }
         Err(ClientError::malformed(origin.domain(), "its log's tiles do not make a proof"))
     }
@@ -305,7 +321,11 @@ fn summary(checked: &Checked, person: &Person, logged: Option<(&LoggedRecord, &I
         address: view.address().clone(),
         name_leaf: person.name.as_ref().map(|name| name.leaf.clone()),
         device: head.device,
-        device_name: view.devices().get(&head.device).map(|device| device.name.clone()).unwrap_or_default(),
+        device_name: view
+            .devices()
+            .get(&head.device)
+            .map(|device| device.name.clone())
+            .unwrap_or_default(),
         signed_under: head.keys,
         head: person.keys.head(),
         operations: person.keys.len(),

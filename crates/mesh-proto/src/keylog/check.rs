@@ -26,7 +26,9 @@ pub enum UseError {
     #[error("the record was signed under a branch of the key log that is contested or was overruled by the root key")]
     LostBranch,
     /// Two device-signed branches: nothing more is accepted until root acts.
-    #[error("the account is frozen: two branches of its key log are signed by devices; its owner must settle this with the recovery phrase")]
+    #[error(
+        "the account is frozen: two branches of its key log are signed by devices; its owner must settle this with the recovery phrase"
+    )]
     Frozen,
     /// Two root-signed branches.
     #[error("the account is compromised: its root key signed two different histories")]
@@ -52,7 +54,12 @@ impl KeyLog {
             return Err(UseError::UnknownHead(*keys));
         }
         let at = self.view().position(keys).ok_or(UseError::LostBranch)?;
-        let entry = self.view().devices().get(device).filter(|entry| entry.added_at <= at).ok_or(UseError::UnknownDevice(*device))?;
+        let entry = self
+            .view()
+            .devices()
+            .get(device)
+            .filter(|entry| entry.added_at <= at)
+            .ok_or(UseError::UnknownDevice(*device))?;
         match &entry.revoked {
             None => Ok(&entry.verifier),
             Some(revocation) if revocation.at <= at => Err(UseError::Revoked(*device)),
@@ -66,9 +73,14 @@ impl KeyLog {
     /// Whether the owner does not stand by a record that was accepted earlier: the device that [`KeyLog::device_at`] gives was revoked before `leaf`,
     /// or came by a branch that lost.
     pub fn is_disowned(&self, device_place: usize, leaf: &LogPosition) -> bool {
-        let Some(entry) = self.device_at(device_place).and_then(|device| self.view().devices().get(device)) else { return true };
+        let Some(entry) = self.device_at(device_place).and_then(|device| self.view().devices().get(device)) else {
+            return true;
+        };
         let Some(revocation) = &entry.revoked else { return false };
-        !revocation.last_good.as_ref().is_some_and(|last| last.origin == leaf.origin && leaf.index <= last.index)
+        !revocation
+            .last_good
+            .as_ref()
+            .is_some_and(|last| last.origin == leaf.origin && leaf.index <= last.index)
     }
 
     /// Whether the account may act at all.

@@ -180,7 +180,11 @@ impl KeyOp {
         {
             return Err(KeyOpError::Name);
         }
-        Ok(Self { id: id_of_pae(&envelope.pae()), head, action })
+        Ok(Self {
+            id: id_of_pae(&envelope.pae()),
+            head,
+            action,
+        })
     }
 
     /// Verifies the signature under the signer that the operation names.
@@ -213,8 +217,18 @@ impl NewOp {
             head: Head,
         }
         let (account, prev) = self.follows.unzip();
-        let head = Head { account, prev, signer, at: self.at, salt: self.salt };
-        serde_json::to_vec(&Body { action: &self.action, head }).expect("a key operation has only plain fields")
+        let head = Head {
+            account,
+            prev,
+            signer,
+            at: self.at,
+            salt: self.salt,
+        };
+        serde_json::to_vec(&Body {
+            action: &self.action,
+            head,
+        })
+        .expect("a key operation has only plain fields")
     }
 
     /// Signs the operation.

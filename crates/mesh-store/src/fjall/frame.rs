@@ -155,7 +155,10 @@ impl<'a> Frame<'a> {
 
     /// The changes in the frame; an item is none if the entry makes no sense to this program.
     pub(super) fn entries(&self) -> Entries<'a> {
-        Entries { rest: self.payload }
+        Entries {
+            rest: self.payload,
+            sequence: self.last,
+        }
     }
 }
 
@@ -172,10 +175,19 @@ pub(super) fn find_frame(bytes: &[u8], offset: usize, salt: u64) -> Option<(usiz
 #[derive(Debug)]
 pub(super) struct Entries<'a> {
     rest: &'a [u8],
+    sequence: u64,
 }
 
-/// A change read from the journal: space, key and value, or none for a removal.
-pub(super) type Logged<'a> = (Space, &'a [u8], Option<&'a [u8]>);
+/// A change read from the journal.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Logged<'a> {
+    pub(super) space: Space,
+    pub(super) key: &'a [u8],
+    /// None for a removal.
+    pub(super) value: Option<&'a [u8]>,
+    /// The last sequence of its frame.
+    pub(super) sequence: u64,
+}
 
 impl<'a> Iterator for Entries<'a> {
     type Item = Option<Logged<'a>>;
@@ -203,11 +215,17 @@ impl<'a> Entries<'a> {
         let (key, body) = body.split_at_checked(key_length)?;
         let (value, rest) = body.split_at_checked(value_length)?;
         self.rest = rest;
-        match kind {
-            KIND_PUT => Some((space, key, Some(value))),
-            KIND_DELETE => Some((space, key, None)),
-            _ => None,
-        }
+        let value = match kind {
+            KIND_PUT => Some(value),
+            KIND_DELETE => None,
+            _ => return None,
+        };
+        Some(Logged {
+            space,
+            key,
+            value,
+            sequence: self.sequence,
+        })
     }
 }
 

@@ -52,11 +52,11 @@ pub(super) fn open_trees(trees: &Trees, checkpoint: &Checkpoint) -> Result<(), S
     Ok(())
 }
 
-/// Reads the journal after the checkpoint and hands every change to `apply` with its sequence. Answers where to go on writing.
+/// Reads the journal after the checkpoint and hands the changes to `apply`, one undamaged segment at a time. Answers where to go on writing.
 pub(super) fn replay(
     folder: &Path,
     checkpoint: &Checkpoint,
-    mut apply: impl FnMut(Logged<'_>, u64) -> Result<(), StoreError>,
+    mut apply: impl FnMut(&[Logged<'_>]) -> Result<(), StoreError>,
 ) -> Result<Tail, StoreError> {
     let numbers = segments(folder)?;
     let last = numbers.last().copied().filter(|last| *last >= checkpoint.segment);
@@ -74,7 +74,9 @@ pub(super) fn replay(
             is_last: number == last,
         };
         let start = segment.start(checkpoint, tail)?;
-        tail = Some(segment.replay(start, &mut apply)?);
+        let mut changes = Vec::new();
+        tail = Some(segment.read(start, &mut changes)?);
+        apply(&changes)?;
     }
     let tail = tail.ok_or_else(|| corrupt("the journal is empty".to_owned()))?;
     let mark = Mark::read(folder)?;
@@ -138,7 +140,8 @@ impl Segment<'_> {
         })
     }
 
-    fn replay(&self, start: Tail, apply: &mut impl FnMut(Logged<'_>, u64) -> Result<(), StoreError>) -> Result<Tail, StoreError> {
+    /// Collects the changes of all frames.
+    fn read<'a>(&'a self, start: Tail, changes: &mut Vec<Logged<'a>>) -> Result<Tail, StoreError> {
         let (number, mut tail) = (self.number, start);
         if tail.offset == 0 {
             return Ok(tail);
@@ -154,7 +157,7 @@ impl Segment<'_> {
             }
             for entry in frame.entries() {
                 let entry = entry.ok_or_else(|| corrupt(format!("batch {} in journal segment {number} makes no sense", frame.last)))?;
-                apply(entry, frame.last)?;
+                changes.push(entry);
             }
             offset += frame.size();
             tail = Tail {

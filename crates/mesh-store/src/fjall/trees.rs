@@ -10,7 +10,7 @@
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use lsm_tree::config::{CompressionPolicy, PinningPolicy};
@@ -18,6 +18,7 @@ use lsm_tree::{
     AbstractTree, AnyTree, Cache, CompressionType, DescriptorTable, InternalValue, SeqNo, SequenceNumberCounter, Slice, ValueType,
 };
 
+use super::frame::Logged;
 use super::group::{Below, Slot};
 use super::inspect;
 use crate::error::StoreError;
@@ -29,6 +30,7 @@ pub(super) const TREES_FOLDER: &str = "trees";
 /// The tables a major compaction, and each level, aim at.
 pub(super) const TABLE_BYTES: u64 = 32 * 1024 * 1024;
 const OPEN_FILES_MAX: usize = 512;
+const REPLAY_THREADS_MAX: usize = 8;
 
 /// See the module.
 pub(super) struct Trees {
@@ -110,6 +112,42 @@ impl Trees {
             memory.insert(match slot {
                 Slot::Value(value) => InternalValue::from_components(key, value, sequence, ValueType::Value),
                 Slot::Absent | Slot::Counter(_) => InternalValue::new_tombstone(key, sequence),
+            });
+        }
+    }
+
+    /// Inserts changes read from the journal, several spaces at a time.
+    pub(super) fn replay(&self, changes: &[Logged<'_>]) -> Result<(), StoreError> {
+        let mut spaces = vec![Vec::new(); slots()];
+        for change in changes {
+            spaces[change.space as usize].push(change);
+        }
+        for first in spaces.iter().filter_map(|changes| changes.first()) {
+            self.open(first.space)?;
+        }
+        let workers = std::thread::available_parallelism().map_or(1, usize::from).min(REPLAY_THREADS_MAX);
+        let (spaces, next) = (&spaces, &AtomicUsize::new(0));
+        std::thread::scope(|scope| {
+            for _ in 0..workers {
+                scope.spawn(|| {
+                    while let Some(changes) = spaces.get(next.fetch_add(1, Ordering::Relaxed)) {
+                        self.replay_space(changes);
+                    }
+                });
+            }
+        });
+        Ok(())
+    }
+
+    fn replay_space(&self, changes: &[&Logged<'_>]) {
+        let Some(SpaceTree { tree, .. }) = changes.first().and_then(|change| self.get(change.space)) else {
+            return;
+        };
+        let memory = tree.active_memtable();
+        for change in changes {
+            memory.insert(match change.value {
+                Some(value) => InternalValue::from_components(change.key, value, change.sequence, ValueType::Value),
+                None => InternalValue::new_tombstone(change.key, change.sequence),
             });
         }
     }

@@ -96,12 +96,20 @@ impl Drop for LastWill {
     }
 }
 
+/// Whether the trees' memory holds entries of segments before the one being written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Replayed {
+    Nothing,
+    Segments,
+}
+
 /// The thread's own state.
 pub(super) struct Writer {
     pub(super) shared: Arc<Shared>,
     pub(super) journal: Journal,
     pub(super) mark: Mark,
     pub(super) sequence: u64,
+    pub(super) replayed: Replayed,
     pub(super) group: Group,
     pub(super) outcomes: Vec<Result<u64, StoreError>>,
 }
@@ -112,6 +120,11 @@ impl Writer {
         let shared = Arc::clone(&self.shared);
         let _will = LastWill(Arc::clone(&shared));
         let mut queued = Vec::new();
+        if self.replayed == Replayed::Segments
+            && let Err(error) = self.seal()
+        {
+            tracing::error!(store.error = %error, "no checkpoint after replaying the journal");
+        }
         loop {
             let seal = shared.queue.take(&mut queued);
             if !queued.is_empty() {
@@ -207,10 +220,11 @@ impl Writer {
         Ok(())
     }
 
-    /// A full disk, wherever it showed, is told as such.
+    /// A full disk, wherever it showed, is told as such; but a journal that failed stays failed, whatever the reason.
     fn tell_full(&self, error: StoreError) -> StoreError {
+        let failed = self.shared.health.get() == Health::Failed;
         match error {
-            StoreError::Io { source, .. } if source.kind() == ErrorKind::StorageFull => {
+            StoreError::Io { source, .. } if source.kind() == ErrorKind::StorageFull && !failed => {
                 self.shared.health.set(Health::Full);
                 self.shared.full(0)
             }
@@ -250,18 +264,20 @@ impl Writer {
             return Err(StoreError::Closed);
         }
         self.mark.sync()?;
+        if self.journal.is_fresh() && self.replayed == Replayed::Nothing {
+            return Ok(());
+        }
         if !self.journal.is_fresh() {
             self.journal.start_next()?;
-            self.shared
-                .keeper
-                .journal_bytes
-                .fetch_add(self.journal.segment_bytes(), Ordering::Relaxed);
-            self.shared.trees.seal();
-            self.shared.keeper.push(Job::Checkpoint {
-                sequence: self.sequence,
-                segment: self.journal.segment(),
-            });
+            let grown = self.journal.segment_bytes();
+            self.shared.keeper.journal_bytes.fetch_add(grown, Ordering::Relaxed);
         }
+        self.replayed = Replayed::Nothing;
+        self.shared.trees.seal();
+        self.shared.keeper.push(Job::Checkpoint {
+            sequence: self.sequence,
+            segment: self.journal.segment(),
+        });
         Ok(())
     }
 }

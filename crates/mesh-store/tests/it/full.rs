@@ -97,7 +97,7 @@ fn fill(store: &FjallStore, from: u32) -> (u32, StoreError) {
 
 fn fill_tiny_disk(reserve_bytes: u64) {
     let Some(disk) = TinyDisk::mount() else {
-        println!("skipped: mounting a tmpfs needs root");
+        eprintln!("skipped: mounting a tmpfs needs root");
         return;
     };
     let ballast = disk.path().join("ballast");

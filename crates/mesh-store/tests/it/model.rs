@@ -27,7 +27,8 @@ enum Item {
 }
 
 fn space() -> impl Strategy<Value = Space> {
-    prop::sample::select(Space::ALL)
+    // Few, so that the same keys meet often.
+    prop::sample::select(Space::ALL.get(..3).unwrap_or(Space::ALL))
 }
 
 fn key() -> impl Strategy<Value = Vec<u8>> {

@@ -1,0 +1,79 @@
+//! Pairing: a new device asks, an old one compares a code and adds it.
+//!
+//! Both sides make the code from the new device's key, so the server between them cannot put another key in its place.
+
+use super::{Identity, NewDevice, Stage, StoredIdentity};
+use crate::error::Result;
+use crate::home::Home;
+use crate::http::Http;
+use crate::verify::{Person, Verifying};
+use mesh_proto::api::{Pairing, PairingRequest};
+use mesh_proto::key::SecretKey;
+
+/// Makes the identity of a device that waits to be added to `person`'s account.
+pub fn create(http: &Http, person: &Person, device: NewDevice) -> Identity {
+    let key = SecretKey::from_seed(&http.random());
+    let stored = StoredIdentity {
+        account: person.keys.account(),
+        address: person.keys.view().address().clone(),
+        device: key.id(),
+        device_name: device.name,
+        store: device.store,
+        stage: Stage::Pairing,
+    };
+    Identity { stored, key }
+}
+
+/// The code that the person compares.
+pub fn code(stored: &StoredIdentity) -> String {
+    PairingRequest::code(&stored.device)
+}
+
+/// Asks the account's home to show the device to the others.
+pub async fn request(home: &Home, stored: &StoredIdentity) -> Result<Pairing> {
+    let request = PairingRequest {
+        device: stored.device,
+        name: stored.device_name.clone(),
+    };
+    home.request_pairing(&stored.account, &request).await
+}
+
+/// Whether the device has been added.
+pub async fn is_added(verifying: &Verifying, stored: &StoredIdentity) -> Result<bool> {
+    let person = verifying.account(&stored.account, stored.address.domain()).await?;
+    Ok(person.keys.view().is_live(&stored.device))
+}
+
+/// The request whose code was typed; case, spaces and hyphens do not matter.
+pub fn matching<'a>(pairings: &'a [Pairing], typed: &str) -> Option<&'a Pairing> {
+    let plain = |code: &str| {
+        code.chars()
+            .filter(|c| c.is_ascii_alphanumeric())
+            .collect::<String>()
+            .to_ascii_lowercase()
+    };
+    let typed = plain(typed);
+    pairings
+        .iter()
+        .find(|pairing| plain(&PairingRequest::code(&pairing.device)) == typed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn code_is_matched_as_people_type_it_and_never_by_its_start() {
+        let pairing = |seed| Pairing {
+            device: SecretKey::from_seed(&[seed; 32]).id(),
+            name: String::new(),
+            expires: 0,
+        };
+        let pairings = [pairing(1), pairing(2)];
+        let code = PairingRequest::code(&pairings[1].device);
+        let typed = format!(" {} ", code.to_uppercase().replace('-', " "));
+        assert_eq!(matching(&pairings, &typed), Some(&pairings[1]));
+        assert_eq!(matching(&pairings, &code[..9]), None);
+        assert_eq!(matching(&pairings, ""), None);
+    }
+}

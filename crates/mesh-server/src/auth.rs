@@ -1,0 +1,69 @@
+//! Who sent a request: RFC 9421 signatures by devices and by domains, and the window of nonces.
+
+use crate::App;
+use crate::problem::{Answer, ApiError};
+use axum::http::request::Parts;
+use mesh_node::accounts::Account;
+use mesh_node::peers::Peer;
+use mesh_proto::address::Domain;
+use mesh_proto::api::code;
+use mesh_proto::http_signature::{ContentDigest, ParsedSignature, RequestParts, Times};
+use mesh_proto::key::{AccountId, KeyId, Verifier};
+use std::sync::{Arc, PoisonError};
+
+fn unauthenticated(error: impl std::fmt::Display) -> ApiError {
+    ApiError::new(code::UNAUTHENTICATED, error.to_string())
+}
+
+/// Requires a signature by a live device of an account known here.
+pub(crate) async fn device(app: &App, parts: &Parts, body: &[u8]) -> Answer<Arc<Account>> {
+    let parsed = parse(parts)?;
+    let (account, key) = parsed.keyid().split_once('/').ok_or_else(|| unauthenticated("keyid must be <account id>/<key id>"))?;
+    let account: AccountId = account.parse().map_err(unauthenticated)?;
+    let key: KeyId = key.parse().map_err(unauthenticated)?;
+    let account = app.node.accounts.get(&account)?.ok_or_else(|| unauthenticated("the account is not known here"))?;
+    let device = account.log.view().devices().get(&key).filter(|device| device.revoked.is_none());
+    let verifier = device.ok_or_else(|| unauthenticated("the key is not a live device of the account"))?.verifier;
+    verify(app, parts, (parsed, body), &verifier)?;
+    Ok(account)
+}
+
+/// Requires a signature by a domain, whose keys are discovered if need be.
+pub(crate) async fn domain(app: &App, parts: &Parts, body: &[u8]) -> Answer<Arc<Peer>> {
+    let parsed = parse(parts)?;
+    let (name, key) = parsed.keyid().rsplit_once('/').ok_or_else(|| unauthenticated("keyid must be <domain>/<key id>"))?;
+    let name: Domain = name.parse().map_err(unauthenticated)?;
+    let key: KeyId = key.parse().map_err(unauthenticated)?;
+    if name == *app.node.domain() {
+        return Err(unauthenticated("a domain does not deliver to itself"));
+    }
+    parsed.check_times(times(app)).map_err(unauthenticated)?;
+    let peer = app.node.peers.discover(&name, Some(&key)).await?;
+    if peer.key(mesh_proto::api::DomainKeyUse::Request) != Some(key) {
+        return Err(unauthenticated("the key is not the domain's request key"));
+    }
+    let verifier = key.verifier().map_err(unauthenticated)?;
+    verify(app, parts, (parsed, body), &verifier)?;
+    app.node.outbox.sign_of_life();
+    Ok(peer)
+}
+
+fn parse(parts: &Parts) -> Answer<ParsedSignature> {
+    let headers = parts.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+    ParsedSignature::parse(headers).map_err(unauthenticated)
+}
+
+fn times(app: &App) -> Times {
+    Times { now_s: app.node.clock().now_ms() / 1000, process_start_s: app.started_s }
+}
+
+fn verify(app: &App, parts: &Parts, (parsed, body): (ParsedSignature, &[u8]), key: &Verifier) -> Answer<()> {
+    let times = times(app);
+    // The target is built from our own name, never from what the client says that it is.
+    let target = format!("{}{}", app.node.domain().base_url(), parts.uri.path_and_query().map_or("/", |path| path.as_str()));
+    let request = RequestParts::new(parts.method.as_str(), &target).map_err(unauthenticated)?;
+    let head = parsed.verify(request, key, times).map_err(unauthenticated)?;
+    head.check_body(ContentDigest::of(body)).map_err(unauthenticated)?;
+    let mut nonces = app.nonces.lock().unwrap_or_else(PoisonError::into_inner);
+    nonces.remember(&head, times.now_s).map_err(unauthenticated)
+}

@@ -1,0 +1,209 @@
+//! What the operator decides: `mesh.toml` in the data folder, over it `MESHD_…` from the environment; and the domain's secret keys beside it.
+
+use anyhow::{Context, bail};
+use mesh_node::buckets::Rates;
+use mesh_node::registration::RegistrationRules;
+use mesh_proto::address::Domain;
+use mesh_proto::api::RegistrationMode;
+use mesh_proto::bytes::{array_from_base64url, base64url};
+use mesh_proto::key::SecretKey;
+use mesh_proto::port::{Rng, random};
+use serde::{Deserialize, Serialize};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZeroU32;
+use std::path::{Path, PathBuf};
+
+/// Names of the files in the data folder.
+const CONFIG_FILE: &str = "mesh.toml";
+const KEYS_FILE: &str = "keys.toml";
+const STORE_FOLDER: &str = "store";
+
+/// `mesh.toml`. Everything but the domain has a default.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The domain that this server is.
+    pub domain: Domain,
+    /// Addresses to listen on. A domain under `localhost` listens on loopback only, on the port in its name.
+    #[serde(default)]
+    pub listen: Vec<SocketAddr>,
+    /// Who may register: `open`, `invite`, `proof-of-work` or `closed`.
+    #[serde(default = "open")]
+    pub registration: RegistrationMode,
+    /// With `proof-of-work`: leading zero bits that a client must find; 20 take about a second.
+    #[serde(default = "pow_bits")]
+    pub pow_bits: u8,
+    /// Megabytes of other domains' posts and comments kept on disk; 0 keeps none.
+    #[serde(default = "cache_mb")]
+    pub cache_mb: u64,
+    /// Megabytes of memory for the store.
+    #[serde(default = "store_memory_mb")]
+    pub store_memory_mb: u64,
+    /// What strangers may ask for.
+    #[serde(default)]
+    pub limits: Limits,
+}
+
+/// What strangers may ask for.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Connections at once.
+    pub connections_max: u32,
+    /// Writes per second from one address block, with a burst of ten times as many.
+    pub writes_per_second: NonZeroU32,
+    /// Records per second from one domain, with a burst of ten times as many.
+    pub deliveries_per_second: NonZeroU32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        let rates = Rates::default();
+        Self { connections_max: 4_096, writes_per_second: rates.writes, deliveries_per_second: rates.deliveries }
+    }
+}
+
+fn open() -> RegistrationMode {
+    RegistrationMode::Open
+}
+
+fn pow_bits() -> u8 {
+    20
+}
+
+fn cache_mb() -> u64 {
+    256
+}
+
+fn store_memory_mb() -> u64 {
+    64
+}
+
+/// The keys of a domain, in a file that only its owner reads.
+#[derive(Serialize, Deserialize)]
+struct KeysFile {
+    request_seed: String,
+    log_seed: String,
+}
+
+/// A data folder, read and checked.
+pub struct Folder {
+    /// The operator's decisions.
+    pub config: Config,
+    /// Signs requests.
+    pub request_key: SecretKey,
+    /// Signs checkpoints.
+    pub log_key: SecretKey,
+    /// Where the store is.
+    pub store: PathBuf,
+}
+
+impl Config {
+    /// The defaults for a domain.
+    pub fn new(domain: Domain) -> Self {
+        Self {
+            domain,
+            listen: Vec::new(),
+            registration: open(),
+            pow_bits: pow_bits(),
+            cache_mb: cache_mb(),
+            store_memory_mb: store_memory_mb(),
+            limits: Limits::default(),
+        }
+    }
+
+    /// Where to listen.
+    pub fn listen(&self) -> Vec<SocketAddr> {
+        match (&self.listen[..], self.domain.port()) {
+            ([], Some(port)) => vec![(Ipv4Addr::LOCALHOST, port).into()],
+            ([], None) => vec![(Ipv4Addr::LOCALHOST, if self.domain.is_local() { 80 } else { 8080 }).into()],
+            (listen, _) => listen.to_vec(),
+        }
+    }
+
+    fn check(&self) -> anyhow::Result<()> {
+        if self.domain.is_local()
+            && let Some(open) = self.listen().iter().find(|address| !address.ip().is_loopback())
+        {
+            bail!("{} is a domain under localhost, so it may listen on loopback only, not on {open}: change `listen` in {CONFIG_FILE}", self.domain);
+        }
+        if self.pow_bits > mesh_proto::limits::POW_BITS_MAX {
+            bail!("pow_bits is at most {}", mesh_proto::limits::POW_BITS_MAX);
+        }
+        Ok(())
+    }
+
+    /// Who may register, for the node.
+    pub fn rules(&self) -> RegistrationRules {
+        RegistrationRules { mode: self.registration, pow_bits: self.pow_bits }
+    }
+
+    /// How fast strangers may go, for the node.
+    pub fn rates(&self) -> Rates {
+        Rates { writes: self.limits.writes_per_second, deliveries: self.limits.deliveries_per_second }
+    }
+}
+
+/// Makes a data folder for a domain: configuration and keys. An existing one is left as it is.
+pub fn set_up(folder: &Path, config: &Config, rng: &dyn Rng) -> anyhow::Result<()> {
+    config.check()?;
+    std::fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
+    let keys_path = folder.join(KEYS_FILE);
+    if keys_path.exists() {
+        bail!("{} holds a domain already: start it with `meshd serve --data {}`", folder.display(), folder.display());
+    }
+    let keys = KeysFile { request_seed: base64url(&random::<32>(rng)), log_seed: base64url(&random::<32>(rng)) };
+    let header = "# The secret keys of this domain. Whoever has them is this domain: keep a copy where only you can reach it.\n";
+    write_private(&keys_path, &format!("{header}{}", toml::to_string(&keys)?))?;
+    let header = "# A MESH domain. Every setting is explained in docs/run-a-domain.md; MESHD_REGISTRATION and the like override it.\n";
+    std::fs::write(folder.join(CONFIG_FILE), format!("{header}{}", toml::to_string(config)?)).context("cannot write the configuration")?;
+    Ok(())
+}
+
+fn write_private(path: &Path, content: &str) -> anyhow::Result<()> {
+    use std::io::Write;
+    use std::os::unix::fs::OpenOptionsExt;
+    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    file.write_all(content.as_bytes())?;
+    file.sync_all()?;
+    Ok(())
+}
+
+/// Reads a data folder.
+pub fn read(folder: &Path) -> anyhow::Result<Folder> {
+    let missing = || format!("{} is not the data folder of a domain: make one with `meshd setup --data {0} --domain …`", folder.display());
+    let text = std::fs::read_to_string(folder.join(CONFIG_FILE)).with_context(missing)?;
+    let mut config: Config = toml::from_str(&text).with_context(|| format!("{CONFIG_FILE} is not as it should be"))?;
+    apply_environment(&mut config)?;
+    config.check()?;
+    let keys_path = folder.join(KEYS_FILE);
+    check_private(&keys_path)?;
+    let keys: KeysFile = toml::from_str(&std::fs::read_to_string(&keys_path).with_context(missing)?).context("keys.toml is damaged")?;
+    let key = |text: &str| array_from_base64url::<32>(text, "key seed").map(|seed| SecretKey::from_seed(&seed));
+    Ok(Folder { request_key: key(&keys.request_seed)?, log_key: key(&keys.log_seed)?, config, store: folder.join(STORE_FOLDER) })
+}
+
+fn check_private(path: &Path) -> anyhow::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    let mode = std::fs::metadata(path).with_context(|| format!("cannot read {}", path.display()))?.permissions().mode();
+    if mode & 0o077 != 0 {
+        bail!("{} can be read by others: run `chmod 600 {}`", path.display(), path.display());
+    }
+    Ok(())
+}
+
+fn apply_environment(config: &mut Config) -> anyhow::Result<()> {
+    if let Ok(mode) = std::env::var("MESHD_REGISTRATION") {
+        config.registration = serde_json::from_value(mode.into()).context("MESHD_REGISTRATION must be open, invite, proof-of-work or closed")?;
+    }
+    if let Ok(bits) = std::env::var("MESHD_POW_BITS") {
+        config.pow_bits = bits.parse().context("MESHD_POW_BITS must be a number")?;
+    }
+    if let Ok(megabytes) = std::env::var("MESHD_CACHE_MB") {
+        config.cache_mb = megabytes.parse().context("MESHD_CACHE_MB must be a number")?;
+    }
+    if let Ok(megabytes) = std::env::var("MESHD_STORE_MEMORY_MB") {
+        config.store_memory_mb = megabytes.parse().context("MESHD_STORE_MEMORY_MB must be a number")?;
+    }
+    Ok(())
+}

@@ -1,0 +1,172 @@
+//! What other domains say. `spec/federation.md`.
+
+use crate::api::blocking;
+use crate::App;
+use crate::problem::{Answer, ApiError};
+use crate::{auth, body};
+use axum::extract::{ConnectInfo, Path, Request, State};
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use mesh_proto::api::{
+    ChallengeRequest, Delivery, DeliveryAnswer, KeysAdded, KeysBatch, KeysBatchAnswer, KeysPush, KeysView, RecordsBatch, RecordsBatchAnswer, code,
+};
+use mesh_proto::envelope::Envelope;
+use mesh_proto::key::AccountId;
+use mesh_proto::limits::{KEY_OPS_BATCH_MAX, KEYS_BATCH_MAX, TILE_WIDTH};
+use std::net::SocketAddr;
+
+pub(crate) fn router() -> Router<App> {
+    Router::new()
+        .route("/mesh/v1/challenges", post(challenge))
+        .route("/mesh/v1/deliveries", post(deliver))
+        .route("/mesh/v1/keys", post(push_keys))
+        .route("/mesh/v1/keys:batch", post(keys_batch))
+        .route("/mesh/v1/accounts/{id}/keys", get(keys))
+        .route("/mesh/v1/records:batch", post(records_batch))
+        .route("/log/{log}/checkpoint", get(checkpoint))
+        .route("/log/{log}/tile/{*path}", get(tile))
+}
+
+/// Signs another domain's nonce: deliveries from it are welcome.
+#[utoipa::path(post, path = "/mesh/v1/challenges", request_body = ChallengeRequest, responses((status = 200, body = Envelope)))]
+pub(crate) async fn challenge(State(app): State<App>, ConnectInfo(from): ConnectInfo<SocketAddr>, request: Request) -> Answer<Json<Envelope>> {
+    app.node.buckets.write(from.ip())?;
+    let (parts, sent) = request.into_parts();
+    let sent = body::read(sent).await?;
+    let asked: ChallengeRequest = body::json(&body::decode(&parts.headers, sent)?)?;
+    Ok(Json(app.node.answer_challenge(&asked)))
+}
+
+/// Takes in records of the signing domain's people.
+#[utoipa::path(post, path = "/mesh/v1/deliveries", request_body = Delivery,
+    responses((status = 200, body = DeliveryAnswer), (status = 409, description = "`keys_wanted`"), (status = 429)))]
+pub(crate) async fn deliver(State(app): State<App>, request: Request) -> Answer<Json<DeliveryAnswer>> {
+    let (parts, sent) = request.into_parts();
+    let sent = body::read(sent).await?;
+    let peer = auth::domain(&app, &parts, &sent).await?;
+    let delivered = blocking(move || {
+        let delivery: Delivery = body::json(&body::decode(&parts.headers, sent)?)?;
+        app.node.buckets.delivery(peer.domain(), delivery.items.len())?;
+        Ok(app.node.intake.deliver(&peer, &delivery)?)
+    });
+    Ok(Json(delivered.await?))
+}
+
+/// Takes in key operations from anyone: forks are kept as evidence.
+#[utoipa::path(post, path = "/mesh/v1/keys", request_body = KeysPush, responses((status = 200, body = KeysAdded), (status = 403)))]
+pub(crate) async fn push_keys(State(app): State<App>, ConnectInfo(from): ConnectInfo<SocketAddr>, request: Request) -> Answer<Json<KeysAdded>> {
+    app.node.buckets.write(from.ip())?;
+    let (parts, sent) = request.into_parts();
+    let sent = body::read(sent).await?;
+    let added = blocking(move || {
+        let push: KeysPush = body::json(&body::decode(&parts.headers, sent)?)?;
+        if push.ops.len() > KEY_OPS_BATCH_MAX {
+            return Err(ApiError::new(code::TOO_LARGE, format!("at most {KEY_OPS_BATCH_MAX} key operations")));
+        }
+        let added = app.node.accounts.merge(&push.account, &push.ops)?;
+        let head = app.node.accounts.expect(&push.account)?.log.head();
+        Ok(KeysAdded { head, added })
+    });
+    Ok(Json(added.await?))
+}
+
+/// A key log as it is known here.
+#[utoipa::path(get, path = "/mesh/v1/accounts/{id}/keys", params(("id" = String, Path)), responses((status = 200, body = KeysView), (status = 404)))]
+pub(crate) async fn keys(State(app): State<App>, Path(id): Path<String>) -> Answer<Json<KeysView>> {
+    let id: AccountId = id.parse().map_err(ApiError::malformed)?;
+    blocking(move || Ok(Json(app.node.keys(&*app.node.accounts.expect(&id)?)?))).await
+}
+
+/// Key logs of several accounts.
+#[utoipa::path(post, path = "/mesh/v1/keys:batch", request_body = KeysBatch, responses((status = 200, body = KeysBatchAnswer)))]
+pub(crate) async fn keys_batch(State(app): State<App>, request: Request) -> Answer<Json<KeysBatchAnswer>> {
+    let (parts, sent) = request.into_parts();
+    let sent = body::read(sent).await?;
+    let asked: KeysBatch = body::json(&body::decode(&parts.headers, sent)?)?;
+    if asked.accounts.len() > KEYS_BATCH_MAX {
+        return Err(ApiError::new(code::TOO_LARGE, format!("at most {KEYS_BATCH_MAX} accounts")));
+    }
+    let known = blocking(move || {
+        let mut accounts = Vec::new();
+        for id in &asked.accounts {
+            if let Some(account) = app.node.accounts.get(id)? {
+                accounts.push(app.node.keys(&account)?);
+            }
+        }
+        Ok(KeysBatchAnswer { accounts })
+    });
+    Ok(Json(known.await?))
+}
+
+/// Records of this home by their ids.
+#[utoipa::path(post, path = "/mesh/v1/records:batch", request_body = RecordsBatch, responses((status = 200, body = RecordsBatchAnswer)))]
+pub(crate) async fn records_batch(State(app): State<App>, request: Request) -> Answer<Json<RecordsBatchAnswer>> {
+    let (parts, sent) = request.into_parts();
+    let sent = body::read(sent).await?;
+    let asked: RecordsBatch = body::json(&body::decode(&parts.headers, sent)?)?;
+    blocking(move || Ok(Json(RecordsBatchAnswer { records: app.node.views.batch(&asked.ids)? }))).await
+}
+
+fn check_log(app: &App, log: &str) -> Answer<()> {
+    if log == app.node.log.origin().number().to_string() { Ok(()) } else { Err(ApiError::new(code::NOT_FOUND, "there is no such log here")) }
+}
+
+/// The present checkpoint of the log.
+async fn checkpoint(State(app): State<App>, Path(log): Path<String>) -> Answer<Response> {
+    check_log(&app, &log)?;
+    let headers = [(header::CONTENT_TYPE, "text/plain; charset=utf-8"), (header::CACHE_CONTROL, "no-cache")];
+    Ok((headers, app.node.log.checkpoint().to_string()).into_response())
+}
+
+/// A tile or an entry bundle (C2SP tlog-tiles).
+async fn tile(State(app): State<App>, Path((log, path)): Path<(String, String)>) -> Answer<Response> {
+    check_log(&app, &log)?;
+    let (level, rest) = path.split_once('/').ok_or_else(|| ApiError::malformed("a tile's path is <level>/<index>"))?;
+    let (number, width) = tile_index(rest).ok_or_else(|| ApiError::malformed("a tile's index is x001/x234/567 with an optional .p/<width>"))?;
+    let level = match level {
+        "entries" => None,
+        text => Some(text.parse::<u8>().ok().filter(|n| n.to_string() == text && *n < 64).ok_or_else(|| ApiError::malformed("a level is 0 to 63"))?),
+    };
+    let bytes = blocking(move || {
+        Ok(match level {
+            Some(level) => app.node.log.tile(level, number, width)?,
+            None => app.node.log.entries(number, width)?,
+        })
+    });
+    let cache = if width == TILE_WIDTH { "public, max-age=31536000, immutable" } else { "public, max-age=60" };
+    let headers = [(header::CONTENT_TYPE, "application/octet-stream"), (header::CACHE_CONTROL, cache)];
+    Ok((headers, bytes.await?).into_response())
+}
+
+/// `x001/x234/067` is 1234067; `.p/<width>` makes it partial.
+fn tile_index(path: &str) -> Option<(u64, u64)> {
+    let (index, width) = match path.split_once(".p/") {
+        Some((index, width)) => (index, width.parse().ok().filter(|w: &u64| w.to_string() == width && (1..TILE_WIDTH).contains(w))?),
+        None => (path, TILE_WIDTH),
+    };
+    let mut number = 0u64;
+    let groups: Vec<&str> = index.split('/').collect();
+    let (last, leading) = groups.split_last()?;
+    for group in leading.iter().map(|group| group.strip_prefix('x')).chain([Some(*last)]) {
+        let group = group.filter(|group| group.len() == 3 && group.bytes().all(|b| b.is_ascii_digit()))?;
+        number = number.checked_mul(1000)?.checked_add(group.parse().ok()?)?;
+    }
+    let canonical = leading.first().is_none_or(|first| *first != "x000");
+    canonical.then_some((number, width))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::tile_index;
+
+    #[test]
+    fn tile_paths_are_c2sp() {
+        assert_eq!(tile_index("x001/x234/067"), Some((1_234_067, 256)));
+        assert_eq!(tile_index("000.p/3"), Some((0, 3)));
+        for bad in ["1", "x000/001", "000.p/256", "000.p/0", "000.p/03", "x1/000", "", "0000"] {
+            assert_eq!(tile_index(bad), None, "{bad}");
+        }
+    }
+}

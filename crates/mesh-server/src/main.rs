@@ -1,0 +1,107 @@
+//! `meshd`: a MESH home server.
+#![expect(clippy::print_stdout, reason = "what the commands answer is data for people and scripts")]
+
+use anyhow::Context;
+use clap::{Parser, Subcommand};
+use mesh_proto::address::Domain;
+use mesh_server::{config, serve};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+#[derive(Parser)]
+#[command(name = "meshd", version, about = "A MESH home server", propagate_version = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Make a data folder for a domain: keys and configuration
+    Setup {
+        /// The domain, for example example.org or one.localhost:8001
+        #[arg(long)]
+        domain: String,
+        /// The data folder
+        #[arg(long)]
+        data: PathBuf,
+    },
+    /// Serve a domain from its data folder
+    Serve {
+        /// The data folder
+        #[arg(long)]
+        data: PathBuf,
+        /// Refuse to start unless the folder is this domain's
+        #[arg(long)]
+        domain: Option<Domain>,
+    },
+    /// Make an invite code that works once (the server must not be running)
+    Invite {
+        /// The data folder
+        #[arg(long)]
+        data: PathBuf,
+    },
+    /// Print the API description (OpenAPI, JSON)
+    Openapi,
+}
+
+fn main() -> ExitCode {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("MESHD_LOG").unwrap_or_else(|_| "info".into());
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+    match run(Arguments::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Setup { domain, data } => {
+            let domain = Domain::from_human(&domain)?;
+            let config = config::Config::new(domain);
+            config::set_up(&data, &config, &mesh_server::system_rng())?;
+            println!("{} is set up in {}.\nStart it with: meshd serve --data {}", config.domain, data.display(), data.display());
+            Ok(())
+        }
+        Command::Serve { data, domain } => serve_folder(&data, domain),
+        Command::Invite { data } => {
+            let node = serve::open(&config::read(&data)?)?;
+            println!("{}", node.registrar.invite(node.rng())?.code);
+            Ok(node.stop()?)
+        }
+        Command::Openapi => {
+            println!("{}", mesh_server::openapi_json());
+            Ok(())
+        }
+    }
+}
+
+fn serve_folder(data: &std::path::Path, domain: Option<Domain>) -> anyhow::Result<()> {
+    let folder = config::read(data)?;
+    if let Some(domain) = domain.filter(|domain| *domain != folder.config.domain) {
+        anyhow::bail!("{} is the data folder of {}, not of {domain}", data.display(), folder.config.domain);
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the runtime")?;
+    let node = serve::open(&folder)?;
+    runtime.block_on(async {
+        let listeners = serve::bind(&folder.config).await?;
+        tracing::info!(domain = %folder.config.domain, url = folder.config.domain.base_url(), "server.ready");
+        serve::serve(node, listeners, &folder.config, stop_signal()?).await
+    })
+}
+
+/// Resolves on Ctrl-C and on SIGTERM.
+fn stop_signal() -> anyhow::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
+}

@@ -1,0 +1,112 @@
+//! Pages for everyone: plain HTML that works without JavaScript, without images, in print, and on a narrow screen.
+//!
+//! One file per page; `entry` makes records readable, `text` makes what people wrote safe to stand beside other things, `thread` makes a tree of
+//! comments, `answer` turns a rendered page into an HTTP answer. Templates escape everything; there is no way around them. Reading only: nothing
+//! here asks who is reading, so that every answer may be cached by anyone.
+//!
+//! Deliberately not here: files to read by machines about pages (feeds, structured data, site maps). Their place in a page is `Head` and the block
+//! `head` of `base.html`.
+
+mod about;
+mod answer;
+mod asset;
+mod entry;
+mod fault;
+mod home;
+mod person;
+mod record;
+mod text;
+mod thread;
+mod time;
+
+#[cfg(test)]
+mod samples;
+#[cfg(test)]
+mod tests;
+
+use crate::App;
+use answer::answer;
+use axum::Router;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use fault::Fault;
+use mesh_node::{NodeError, Result};
+use mesh_proto::address::Domain;
+use mesh_proto::api::code;
+
+/// The routes of pages.
+pub(crate) fn router() -> Router<App> {
+    Router::new()
+        .route("/", get(home::show))
+        .route("/about", get(about::show))
+        .route("/@{user}", get(person::show))
+        .route("/@{user}/{id}", get(record::show))
+        .route("/assets/mesh.css", get(asset::style))
+        .route("/assets/mesh.svg", get(asset::icon))
+}
+
+/// What is answered where no route leads: a page for people, a problem document for programs.
+pub(crate) async fn not_found(State(app): State<App>, headers: HeaderMap) -> Response {
+    if answer::wants_html(&headers) {
+        answer(&app, &headers, Err(Fault::not_found()))
+    } else {
+        crate::problem::ApiError::new(code::NOT_FOUND, "there is nothing under this path: see /api/openapi.json").into_response()
+    }
+}
+
+/// What every page says about the server.
+#[derive(Debug, Clone)]
+struct Site {
+    domain: Domain,
+    software: &'static str,
+    style: &'static str,
+    icon: &'static str,
+}
+
+impl Site {
+    fn of(app: &App) -> Self {
+        Self::new(app.node.domain().clone())
+    }
+
+    fn new(domain: Domain) -> Self {
+        Self { domain, software: crate::SOFTWARE, style: asset::style_url(), icon: asset::icon_url() }
+    }
+}
+
+/// What a page says about itself to browsers, search engines and readers of proofs.
+#[derive(Debug, Clone, Default)]
+struct Head {
+    title: String,
+    description: String,
+    /// The page's one address: at its author's home.
+    canonical: Option<String>,
+    /// The same as data, signed.
+    alternate: Option<String>,
+    /// Whether search engines should leave it to another address, or to none.
+    noindex: bool,
+}
+
+/// Runs work that waits for the store.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(|_| NodeError::Stopping)?
+}
+
+/// `1 comment`, `2 comments`, `12,345 comments`.
+fn plural(count: u64, one: &str) -> String {
+    format!("{} {one}{}", grouped(count), if count == 1 { "" } else { "s" })
+}
+
+/// Digits in groups of three.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
+    for (position, digit) in digits.chars().enumerate() {
+        if position > 0 && (digits.len() - position).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}

@@ -1,0 +1,65 @@
+//! The stylesheet and the icon: embedded, named by their content, cached for ever under that name.
+
+use super::answer::{harden, matches};
+use axum::extract::RawQuery;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use mesh_proto::bytes::base64url;
+use sha2::{Digest, Sha256};
+use std::sync::LazyLock;
+
+/// A file that pages need.
+struct Asset {
+    text: &'static str,
+    media_type: &'static str,
+    version: String,
+    url: String,
+    etag: HeaderValue,
+}
+
+impl Asset {
+    fn new(path: &str, text: &'static str, media_type: &'static str) -> Self {
+        let version = base64url(&Sha256::digest(text)[..9]);
+        let url = format!("{path}?v={version}");
+        let etag = HeaderValue::try_from(format!("\"{version}\"")).expect("base64url is fit for a header");
+        Self { text, media_type, version, url, etag }
+    }
+
+    /// For ever if asked for by its version; otherwise it may be another one tomorrow.
+    fn answer(&self, query: Option<&str>, headers: &HeaderMap) -> Response {
+        let by_version = query.and_then(|query| query.strip_prefix("v=")) == Some(self.version.as_str());
+        let caching = if by_version { "public, max-age=31536000, immutable" } else { "public, max-age=0, must-revalidate" };
+        let mut response = match matches(headers, &self.etag) {
+            true => StatusCode::NOT_MODIFIED.into_response(),
+            false => ([(header::CONTENT_TYPE, self.media_type)], self.text).into_response(),
+        };
+        response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static(caching));
+        response.headers_mut().insert(header::ETAG, self.etag.clone());
+        harden(&mut response);
+        response
+    }
+}
+
+static STYLE: LazyLock<Asset> =
+    LazyLock::new(|| Asset::new("/assets/mesh.css", include_str!("../../assets/mesh.css"), "text/css; charset=utf-8"));
+static ICON: LazyLock<Asset> = LazyLock::new(|| Asset::new("/assets/mesh.svg", include_str!("../../assets/mesh.svg"), "image/svg+xml"));
+
+/// Where the present stylesheet is.
+pub(super) fn style_url() -> &'static str {
+    &STYLE.url
+}
+
+/// Where the present icon is.
+pub(super) fn icon_url() -> &'static str {
+    &ICON.url
+}
+
+/// `GET /assets/mesh.css`.
+pub(super) async fn style(RawQuery(query): RawQuery, headers: HeaderMap) -> Response {
+    STYLE.answer(query.as_deref(), &headers)
+}
+
+/// `GET /assets/mesh.svg`.
+pub(super) async fn icon(RawQuery(query): RawQuery, headers: HeaderMap) -> Response {
+    ICON.answer(query.as_deref(), &headers)
+}

@@ -1,0 +1,101 @@
+//! The domain's front page: what this is, who is here, how to join.
+
+use super::answer::{Outcome, Page, answer, send};
+use super::text::name;
+use super::{Head, Site, blocking};
+use crate::App;
+use askama::Template;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use mesh_node::NodeError;
+use mesh_proto::api::{AccountView, RegistrationMode};
+use mesh_proto::keylog::Status;
+use std::sync::Arc;
+
+/// People listed.
+const PEOPLE_MAX: usize = 50;
+
+/// The page.
+#[derive(Template)]
+#[template(path = "home.html")]
+pub(super) struct HomePage {
+    pub(super) site: Site,
+    pub(super) head: Head,
+    pub(super) people: Vec<Person>,
+    /// Whether there are more than are listed.
+    pub(super) more: bool,
+    pub(super) joining: Joining,
+}
+
+/// One of those who live here.
+#[derive(Debug, Clone)]
+pub(super) struct Person {
+    pub(super) user: String,
+    pub(super) name: String,
+}
+
+impl Person {
+    pub(super) fn new(view: &AccountView) -> Self {
+        let user = view.address.user().to_string();
+        let name = Some(name(&view.profile.name)).filter(|name| !name.is_empty());
+        Self { name: name.unwrap_or_else(|| user.clone()), user }
+    }
+}
+
+/// How one joins.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Joining {
+    /// Whether anyone can.
+    pub(super) possible: bool,
+    /// What it takes.
+    pub(super) words: &'static str,
+}
+
+impl Joining {
+    pub(super) fn new(mode: RegistrationMode) -> Self {
+        let words = match mode {
+            RegistrationMode::Open => "Everyone may join. Your key is made on your own machine and never leaves it.",
+            RegistrationMode::Invite => "Joining takes an invite code from the operator. Your key is made on your own machine and never leaves it.",
+            RegistrationMode::ProofOfWork => {
+                "Everyone may join; your machine does a few seconds of work first, which keeps robots away. Your key is made there and never leaves it."
+            }
+            RegistrationMode::Closed => "This domain takes no new accounts. Any other domain of the network will do: people here can be read and answered from all of them.",
+        };
+        Self { possible: mode != RegistrationMode::Closed, words }
+    }
+}
+
+impl HomePage {
+    pub(super) fn new(site: Site, people: Vec<Person>, more: bool, joining: Joining) -> Self {
+        let head = Head {
+            title: site.domain.to_string(),
+            description: format!("{} is a home in the MESH network: the people who live here, and how to join them.", site.domain),
+            canonical: Some(format!("{}/", site.domain.base_url())),
+            alternate: None,
+            noindex: false,
+        };
+        Self { site, head, people, more, joining }
+    }
+}
+
+/// `GET /`.
+pub(super) async fn show(State(app): State<App>, headers: HeaderMap) -> Response {
+    let page = page(&app, &headers).await;
+    answer(&app, &headers, page)
+}
+
+async fn page(app: &App, headers: &HeaderMap) -> Outcome {
+    let node = Arc::clone(&app.node);
+    let (people, more) = blocking(move || {
+        let mut names = node.accounts.names(None, PEOPLE_MAX + 1)?;
+        let more = names.len() > PEOPLE_MAX;
+        names.truncate(PEOPLE_MAX);
+        let lives_here = names.iter().filter(|(_, account)| account.home() == node.domain() && account.log.view().status() != Status::Closed);
+        let people = lives_here.map(|(_, account)| Ok(Person::new(&node.views.account(account)?))).collect::<Result<Vec<_>, NodeError>>()?;
+        Ok((people, more))
+    })
+    .await?;
+    let joining = Joining::new(app.node.registrar.rules().mode);
+    Ok(send(headers, Page::render(StatusCode::OK, &HomePage::new(Site::of(app), people, more, joining))))
+}

@@ -1,0 +1,276 @@
+//! A record's page: a post, a comment or a repost, with the comments below it; a tombstone for what was withdrawn.
+
+use super::answer::{Outcome, Page, answer, redirect, send};
+use super::entry::{Body, Entry, Extent, Proof, json_path, local, uri_of, withdrawn_by};
+use super::fault::Fault;
+use super::person::{Found, find, whole};
+use super::thread::{Answers, arrange};
+use super::time::Moment;
+use super::{Head, Site, plural, text};
+use crate::App;
+use askama::Template;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use mesh_node::NodeError;
+use mesh_proto::address::Domain;
+use mesh_proto::api::{AccountView, Comments, RecordView, Tombstone};
+use mesh_proto::envelope::{Kind, RecordId};
+use mesh_proto::record::{Content, ObjectRef, Record};
+use serde::Deserialize;
+
+/// Comments on one page.
+const COMMENTS_MAX: usize = 50;
+
+/// Which page of the thread.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Seek {
+    after: Option<String>,
+}
+
+/// The page.
+#[derive(Template)]
+#[template(path = "record.html")]
+pub(super) struct RecordPage {
+    pub(super) site: Site,
+    pub(super) head: Head,
+    pub(super) entry: Entry,
+    /// The author's name for people.
+    pub(super) name: String,
+    /// What a comment stands under.
+    pub(super) context: Option<Context>,
+    pub(super) proof: Option<Proof>,
+    pub(super) thread: Thread,
+}
+
+/// The post that a comment belongs to, and the comment that it answers.
+#[derive(Debug, Clone)]
+pub(super) struct Context {
+    pub(super) root: Link,
+    pub(super) parent: Option<Link>,
+}
+
+/// A record elsewhere: by its page, or, if that is not known here, by its name in the network.
+#[derive(Debug, Clone)]
+pub(super) struct Link {
+    pub(super) href: Option<String>,
+    pub(super) words: String,
+}
+
+/// The comments below a record.
+#[derive(Debug, Clone)]
+pub(super) struct Thread {
+    /// `3 comments`.
+    pub(super) heading: String,
+    pub(super) answers: Vec<Answer>,
+    /// Whether this is not the first page.
+    pub(super) later: bool,
+    /// The next page.
+    pub(super) next: Option<String>,
+}
+
+/// A comment in a thread, with the markup of its nesting.
+#[derive(Debug, Clone)]
+pub(super) struct Answer {
+    pub(super) entry: Entry,
+    /// What it answers, where nesting does not say it.
+    pub(super) answers: Option<Link>,
+    /// Whether it opens a list inside the comment before it.
+    pub(super) opens: bool,
+    /// Whether comments are nested in it.
+    pub(super) nests: bool,
+    /// How many lists end after it.
+    pub(super) closes: usize,
+}
+
+impl Thread {
+    /// Nests a page of comments under the record `root`.
+    pub(super) fn new(root: &RecordId, count: u64, comments: &Comments, later: bool, here: &Domain) -> Self {
+        let entries: Vec<Entry> = comments.comments.iter().map(|view| Entry::new(view, here, Extent::Excerpt)).collect();
+        let parents: Vec<_> = comments.comments.iter().map(|view| (view.card.id, view.card.parent)).collect();
+        let places = arrange(root, &parents);
+        let mut answers = Vec::with_capacity(places.len());
+        for (at, place) in places.iter().enumerate() {
+            let depth_before = at.checked_sub(1).and_then(|before| places.get(before)).map_or(0, |before| before.depth);
+            let depth_after = places.get(at + 1).map_or(0, |after| after.depth);
+            answers.push(Answer {
+                entry: entries[place.position].clone(),
+                answers: match place.answers {
+                    Answers::Outer => None,
+                    Answers::Comment(position) => {
+                        let outer = &entries[position];
+                        Some(Link { href: Some(format!("#c-{}", outer.id)), words: outer.author.address.to_string() })
+                    }
+                    Answers::Elsewhere => Some(Link { href: None, words: "a comment on another page".to_owned() }),
+                },
+                opens: place.depth > depth_before,
+                nests: depth_after > place.depth,
+                closes: place.depth.saturating_sub(depth_after),
+            });
+        }
+        Self { heading: plural(count, "comment"), answers, later, next: comments.next.clone() }
+    }
+}
+
+impl RecordPage {
+    pub(super) fn new(site: Site, author: &AccountView, view: &RecordView, entry: Entry, thread: Thread) -> Self {
+        let name = Some(text::name(&author.profile.name)).filter(|name| !name.is_empty()).unwrap_or_else(|| author.address.user().to_string());
+        let by = format!("{} by {}", capital(entry.kind.name()), entry.author.address);
+        let words = entry.words();
+        let summary = words.map(|words| words.summary.clone());
+        let title = match (entry.title(), &summary) {
+            (Some(title), _) => format!("{title} – {name}"),
+            (None, Some(summary)) => format!("{name}: “{}”", shortened(summary)),
+            (None, None) => by.clone(),
+        };
+        let head = Head {
+            title,
+            description: summary.unwrap_or(by),
+            canonical: Some(view.url.clone()),
+            alternate: Some(json_path(&entry.id)),
+            noindex: entry.author.address.domain() != &site.domain || words.is_none(),
+        };
+        let proof = view.record.as_ref().and_then(|logged| Proof::new(&entry, logged, &site.domain));
+        Self { site, head, entry, name, context: None, proof, thread }
+    }
+}
+
+/// The part of a summary that fits a title.
+fn shortened(summary: &str) -> String {
+    match summary.char_indices().nth(60) {
+        Some((end, _)) => format!("{}…", summary[..end].trim_end()),
+        None => summary.to_owned(),
+    }
+}
+
+fn capital(word: &str) -> String {
+    let mut letters = word.chars();
+    letters.next().map(|first| first.to_ascii_uppercase()).into_iter().chain(letters).collect()
+}
+
+/// The page of what was withdrawn.
+#[derive(Template)]
+#[template(path = "withdrawn.html")]
+pub(super) struct WithdrawnPage {
+    pub(super) site: Site,
+    pub(super) head: Head,
+    pub(super) entry: Entry,
+    /// `by its author`.
+    pub(super) by: &'static str,
+    /// When its author says to have withdrawn it.
+    pub(super) at: Option<Moment>,
+    pub(super) json: String,
+}
+
+impl WithdrawnPage {
+    pub(super) fn new(site: Site, entry: Entry, url: &str, tombstone: &Tombstone) -> Self {
+        let retract = tombstone.retract.as_ref().and_then(|envelope| Record::open(envelope).ok());
+        let json = json_path(&entry.id);
+        let head = Head {
+            title: format!("Withdrawn {}", entry.kind),
+            description: format!("This {} was withdrawn {}.", entry.kind, withdrawn_by(tombstone)),
+            canonical: Some(url.to_owned()),
+            alternate: Some(json.clone()),
+            noindex: true,
+        };
+        Self { site, head, by: withdrawn_by(tombstone), at: retract.map(|record| Moment::new(record.head.at)), json, entry }
+    }
+}
+
+/// `GET /@{user}/{id}`.
+pub(super) async fn show(
+    State(app): State<App>,
+    Path((user, id)): Path<(String, String)>,
+    seek: Result<Query<Seek>, QueryRejection>,
+    headers: HeaderMap,
+) -> Response {
+    let outcome = match seek {
+        Ok(Query(seek)) => page(&app, &user, &id, seek, &headers).await,
+        Err(_) => Err(Fault::malformed()),
+    };
+    answer(&app, &headers, outcome)
+}
+
+async fn page(app: &App, user: &str, id: &str, seek: Seek, headers: &HeaderMap) -> Outcome {
+    let (account, author) = match find(app, user).await? {
+        Found::Here(account, view) => (account, view),
+        Found::Spelt(user) => return Ok(redirect(&format!("/@{user}/{}", current(app, id).await?.card.id))),
+    };
+    let view = current(app, id).await?;
+    if view.card.actor != account.id() || !matches!(view.card.kind, Kind::Post | Kind::Comment | Kind::Repost) {
+        return Err(Fault::no_record());
+    }
+    if view.card.id.to_string() != id {
+        return Ok(redirect(&format!("/@{user}/{}", view.card.id)));
+    }
+    let site = Site::of(app);
+    if let Some(tombstone) = &view.tombstone {
+        let page = WithdrawnPage::new(site, Entry::new(&view, app.node.domain(), Extent::Excerpt), &view.url, tombstone);
+        return Ok(send(headers, Page::render(StatusCode::GONE, &page)));
+    }
+    let later = seek.after.is_some();
+    let comments = match view.card.kind {
+        Kind::Post | Kind::Comment => app.node.views.comments(view.card.id, seek.after, COMMENTS_MAX).await?,
+        _ => Comments { comments: Vec::new(), next: None },
+    };
+    let count = view.counts.get(&Kind::Comment).copied().unwrap_or_default();
+    let thread = Thread::new(&view.card.id, count, &comments, later, app.node.domain());
+    let mut page = RecordPage::new(site, &author, &view, whole(app, &view).await, thread);
+    page.context = context(app, &view).await;
+    Ok(send(headers, Page::render(StatusCode::OK, &page)))
+}
+
+/// The record that an id, or `id@version`, of a path means.
+async fn current(app: &App, path: &str) -> Result<RecordView, Fault> {
+    let (id, version) = path.split_once('@').map_or((path, None), |(id, version)| (id, Some(version)));
+    let view = known(app, id).await?;
+    match version {
+        Some(version) if known(app, version).await?.card.id != view.card.id => Err(Fault::no_record()),
+        _ => Ok(view),
+    }
+}
+
+async fn known(app: &App, id: &str) -> Result<RecordView, Fault> {
+    let id: RecordId = id.parse().map_err(|_| Fault::no_record())?;
+    match app.node.views.record(id).await {
+        Err(NodeError::NotFound(_)) => Err(Fault::no_record()),
+        answer => Ok(answer?),
+    }
+}
+
+/// What a comment stands under.
+async fn context(app: &App, view: &RecordView) -> Option<Context> {
+    let record = Record::open(&view.record.as_ref()?.envelope).ok()?;
+    let Content::Comment(comment) = record.content else { return None };
+    let root = link(app, &comment.root, "a post").await;
+    let parent = if comment.parent.id == comment.root.id { None } else { Some(link(app, &comment.parent, "a comment").await) };
+    Some(Context { root, parent })
+}
+
+async fn link(app: &App, object: &ObjectRef, what: &str) -> Link {
+    match app.node.views.record(object.id).await {
+        Ok(view) => {
+            let here = app.node.domain();
+            let entry = Entry::new(&view, here, Extent::Excerpt);
+            let words = match entry.title() {
+                Some(title) => format!("“{title}” by {}", entry.author.address),
+                None => format!("{what} by {}", entry.author.address),
+            };
+            Link { href: Some(local(&view.url, here)), words }
+        }
+        Err(_) => Link { href: None, words: uri_of(object) },
+    }
+}
+
+impl RecordPage {
+    /// Whether the comments that are counted are shown elsewhere: a comment's answers stand in its post's thread.
+    fn answers_elsewhere(&self) -> bool {
+        self.entry.kind == Kind::Comment && self.thread.answers.is_empty() && !self.thread.later && self.thread.heading != plural(0, "comment")
+    }
+
+    /// Whether anyone can comment on it.
+    fn has_thread(&self) -> bool {
+        self.entry.kind != Kind::Repost && !matches!(self.entry.body, Body::Unknown)
+    }
+}

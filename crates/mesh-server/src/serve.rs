@@ -1,0 +1,150 @@
+//! Sockets: accepting, limits of time and number, and the order of stopping.
+//!
+//! To stop: no new connections, `/readyz` says so, event streams end, requests under way finish within a bound, then the node finishes what it took and the
+//! store is closed. A crash skips all of that and loses nothing that was answered.
+
+use crate::config::{Config, Folder};
+use crate::ports::{SystemClock, SystemRng};
+use crate::transport::Http;
+use crate::{App, router};
+use anyhow::Context;
+use axum::extract::ConnectInfo;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use hyper_util::server::graceful::GracefulShutdown;
+use mesh_node::{Config as NodeConfig, Node, Ports};
+use mesh_proto::port::{Clock, Rng};
+use mesh_store::{FjallStore, Kv};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tower::Service;
+
+/// How long a client may take to send a request's head.
+const HEAD_WAIT: Duration = Duration::from_secs(10);
+/// How long requests under way may take once the server stops.
+const STOP_WAIT: Duration = Duration::from_secs(8);
+/// Bytes of key logs and of author heads kept in memory at most.
+const ACCOUNTS_BYTES_MAX: u64 = 128 * 1024 * 1024;
+const HEADS_BYTES_MAX: u64 = 32 * 1024 * 1024;
+
+/// Opens the store and the services of a data folder. Blocks.
+pub fn open(folder: &Folder) -> anyhow::Result<Node> {
+    let config = &folder.config;
+    let store = mesh_store::Config { cache_bytes: config.store_memory_mb * 1024 * 1024, ..mesh_store::Config::default() };
+    let store = FjallStore::open(&folder.store, store)?;
+    let kv: Arc<dyn Kv> = Arc::new(store);
+    open_over(kv, folder)
+}
+
+/// Opens the services over a store.
+pub fn open_over(kv: Arc<dyn Kv>, folder: &Folder) -> anyhow::Result<Node> {
+    let Folder { config, request_key, log_key, .. } = folder;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let rng: Arc<dyn Rng> = Arc::new(SystemRng);
+    let transport = Http::new(config.domain.clone(), request_key.clone(), Arc::clone(&clock), Arc::clone(&rng))?;
+    let node = NodeConfig {
+        domain: config.domain.clone(),
+        request_key: request_key.clone(),
+        log_key: log_key.clone(),
+        registration: config.rules(),
+        rates: config.rates(),
+        cache_bytes_max: config.cache_mb * 1024 * 1024,
+        accounts_bytes_max: ACCOUNTS_BYTES_MAX,
+        heads_bytes_max: HEADS_BYTES_MAX,
+    };
+    Ok(Node::open(node, Ports { kv, clock, rng, transport: Arc::new(transport) })?)
+}
+
+/// Binds the sockets of a configuration.
+pub async fn bind(config: &Config) -> anyhow::Result<Vec<TcpListener>> {
+    let mut listeners = Vec::new();
+    for address in config.listen() {
+        let listener = TcpListener::bind(address).await;
+        listeners.push(listener.with_context(|| format!("cannot listen on {address}: is another server using the port?"))?);
+    }
+    Ok(listeners)
+}
+
+/// Serves a node until `stop` resolves, then stops in order.
+pub async fn serve(node: Node, listeners: Vec<TcpListener>, config: &Config, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
+    let node = Arc::new(node);
+    node.start();
+    let app = App::new(Arc::clone(&node), config.limits.clone());
+    let stopping = app.stopping.clone();
+    let router = router(app);
+    let connections = Arc::new(Semaphore::new(config.limits.connections_max as usize));
+    let graceful = Arc::new(GracefulShutdown::new());
+    let mut acceptors = tokio::task::JoinSet::new();
+    for listener in listeners {
+        let acceptor = Acceptor { router: router.clone(), connections: Arc::clone(&connections), graceful: Arc::clone(&graceful) };
+        let stopping = stopping.clone();
+        acceptors.spawn(async move {
+            tokio::select! {
+                () = acceptor.run(listener) => {}
+                () = stopping.cancelled() => {}
+            }
+        });
+    }
+    stop.await;
+    tracing::info!("server.stopping");
+    stopping.cancel();
+    while acceptors.join_next().await.is_some() {}
+    if let Some(graceful) = Arc::into_inner(graceful)
+        && tokio::time::timeout(STOP_WAIT, graceful.shutdown()).await.is_err()
+    {
+        tracing::warn!("server.requests_cut_off");
+    }
+    drop(router);
+    tokio::task::spawn_blocking(move || node.stop()).await??;
+    tracing::info!("server.stopped");
+    Ok(())
+}
+
+struct Acceptor {
+    router: axum::Router,
+    connections: Arc<Semaphore>,
+    graceful: Arc<GracefulShutdown>,
+}
+
+impl Acceptor {
+    async fn run(&self, listener: TcpListener) {
+        loop {
+            let Ok(permit) = Arc::clone(&self.connections).acquire_owned().await else { return };
+            match listener.accept().await {
+                Ok((stream, from)) => self.connection(stream, from, permit),
+                Err(error) => {
+                    // Out of file descriptors, or a connection that was gone before it was taken.
+                    tracing::warn!(error.message = %error, "server.accept_failed");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            }
+        }
+    }
+
+    fn connection(&self, stream: TcpStream, from: SocketAddr, permit: tokio::sync::OwnedSemaphorePermit) {
+        // Without this, small answers wait for the other side's delayed acknowledgement.
+        if stream.set_nodelay(true).is_err() {
+            return;
+        }
+        let router = self.router.clone();
+        let service = hyper::service::service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
+            request.extensions_mut().insert(ConnectInfo(from));
+            router.clone().call(request.map(axum::body::Body::new))
+        });
+        let mut builder = Builder::new(TokioExecutor::new());
+        builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_WAIT).max_headers(64);
+        builder.http2().timer(TokioTimer::new()).max_concurrent_streams(64).keep_alive_interval(Duration::from_secs(20));
+        let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
+        let watched = self.graceful.watch(connection);
+        tokio::spawn(async move {
+            // A connection that breaks off is the other side's business.
+            if let Err(error) = watched.await {
+                tracing::debug!(error.message = %error, "server.connection_ended");
+            }
+            drop(permit);
+        });
+    }
+}
