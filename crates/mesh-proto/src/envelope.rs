@@ -3,6 +3,8 @@
 //! What is signed is the pre-authentication encoding of the exact bytes; nothing is ever re-serialised. The carrier is the DSSE JSON
 //! object with base64url. The signature does not name its key: the body does, and the key log says what that key may do.
 
+pub(crate) mod body;
+
 use crate::bytes::{Signature, base64url, from_base64url, hash_id};
 use crate::key::{KeyError, SecretKey, Verifier};
 use crate::limits::{BODY_BYTES_MAX, ENVELOPE_BYTES_MAX};
@@ -212,7 +214,7 @@ impl Envelope {
             return Err(EnvelopeError::TooLarge(bytes.len()));
         }
         let mut json = serde_json::Deserializer::from_slice(bytes);
-        let carrier: Result<Carrier<'_>, _> = crate::body::object(&mut json);
+        let carrier: Result<Carrier<'_>, _> = crate::envelope::body::object(&mut json);
         let carrier = carrier.and_then(|carrier| json.end().map(|()| carrier));
         carrier.map_err(|e| EnvelopeError::Carrier(e.to_string()))?.open()
     }
@@ -257,7 +259,7 @@ struct Carrier<'a> {
 
 #[derive(Serialize, Deserialize)]
 #[serde(transparent)]
-struct SignatureObject<'a>(#[serde(borrow, deserialize_with = "crate::body::object")] CarrierSignature<'a>);
+struct SignatureObject<'a>(#[serde(borrow, deserialize_with = "crate::envelope::body::object")] CarrierSignature<'a>);
 
 #[derive(Serialize, Deserialize)]
 struct CarrierSignature<'a> {
@@ -291,7 +293,7 @@ impl Serialize for Envelope {
 
 impl<'de> Deserialize<'de> for Envelope {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        crate::body::object::<_, Carrier<'de>>(deserializer)?
+        crate::envelope::body::object::<_, Carrier<'de>>(deserializer)?
             .open()
             .map_err(serde::de::Error::custom)
     }

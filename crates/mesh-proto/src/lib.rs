@@ -5,7 +5,6 @@
 
 pub mod address;
 pub mod api;
-mod body;
 pub mod bytes;
 pub mod envelope;
 pub mod http_signature;

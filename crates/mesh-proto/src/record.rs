@@ -22,8 +22,8 @@ pub use retract::{Retract, RetractReason};
 pub use subscribe::Subscribe;
 
 use crate::address::Domain;
-use crate::body::{CritError, check_crit};
 use crate::bytes::Salt;
+use crate::envelope::body::{CritError, check_crit};
 use crate::envelope::{Envelope, Kind, RecordId, pae};
 use crate::json;
 use crate::key::{AccountId, KeyId, SecretKey};
@@ -45,7 +45,11 @@ pub struct Head {
     /// Random bytes, so that the id cannot be guessed from the content.
     pub salt: Salt,
     /// Names of fields that a reader must understand, or refuse the record.
-    #[serde(default, deserialize_with = "crate::body::names", skip_serializing_if = "BTreeSet::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "crate::envelope::body::names",
+        skip_serializing_if = "BTreeSet::is_empty"
+    )]
     pub crit: BTreeSet<String>,
 }
 

@@ -39,6 +39,7 @@ struct State {
     /// Syncs until one fails.
     good_syncs: Option<u64>,
     syncs: u64,
+    replaces: Replaces,
     on_replace: Option<Hook>,
 }
 
@@ -57,6 +58,13 @@ enum Power {
     #[default]
     On,
     Lost,
+}
+
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Replaces {
+    #[default]
+    Work,
+    Fail,
 }
 
 /// How to take back what one file was told since its last sync.
@@ -110,6 +118,11 @@ impl FaultFiles {
     /// Lets this many syncs of files succeed, and fails those after them.
     pub fn fail_syncs_after(&self, syncs: u64) {
         self.state().good_syncs = Some(syncs);
+    }
+
+    /// Fails all replacements of files from now on: no checkpoint can be taken.
+    pub fn fail_replaces(&self) {
+        self.state().replaces = Replaces::Fail;
     }
 
     /// How many syncs of files there were.
@@ -188,6 +201,9 @@ impl Files for FaultFiles {
         state.check_power()?;
         if state.room == Some(0) {
             return Err(io::ErrorKind::StorageFull.into());
+        }
+        if state.replaces == Replaces::Fail {
+            return Err(io::Error::other("replacement failed (injected)"));
         }
         OsFiles.replace(path, content)?;
         if let Some(hook) = &mut state.on_replace {

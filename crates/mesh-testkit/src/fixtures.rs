@@ -6,7 +6,7 @@ use mesh_proto::bytes::{Hash, Salt};
 use mesh_proto::envelope::{Envelope, Kind, RecordId};
 use mesh_proto::key::{AccountId, KeyId, SecretKey};
 use mesh_proto::keylog::{Action, KeyLog, LogPosition, LoggedOp, NewOp};
-use mesh_proto::log::{Checkpoint, Nodes, Opening, Origin, Tree, entry_hash, name_id, prove};
+use mesh_proto::log::{BatchProof, Checkpoint, Nodes, Opening, Origin, Tree, entry_hash, name_id, prove};
 use mesh_proto::record::{AccountRef, Content, Head, ObjectRef, Record, RetractReason};
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -239,6 +239,14 @@ impl TestLog {
         .sign(&self.key)
     }
 
+    /// The proof for leaves, by strictly ascending index.
+    pub fn prove(&mut self, indexes: &[u64]) -> BatchProof {
+        match prove(&mut self.nodes, self.tree.size(), indexes) {
+            Ok(proof) => proof.expect("the leaves are in the log"),
+            Err(never) => match never {},
+        }
+    }
+
     /// Logs a record.
     pub fn accept(&mut self, account: &TestAccount, envelope: Envelope) -> LoggedRecord {
         let (leaf, opening) = self.append(account.id(), envelope.id(), envelope.kind());
@@ -248,10 +256,7 @@ impl TestLog {
     /// Logs the account's name and proves it.
     pub fn name(&mut self, account: &TestAccount) -> NameLeaf {
         let (leaf, opening) = self.append(account.id(), name_id(&account.address()), Kind::Name);
-        let proof = match prove(&mut self.nodes, self.tree.size(), &[leaf.index]) {
-            Ok(proof) => proof.expect("the leaf is in the log"),
-            Err(never) => match never {},
-        };
+        let proof = self.prove(&[leaf.index]);
         NameLeaf {
             leaf,
             opening,

@@ -1,11 +1,11 @@
 //! One key operation: its body, how it is made, what is checked before any log is looked at.
 
 use crate::address::Address;
-use crate::body::{CritError, check_crit};
 use crate::bytes::Salt;
+use crate::envelope::body::{CritError, check_crit};
 use crate::envelope::{Envelope, Kind, RecordId, id_of_pae};
 use crate::json;
-use crate::key::{AccountId, KeyError, KeyId, SecretKey};
+use crate::key::{AccountId, KeyError, KeyId, SecretKey, Verifier};
 use crate::keylog::LogPosition;
 use crate::limits::{CRIT_MAX, KEY_OP_BYTES_MAX, TITLE_BYTES_MAX};
 use serde::{Deserialize, Serialize};
@@ -15,10 +15,18 @@ use std::collections::BTreeSet;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Head {
     /// The account; absent in the genesis, whose hash it is.
-    #[serde(default, deserialize_with = "crate::body::present", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "crate::envelope::body::present",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub account: Option<AccountId>,
     /// The operation that this one follows; absent in the genesis.
-    #[serde(default, deserialize_with = "crate::body::present", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "crate::envelope::body::present",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub prev: Option<RecordId>,
     /// The key that signs: the root key or a device key.
     pub signer: KeyId,
@@ -33,7 +41,7 @@ const HEAD_FIELDS: [&str; 7] = ["account", "prev", "signer", "at", "salt", "op",
 /// The names that a reader must understand. Operations of this version write none.
 #[derive(Deserialize)]
 struct Critical {
-    #[serde(default, deserialize_with = "crate::body::names")]
+    #[serde(default, deserialize_with = "crate::envelope::body::names")]
     crit: BTreeSet<String>,
 }
 
@@ -69,7 +77,11 @@ pub enum Action {
         /// The device key.
         device: KeyId,
         /// The last leaf that the person stands by; absent: none.
-        #[serde(default, deserialize_with = "crate::body::present_object", skip_serializing_if = "Option::is_none")]
+        #[serde(
+            default,
+            deserialize_with = "crate::envelope::body::present_object",
+            skip_serializing_if = "Option::is_none"
+        )]
         last_good: Option<LogPosition>,
     },
     /// Replaces the root key: at once if root signs, after 30 days of logged time if a device does.
@@ -149,10 +161,12 @@ pub struct KeyOp {
     pub head: Head,
     /// What it does.
     pub action: Action,
+    /// The key that it brings in, decompressed once: a hostile log makes its reader replay it again and again.
+    pub(super) brought: Option<Verifier>,
 }
 
 impl KeyOp {
-    /// Parses the body of an envelope.
+    /// Parses the body of an envelope; a key that it brings in is checked to be usable.
     pub fn open(envelope: &Envelope) -> Result<Self, KeyOpError> {
         if envelope.kind() != Kind::Key {
             return Err(KeyOpError::OtherKind(envelope.kind()));
@@ -180,10 +194,17 @@ impl KeyOp {
         {
             return Err(KeyOpError::Name);
         }
+        let brought = match &action {
+            Action::Genesis { device: key, .. } | Action::DeviceAdd { device: key, .. } | Action::RootRotate { root: key } => {
+                Some(key.verifier()?)
+            }
+            Action::DeviceRevoke { .. } | Action::HomeMove { .. } | Action::AccountClose => None,
+        };
         Ok(Self {
             id: id_of_pae(&envelope.pae()),
             head,
             action,
+            brought,
         })
     }
 

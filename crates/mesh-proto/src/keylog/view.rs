@@ -97,7 +97,7 @@ impl View {
             created: received,
             status: Status::Active,
         };
-        view.add_device(*device, name.clone(), None)?;
+        view.add_device(op, *device, name, None)?;
         view.chain.push(op.id);
         Ok(view)
     }
@@ -140,7 +140,7 @@ impl View {
         let signer = op.head.signer;
         match &op.action {
             Action::Genesis { .. } => return Err(KeyLogError::NotGenesis),
-            Action::DeviceAdd { device, name } => self.add_device(*device, name.clone(), (!by_root).then_some(signer))?,
+            Action::DeviceAdd { device, name } => self.add_device(op, *device, name, (!by_root).then_some(signer))?,
             Action::DeviceRevoke { device, last_good } => {
                 let at = self.chain.len();
                 let entry = self.devices.get_mut(device).filter(|entry| entry.revoked.is_none());
@@ -155,7 +155,6 @@ impl View {
                 if self.devices.contains_key(root) {
                     return Err(KeyLogError::NotAllowed("the root key cannot be a device key"));
                 }
-                root.verifier().map_err(super::KeyOpError::from)?;
                 if by_root {
                     self.root = *root;
                 } else {
@@ -173,7 +172,7 @@ impl View {
         Ok(())
     }
 
-    fn add_device(&mut self, device: KeyId, name: String, added_by: Option<KeyId>) -> Result<(), KeyLogError> {
+    fn add_device(&mut self, op: &KeyOp, device: KeyId, name: &str, added_by: Option<KeyId>) -> Result<(), KeyLogError> {
         let is_root = device == self.root || self.pending_root.as_ref().is_some_and(|pending| pending.root == device);
         if is_root || self.devices.contains_key(&device) {
             return Err(KeyLogError::NotAllowed("the key was already used in this account"));
@@ -183,13 +182,13 @@ impl View {
                 "the account has as many live devices as it may have: revoke one first",
             ));
         }
-        let verifier = device.verifier().map_err(super::KeyOpError::from)?;
+        let verifier = op.brought.ok_or(KeyLogError::NotAllowed("it brings in no key"))?;
         let added_at = self.chain.len();
         self.devices.insert(
             device,
             Device {
                 verifier,
-                name,
+                name: name.to_owned(),
                 added_at,
                 added_by,
                 revoked: None,

@@ -10,20 +10,28 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Comment {
     /// The post at the top of the thread: its home keeps the references and its policy decides.
-    #[serde(deserialize_with = "crate::body::object")]
+    #[serde(deserialize_with = "crate::envelope::body::object")]
     pub root: ObjectRef,
     /// What is answered: the root itself, or a comment in its thread.
-    #[serde(deserialize_with = "crate::body::object")]
+    #[serde(deserialize_with = "crate::envelope::body::object")]
     pub parent: ObjectRef,
     /// What it says.
     pub text: String,
     /// The language, a BCP 47 tag.
-    #[serde(default, deserialize_with = "crate::body::present", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "crate::envelope::body::present",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub lang: Option<String>,
     /// Under what terms people read it.
     pub terms: Terms,
     /// For an edit: the id of the comment's first version.
-    #[serde(default, deserialize_with = "crate::body::present", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "crate::envelope::body::present",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub revises: Option<RecordId>,
 }
 

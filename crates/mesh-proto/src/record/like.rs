@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Like {
     /// What is liked: a post or a comment.
-    #[serde(deserialize_with = "crate::body::object")]
+    #[serde(deserialize_with = "crate::envelope::body::object")]
     pub object: ObjectRef,
 }
 

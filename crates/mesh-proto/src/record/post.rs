@@ -11,21 +11,37 @@ pub struct Post {
     /// What it says: plain text, lines ended by U+000A.
     pub text: String,
     /// A title.
-    #[serde(default, deserialize_with = "crate::body::present", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "crate::envelope::body::present",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub title: Option<String>,
     /// Tags, without `#`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,
     /// The language, a BCP 47 tag.
-    #[serde(default, deserialize_with = "crate::body::present", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "crate::envelope::body::present",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub lang: Option<String>,
     /// Under what terms people read it.
     pub terms: Terms,
     /// Who may act on it.
-    #[serde(default, deserialize_with = "crate::body::object", skip_serializing_if = "Interaction::is_default")]
+    #[serde(
+        default,
+        deserialize_with = "crate::envelope::body::object",
+        skip_serializing_if = "Interaction::is_default"
+    )]
     pub interaction: Interaction,
     /// For an edit: the id of the post's first version.
-    #[serde(default, deserialize_with = "crate::body::present", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "crate::envelope::body::present",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub revises: Option<RecordId>,
 }
 
@@ -126,13 +142,13 @@ impl From<Terms> for String {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Interaction {
     /// Who may comment.
-    #[serde(default, deserialize_with = "crate::body::word")]
+    #[serde(default, deserialize_with = "crate::envelope::body::word")]
     pub comment: Audience,
     /// Who may like.
-    #[serde(default, deserialize_with = "crate::body::word")]
+    #[serde(default, deserialize_with = "crate::envelope::body::word")]
     pub like: Audience,
     /// Who may repost.
-    #[serde(default, deserialize_with = "crate::body::word")]
+    #[serde(default, deserialize_with = "crate::envelope::body::word")]
     pub repost: Audience,
 }
 

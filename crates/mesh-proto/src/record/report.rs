@@ -8,10 +8,10 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
     /// What is reported.
-    #[serde(deserialize_with = "crate::body::object")]
+    #[serde(deserialize_with = "crate::envelope::body::object")]
     pub object: ObjectRef,
     /// Why.
-    #[serde(deserialize_with = "crate::body::word")]
+    #[serde(deserialize_with = "crate::envelope::body::word")]
     pub reason: ReportReason,
     /// In the reporter's words; may be empty.
     #[serde(default, skip_serializing_if = "String::is_empty")]

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Repost {
     /// What is passed on: a post.
-    #[serde(deserialize_with = "crate::body::object")]
+    #[serde(deserialize_with = "crate::envelope::body::object")]
     pub object: ObjectRef,
 }
 

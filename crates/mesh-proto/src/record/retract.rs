@@ -10,7 +10,7 @@ pub struct Retract {
     /// The record, by its stable id: all its versions go.
     pub object: RecordId,
     /// On whose wish: an account withdraws as [`RetractReason::Author`]; the other reasons stand in tombstones that a home makes itself.
-    #[serde(deserialize_with = "crate::body::word")]
+    #[serde(deserialize_with = "crate::envelope::body::word")]
     pub reason: RetractReason,
 }
 

@@ -3,7 +3,7 @@
 use super::answer::{Outcome, Page, answer, redirect, send};
 use super::entry::{Body, Entry, Extent};
 use super::fault::Fault;
-use super::text::{Text, name, summary};
+use super::text::{Span, Text, name, summary};
 use super::{Head, Site, blocking, plural};
 use crate::App;
 use askama::Template;

@@ -1,0 +1,121 @@
+//! A domain played by the test: it says over real HTTP whatever the test wants.
+
+use crate::network::{Home, Reply};
+use axum::Json;
+use axum::routing::{get, post};
+use mesh_proto::api::{
+    Challenge, ChallengeRequest, Delivery, DeliveryAnswer, DeliveryItem, Discovery, DomainKey, DomainKeyUse, ItemResult, KeysPush, PolicyView,
+    RegistrationMode,
+};
+use mesh_proto::envelope::{Envelope, Kind};
+use mesh_proto::key::SecretKey;
+use mesh_proto::log::BatchProof;
+use mesh_testkit::{TestAccount, TestLog};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+/// A played domain.
+pub(crate) struct Peer {
+    pub(crate) domain: String,
+    pub(crate) key: SecretKey,
+    pub(crate) log: TestLog,
+    task: JoinHandle<()>,
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Peer {
+    /// Starts a played domain; `number` makes its keys.
+    pub(crate) async fn start(label: &str, number: u8) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let domain = format!("{label}.localhost:{}", listener.local_addr().expect("bound").port());
+        let key = SecretKey::from_seed(&[number; 32]);
+        let log = TestLog::new(&format!("{domain}/log/1"), number.wrapping_add(1));
+        let discovery = Discovery {
+            versions: vec![1],
+            domain: domain.parse().expect("a domain"),
+            keys: vec![
+                DomainKey { id: key.id(), key_use: DomainKeyUse::Request },
+                DomainKey { id: log.key(), key_use: DomainKeyUse::Log },
+            ],
+            origin: format!("{domain}/log/1").parse().expect("an origin"),
+            software: "played".into(),
+            limits: Default::default(),
+            policy: PolicyView { registration: RegistrationMode::Closed },
+        };
+        let task = tokio::spawn(serve(listener, discovery, key.clone()));
+        Self { domain, key, log, task }
+    }
+
+    /// A person who lives here, as far as this domain says.
+    pub(crate) fn person(&self, user: &str, number: u8) -> TestAccount {
+        TestAccount::new(&format!("{user}@{}", self.domain), number)
+    }
+
+    /// Logs a record and makes it an item of a delivery.
+    pub(crate) fn log(&mut self, person: &TestAccount, envelope: &Envelope) -> DeliveryItem {
+        let logged = self.log.accept(person, envelope.clone());
+        DeliveryItem { index: logged.leaf.index, salt: logged.opening.salt, received: logged.opening.received, envelope: logged.envelope }
+    }
+
+    /// An honest delivery of logged items, with the key logs of `people`.
+    pub(crate) fn delivery(&mut self, items: Vec<DeliveryItem>, people: &[&TestAccount]) -> Delivery {
+        let indexes: Vec<u64> = items.iter().map(|item| item.index).collect();
+        let proof: BatchProof = self.log.prove(&indexes);
+        let keys = people.iter().map(|person| KeysPush { account: person.id(), ops: person.keys.ops().cloned().collect() }).collect();
+        Delivery {
+            origin: format!("{}/log/1", self.domain).parse().expect("an origin"),
+            checkpoint: self.log.checkpoint(),
+            proof,
+            items,
+            keys,
+        }
+    }
+
+    /// Sends a delivery, rightly signed by this domain.
+    pub(crate) async fn send(&self, to: &Home, delivery: &Delivery) -> Reply {
+        let body = serde_json::to_vec(delivery).expect("json");
+        let keyid = format!("{}/{}", self.domain, self.key.id());
+        let headers = to.sign("POST", "/mesh/v1/deliveries", &body, (&keyid, &self.key));
+        to.send_signed("POST", "/mesh/v1/deliveries", body, headers).await
+    }
+
+    /// Logs and delivers one record; answers its result.
+    pub(crate) async fn deliver(&mut self, to: &Home, person: &TestAccount, envelope: &Envelope) -> ItemResult {
+        let item = self.log(person, envelope);
+        let delivery = self.delivery(vec![item], &[person]);
+        let reply = self.send(to, &delivery).await;
+        assert_eq!(reply.status, 200, "{}", String::from_utf8_lossy(&reply.body));
+        reply.json::<DeliveryAnswer>().results.remove(0)
+    }
+}
+
+async fn serve(listener: TcpListener, discovery: Discovery, key: SecretKey) {
+    let domain = discovery.domain.clone();
+    let challenge = move |Json(asked): Json<ChallengeRequest>| async move {
+        let answer = Challenge { domain, from: asked.from, nonce: asked.nonce, at: 0 };
+        Json(Envelope::sign(Kind::Challenge, serde_json::to_vec(&answer).expect("json"), &key))
+    };
+    let deliveries = |Json(delivery): Json<Delivery>| async move {
+        let watermark = delivery.items.last().map_or(0, |item| item.index);
+        Json(DeliveryAnswer { results: delivery.items.iter().map(|_| ItemResult::Accepted).collect(), watermark })
+    };
+    let router = axum::Router::new()
+        .route("/.well-known/mesh", get(move || async move { Json(discovery) }))
+        .route("/mesh/v1/challenges", post(challenge))
+        .route("/mesh/v1/deliveries", post(deliveries));
+    axum::serve(listener, router).await.expect("serves");
+}
+
+/// The code of a refused item.
+#[track_caller]
+pub(crate) fn refusal(result: ItemResult) -> String {
+    match result {
+        ItemResult::Refused { code, .. } => code,
+        other => panic!("it was not refused: {other:?}"),
+    }
+}
