@@ -6,10 +6,17 @@ use mesh_proto::envelope::Kind;
 use mesh_store::{Config, FjallStore, KeyRange, Kv, Order, Read, Space};
 use std::path::Path;
 
-/// Every row of every key space, and every file of the folder as it is on disk (journals included), searched for a text.
+/// Every file of the folder as it is on disk (journals included), and every row of every key space, searched for a text.
 fn found_in(folder: &Path, text: &str) -> Vec<String> {
     let mut places = Vec::new();
     search_files(folder, text, &mut places);
+    places.extend(found_in_spaces(folder, text));
+    places
+}
+
+/// Every row of every key space, searched for a text.
+pub(crate) fn found_in_spaces(folder: &Path, text: &str) -> Vec<String> {
+    let mut places = Vec::new();
     let store = FjallStore::open(folder.join("store"), Config::default()).expect("opens");
     for space in Space::ALL {
         let mut range = KeyRange::all();

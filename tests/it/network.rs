@@ -1,6 +1,6 @@
 //! Domains to test with: real servers in this process, each with its own data folder and port.
 
-use mesh_proto::api::{Accepted, Discovery, NewAccount, Problem, RecordView};
+use mesh_proto::api::{Accepted, NewAccount, Problem, RecordView};
 use mesh_proto::envelope::{Envelope, Kind, RecordId};
 use mesh_proto::http_signature::{CONTENT_DIGEST, ContentDigest, RequestParts, SIGNATURE, SIGNATURE_INPUT, SignatureInput, sign};
 use mesh_proto::key::SecretKey;
@@ -74,7 +74,7 @@ impl Home {
         let folder = config::read(self.folder.path()).expect("a good folder");
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(async move {
-            let node = serve::open(&folder).expect("opens");
+            let (node, folder) = tokio::task::spawn_blocking(move || (serve::open(&folder).expect("opens"), folder)).await.expect("opens");
             let until = async move { drop(stopped.await) };
             serve::serve(node, vec![listener], &folder.config, until).await.expect("serves and stops");
         });
@@ -84,7 +84,7 @@ impl Home {
     /// Stops as Ctrl-C does.
     pub(crate) async fn stop(&mut self) {
         let (stop, task) = self.running.take().expect("it runs");
-        drop(stop.send(()));
+        stop.send(()).expect("it runs");
         task.await.expect("stops in order");
     }
 
@@ -199,10 +199,6 @@ impl Home {
     /// Waits until a record has `count` live statements of `kind` here.
     pub(crate) async fn until_count(&self, id: &RecordId, kind: Kind, count: u64) {
         until(&format!("{count} {kind} of {id}"), async || self.count(id, kind).await == count).await;
-    }
-
-    pub(crate) async fn discovery(&self) -> Discovery {
-        self.get("/.well-known/mesh").await.json()
     }
 }
 

@@ -140,8 +140,21 @@ impl Accounts {
         self.merging.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Merges operations that came from anyone into what is known. Answers how many were new. Blocks until they are durable.
+    /// Merges operations that the account's home sent into what is known. Answers how many were new. Blocks until they are durable.
     pub fn merge(&self, id: &AccountId, ops: &[LoggedOp]) -> Result<usize> {
+        self.merge_at(id, ops, 0)
+    }
+
+    /// The same for operations that came from anyone: the time at which they claim to have been logged is believed only if it lies after `now_ms`,
+    /// so that nobody shortens the wait of a device-signed `root.rotate` by claiming that it began long ago.
+    pub fn merge_from_anyone(&self, id: &AccountId, ops: &[LoggedOp], now_ms: u64) -> Result<usize> {
+        self.merge_at(id, ops, now_ms)
+    }
+
+    fn merge_at(&self, id: &AccountId, ops: &[LoggedOp], received_min: u64) -> Result<usize> {
+        let ops: Vec<LoggedOp> =
+            ops.iter().map(|op| LoggedOp { received: op.received.max(received_min), envelope: op.envelope.clone() }).collect();
+        let ops = ops.as_slice();
         let _merging = self.lock();
         for _ in 0..MERGE_TRIES {
             let known = self.get(id)?;
@@ -195,7 +208,7 @@ pub(crate) fn refused_op(error: KeyLogError) -> NodeError {
     let code = match &error {
         KeyLogError::Op(mesh_proto::keylog::KeyOpError::Key(_)) => code::BAD_SIGNATURE,
         KeyLogError::NotAllowed(_) => code::FORBIDDEN,
-        KeyLogError::Full => code::TOO_LARGE,
+        KeyLogError::Full | KeyLogError::Op(mesh_proto::keylog::KeyOpError::TooLarge(_)) => code::TOO_LARGE,
         KeyLogError::UnknownPrev(_) => code::HEAD_MOVED,
         _ => code::MALFORMED,
     };

@@ -83,6 +83,10 @@ impl Views {
 
     fn partial(&self, lid: Lid) -> Result<Partial> {
         let reference = Reference::get(&*self.kv, lid)?.ok_or(NodeError::NotFound("record"))?;
+        if reference.kind == Kind::Report {
+            // Nobody outside learns that a report exists.
+            return Err(NodeError::NotFound("record"));
+        }
         let actor = self.accounts.by_lid(reference.actor)?;
         let card = self.card(lid, &reference, &actor)?;
         let url = format!("{}/@{}/{}", actor.home().base_url(), actor.address().user(), reference.id);

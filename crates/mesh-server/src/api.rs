@@ -9,7 +9,6 @@ mod resolve;
 mod well_known;
 
 pub(crate) use accounts::blocking;
-pub(crate) use well_known::published_limits;
 
 use crate::App;
 use axum::Router;

@@ -65,7 +65,7 @@ pub(crate) async fn push_keys(State(app): State<App>, ConnectInfo(from): Connect
         if push.ops.len() > KEY_OPS_BATCH_MAX {
             return Err(ApiError::new(code::TOO_LARGE, format!("at most {KEY_OPS_BATCH_MAX} key operations")));
         }
-        let added = app.node.accounts.merge(&push.account, &push.ops)?;
+        let added = app.node.accounts.merge_from_anyone(&push.account, &push.ops, app.node.clock().now_ms())?;
         let head = app.node.accounts.expect(&push.account)?.log.head();
         Ok(KeysAdded { head, added })
     });

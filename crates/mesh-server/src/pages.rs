@@ -71,7 +71,12 @@ impl Site {
     }
 
     fn new(domain: Domain) -> Self {
-        Self { domain, software: crate::SOFTWARE, style: asset::style_url(), icon: asset::icon_url() }
+        Self {
+            domain,
+            software: crate::SOFTWARE,
+            style: asset::style_url(),
+            icon: asset::icon_url(),
+        }
     }
 }
 

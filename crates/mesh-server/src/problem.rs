@@ -34,7 +34,7 @@ impl ApiError {
     fn kind(&self) -> (StatusCode, &'static str) {
         match self.code {
             code::MALFORMED => (StatusCode::BAD_REQUEST, "The request is not what this endpoint takes"),
-            code::FUTURE => (StatusCode::BAD_REQUEST, "The claimed time lies in the future"),
+            code::FUTURE => (StatusCode::UNPROCESSABLE_ENTITY, "The claimed time lies in the future"),
             code::UNAUTHENTICATED => (StatusCode::UNAUTHORIZED, "The request needs a good signature"),
             code::BAD_SIGNATURE => (StatusCode::FORBIDDEN, "A signature does not fit"),
             code::FORBIDDEN => (StatusCode::FORBIDDEN, "The signer may not do this"),
@@ -48,7 +48,7 @@ impl ApiError {
             code::HEAD_MOVED => (StatusCode::CONFLICT, "The key log has moved on"),
             code::NAME => (StatusCode::CONFLICT, "The name cannot be had"),
             code::TOO_LARGE => (StatusCode::PAYLOAD_TOO_LARGE, "Something exceeds its limit"),
-            code::NOT_HOME => (StatusCode::MISDIRECTED_REQUEST, "This is not the right home"),
+            code::NOT_HOME => (StatusCode::FORBIDDEN, "This is not the right home"),
             code::NOT_LOGGED => (StatusCode::UNPROCESSABLE_ENTITY, "The proof does not hold"),
             code::OBJECT => (StatusCode::UNPROCESSABLE_ENTITY, "The object cannot be acted on"),
             code::SLOW_DOWN => (StatusCode::TOO_MANY_REQUESTS, "Too many requests"),

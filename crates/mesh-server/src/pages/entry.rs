@@ -83,8 +83,15 @@ pub(super) struct Passed {
 impl Author {
     pub(super) fn new(address: &Address, here: &Domain) -> Self {
         let path = format!("/@{}", address.user());
-        let href = if address.domain() == here { path } else { format!("{}{path}", address.domain().base_url()) };
-        Self { address: address.clone(), href }
+        let href = if address.domain() == here {
+            path
+        } else {
+            format!("{}{path}", address.domain().base_url())
+        };
+        Self {
+            address: address.clone(),
+            href,
+        }
     }
 }
 
@@ -100,7 +107,7 @@ impl Entry {
             published: Moment::new(view.card.received),
             edited: edited.map(Moment::new),
             body,
-            counts: counts(&view.counts),
+            counts: counts(&view.counts, comments_word(view.card.kind)),
             disowned: view.card.disowned,
         }
     }
@@ -108,7 +115,12 @@ impl Entry {
     /// The record's name in the network.
     pub(super) fn uri(&self) -> String {
         let person = Person::Address(self.author.address.clone());
-        Target::Record { person, record: self.id, version: None }.to_string()
+        Target::Record {
+            person,
+            record: self.id,
+            version: None,
+        }
+        .to_string()
     }
 
     /// What is not shown under these terms, in words.
@@ -139,7 +151,9 @@ fn read(view: &RecordView, extent: Extent) -> (Body, Option<u64>) {
         return (Body::Withdrawn(withdrawn_by(tombstone)), None);
     }
     let Some(logged) = &view.record else { return (Body::Away, None) };
-    let Ok(record) = Record::open(&logged.envelope) else { return (Body::Unknown, None) };
+    let Ok(record) = Record::open(&logged.envelope) else {
+        return (Body::Unknown, None);
+    };
     let edited = record.content.revises().map(|_| logged.opening.received);
     let body = match record.content {
         Content::Post(post) => match refused(&post.terms) {
@@ -162,7 +176,10 @@ fn read(view: &RecordView, extent: Extent) -> (Body, Option<u64>) {
                 tags: Vec::new(),
             }),
         },
-        Content::Repost(repost) => Body::Repost(Box::new(Passed { post: None, uri: uri_of(&repost.object) })),
+        Content::Repost(repost) => Body::Repost(Box::new(Passed {
+            post: None,
+            uri: uri_of(&repost.object),
+        })),
         _ => Body::Unknown,
     };
     (body, edited)
@@ -196,13 +213,28 @@ pub(super) fn withdrawn_by(tombstone: &Tombstone) -> &'static str {
 
 /// The name in the network of a record of which only a reference is known.
 pub(super) fn uri_of(object: &ObjectRef) -> String {
-    let person = Person::Account { id: object.actor, home: Some(object.home.clone()) };
-    Target::Record { person, record: object.id, version: None }.to_string()
+    let person = Person::Account {
+        id: object.actor,
+        home: Some(object.home.clone()),
+    };
+    Target::Record {
+        person,
+        record: object.id,
+        version: None,
+    }
+    .to_string()
 }
 
-fn counts(counts: &Counts) -> Vec<String> {
-    let words = [(Kind::Comment, "comment"), (Kind::Like, "like"), (Kind::Repost, "repost")];
-    let live = words.into_iter().filter_map(|(kind, word)| counts.get(&kind).filter(|count| **count > 0).map(|count| plural(*count, word)));
+/// What comments on a record of this kind are called: those on a comment are answers.
+pub(super) fn comments_word(kind: Kind) -> &'static str {
+    if kind == Kind::Comment { "answer" } else { "comment" }
+}
+
+fn counts(counts: &Counts, comments: &str) -> Vec<String> {
+    let words = [(Kind::Comment, comments), (Kind::Like, "like"), (Kind::Repost, "repost")];
+    let live = words
+        .into_iter()
+        .filter_map(|(kind, word)| counts.get(&kind).filter(|count| **count > 0).map(|count| plural(*count, word)));
     live.collect()
 }
 

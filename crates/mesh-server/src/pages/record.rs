@@ -1,12 +1,12 @@
 //! A record's page: a post, a comment or a repost, with the comments below it; a tombstone for what was withdrawn.
 
 use super::answer::{Outcome, Page, answer, redirect, send};
-use super::entry::{Body, Entry, Extent, Proof, json_path, local, uri_of, withdrawn_by};
+use super::entry::{Body, Entry, Extent, Proof, comments_word, json_path, local, uri_of, withdrawn_by};
 use super::fault::Fault;
 use super::person::{Found, find, whole};
+use super::text::{self, Span};
 use super::thread::{Answers, arrange};
 use super::time::Moment;
-use super::text::{self, Span};
 use super::{Head, Site, plural};
 use crate::App;
 use askama::Template;
@@ -64,6 +64,8 @@ pub(super) struct Link {
 pub(super) struct Thread {
     /// `3 comments`.
     pub(super) heading: String,
+    /// How many there are.
+    pub(super) count: u64,
     pub(super) answers: Vec<Answer>,
     /// Whether this is not the first page.
     pub(super) later: bool,
@@ -87,13 +89,20 @@ pub(super) struct Answer {
 
 impl Thread {
     /// Nests a page of comments under the record `root`.
-    pub(super) fn new(root: &RecordId, count: u64, comments: &Comments, later: bool, here: &Domain) -> Self {
-        let entries: Vec<Entry> = comments.comments.iter().map(|view| Entry::new(view, here, Extent::Excerpt)).collect();
+    pub(super) fn new(root: &RecordView, comments: &Comments, later: bool, here: &Domain) -> Self {
+        let entries: Vec<Entry> = comments
+            .comments
+            .iter()
+            .map(|view| Entry::new(view, here, Extent::Excerpt))
+            .collect();
         let parents: Vec<_> = comments.comments.iter().map(|view| (view.card.id, view.card.parent)).collect();
-        let places = arrange(root, &parents);
+        let places = arrange(&root.card.id, &parents);
         let mut answers = Vec::with_capacity(places.len());
         for (at, place) in places.iter().enumerate() {
-            let depth_before = at.checked_sub(1).and_then(|before| places.get(before)).map_or(0, |before| before.depth);
+            let depth_before = at
+                .checked_sub(1)
+                .and_then(|before| places.get(before))
+                .map_or(0, |before| before.depth);
             let depth_after = places.get(at + 1).map_or(0, |after| after.depth);
             answers.push(Answer {
                 entry: entries[place.position].clone(),
@@ -101,27 +110,42 @@ impl Thread {
                     Answers::Outer => None,
                     Answers::Comment(position) => {
                         let outer = &entries[position];
-                        Some(Link { href: Some(format!("#c-{}", outer.id)), words: outer.author.address.to_string() })
+                        Some(Link {
+                            href: Some(format!("#c-{}", outer.id)),
+                            words: outer.author.address.to_string(),
+                        })
                     }
-                    Answers::Elsewhere => Some(Link { href: None, words: "a comment on another page".to_owned() }),
+                    Answers::Elsewhere => Some(Link {
+                        href: None,
+                        words: "a comment on another page".to_owned(),
+                    }),
                 },
                 opens: place.depth > depth_before,
                 nests: depth_after > place.depth,
                 closes: place.depth.saturating_sub(depth_after),
             });
         }
-        Self { heading: plural(count, "comment"), answers, later, next: comments.next.clone() }
+        let count = root.counts.get(&Kind::Comment).copied().unwrap_or_default();
+        Self {
+            heading: plural(count, comments_word(root.card.kind)),
+            count,
+            answers,
+            later,
+            next: comments.next.clone(),
+        }
     }
 }
 
 impl RecordPage {
     pub(super) fn new(site: Site, author: &AccountView, view: &RecordView, entry: Entry, thread: Thread) -> Self {
-        let name = Some(text::name(&author.profile.name)).filter(|name| !name.is_empty()).unwrap_or_else(|| author.address.user().to_string());
+        let name = Some(text::name(&author.profile.name))
+            .filter(|name| !name.is_empty())
+            .unwrap_or_else(|| author.address.user().to_string());
         let by = format!("{} by {}", capital(entry.kind.name()), entry.author.address);
         let words = entry.words();
         let summary = words.map(|words| words.summary.clone());
         let title = match (entry.title(), &summary) {
-            (Some(title), _) => format!("{title} – {name}"),
+            (Some(title), _) => format!("{} – {name}", shortened(title)),
             (None, Some(summary)) => format!("{name}: “{}”", shortened(summary)),
             (None, None) => by.clone(),
         };
@@ -133,7 +157,15 @@ impl RecordPage {
             noindex: entry.author.address.domain() != &site.domain || words.is_none(),
         };
         let proof = view.record.as_ref().and_then(|logged| Proof::new(&entry, logged, &site.domain));
-        Self { site, head, entry, name, context: None, proof, thread }
+        Self {
+            site,
+            head,
+            entry,
+            name,
+            context: None,
+            proof,
+            thread,
+        }
     }
 }
 
@@ -147,7 +179,12 @@ fn shortened(summary: &str) -> String {
 
 fn capital(word: &str) -> String {
     let mut letters = word.chars();
-    letters.next().map(|first| first.to_ascii_uppercase()).into_iter().chain(letters).collect()
+    letters
+        .next()
+        .map(|first| first.to_ascii_uppercase())
+        .into_iter()
+        .chain(letters)
+        .collect()
 }
 
 /// The page of what was withdrawn.
@@ -175,7 +212,14 @@ impl WithdrawnPage {
             alternate: Some(json.clone()),
             noindex: true,
         };
-        Self { site, head, by: withdrawn_by(tombstone), at: retract.map(|record| Moment::new(record.head.at)), json, entry }
+        Self {
+            site,
+            head,
+            by: withdrawn_by(tombstone),
+            at: retract.map(|record| Moment::new(record.head.at)),
+            json,
+            entry,
+        }
     }
 }
 
@@ -213,10 +257,12 @@ async fn page(app: &App, user: &str, id: &str, seek: Seek, headers: &HeaderMap) 
     let later = seek.after.is_some();
     let comments = match view.card.kind {
         Kind::Post | Kind::Comment => app.node.views.comments(view.card.id, seek.after, COMMENTS_MAX).await?,
-        _ => Comments { comments: Vec::new(), next: None },
+        _ => Comments {
+            comments: Vec::new(),
+            next: None,
+        },
     };
-    let count = view.counts.get(&Kind::Comment).copied().unwrap_or_default();
-    let thread = Thread::new(&view.card.id, count, &comments, later, app.node.domain());
+    let thread = Thread::new(&view, &comments, later, app.node.domain());
     let mut page = RecordPage::new(site, &author, &view, whole(app, &view).await, thread);
     page.context = context(app, &view).await;
     Ok(send(headers, Page::render(StatusCode::OK, &page)))
@@ -245,7 +291,11 @@ async fn context(app: &App, view: &RecordView) -> Option<Context> {
     let record = Record::open(&view.record.as_ref()?.envelope).ok()?;
     let Content::Comment(comment) = record.content else { return None };
     let root = link(app, &comment.root, "a post").await;
-    let parent = if comment.parent.id == comment.root.id { None } else { Some(link(app, &comment.parent, "a comment").await) };
+    let parent = if comment.parent.id == comment.root.id {
+        None
+    } else {
+        Some(link(app, &comment.parent, "a comment").await)
+    };
     Some(Context { root, parent })
 }
 
@@ -258,16 +308,22 @@ async fn link(app: &App, object: &ObjectRef, what: &str) -> Link {
                 Some(title) => format!("“{title}” by {}", entry.author.address),
                 None => format!("{what} by {}", entry.author.address),
             };
-            Link { href: Some(local(&view.url, here)), words }
+            Link {
+                href: Some(local(&view.url, here)),
+                words,
+            }
         }
-        Err(_) => Link { href: None, words: uri_of(object) },
+        Err(_) => Link {
+            href: None,
+            words: uri_of(object),
+        },
     }
 }
 
 impl RecordPage {
     /// Whether the comments that are counted are shown elsewhere: a comment's answers stand in its post's thread.
     fn answers_elsewhere(&self) -> bool {
-        self.entry.kind == Kind::Comment && self.thread.answers.is_empty() && !self.thread.later && self.thread.heading != plural(0, "comment")
+        self.entry.kind == Kind::Comment && self.thread.answers.is_empty() && !self.thread.later && self.thread.count > 0
     }
 
     /// Whether anyone can comment on it.

@@ -7,9 +7,9 @@ const LINKS_MAX: usize = 100;
 /// Longest URL made clickable, bytes.
 const LINK_BYTES_MAX: usize = 2_000;
 /// An excerpt ends after so many bytes, at a word if there is one near.
-const EXCERPT_BYTES_MAX: usize = 1_500;
+const EXCERPT_BYTES_MAX: usize = 900;
 /// An excerpt ends after so many lines.
-const EXCERPT_LINES_MAX: usize = 24;
+const EXCERPT_LINES_MAX: usize = 16;
 /// Characters of a description in `<title>` and `<meta>`.
 const SUMMARY_CHARS_MAX: usize = 140;
 
@@ -66,7 +66,13 @@ impl Text {
         if let Some((at, _)) = text[..end].match_indices('\n').nth(EXCERPT_LINES_MAX - 1) {
             end = at;
         }
-        Self { cut: end < text.len(), ..Self::whole(&text[..end]) }
+        let cut = end < text.len();
+        let shown = if cut {
+            text[..end].trim_end_matches([' ', ',', ';', ':', '–', '-'])
+        } else {
+            text
+        };
+        Self { cut, ..Self::whole(shown) }
     }
 }
 
@@ -94,7 +100,11 @@ pub(super) fn name(raw: &str) -> String {
     }
     name.truncate(name.trim_end().len());
     // Joiners are wanted between letters and between emoji; alone they are a name that nobody sees.
-    if name.chars().all(|c| matches!(c, ' ' | '\u{200C}' | '\u{200D}')) { String::new() } else { name }
+    if name.chars().all(|c| matches!(c, ' ' | '\u{200C}' | '\u{200D}')) {
+        String::new()
+    } else {
+        name
+    }
 }
 
 /// Marks, embeddings, overrides and isolates of the bidirectional algorithm (UAX #9).
@@ -154,7 +164,9 @@ fn scheme_start(before: &str) -> Option<usize> {
 
 /// Where the URL ends whose authority starts at `after`: at white space or at what no URL holds, without the punctuation of the sentence around it.
 fn link_end(line: &str, after: usize) -> usize {
-    let ends = |c: char| c.is_whitespace() || c.is_control() || reorders(c) || hides(c) || matches!(c, '<' | '>' | '"' | '`' | '{' | '}' | '|' | '\\' | '^');
+    let ends = |c: char| {
+        c.is_whitespace() || c.is_control() || reorders(c) || hides(c) || matches!(c, '<' | '>' | '"' | '`' | '{' | '}' | '|' | '\\' | '^')
+    };
     let mut url = &line[after..];
     url = &url[..url.find(ends).unwrap_or(url.len())];
     let count = |c: char| url.matches(c).count();

@@ -3,11 +3,17 @@ use super::*;
 fn links(text: &str) -> Vec<String> {
     let paragraphs = Text::whole(text).paragraphs;
     let spans = paragraphs.into_iter().flatten().flatten();
-    spans.filter_map(|span| if let Span::Link(link) = span { Some(link) } else { None }).collect()
+    spans
+        .filter_map(|span| if let Span::Link(link) = span { Some(link) } else { None })
+        .collect()
 }
 
 fn plain(text: &Text) -> String {
-    let line = |line: &Line| line.iter().map(|(Span::Plain(text) | Span::Link(text))| text.as_str()).collect::<String>();
+    let line = |line: &Line| {
+        line.iter()
+            .map(|(Span::Plain(text) | Span::Link(text))| text.as_str())
+            .collect::<String>()
+    };
     let paragraph = |paragraph: &Paragraph| paragraph.iter().map(line).collect::<Vec<_>>().join("\n");
     text.paragraphs.iter().map(paragraph).collect::<Vec<_>>().join("\n\n")
 }
@@ -21,9 +27,22 @@ fn empty_lines_part_paragraphs() {
 
 #[test]
 fn only_http_and_https_are_followed() {
-    check_links("see https://mesh.example/a?b=c#d and http://x.localhost:8001/", &["https://mesh.example/a?b=c#d", "http://x.localhost:8001/"]);
+    check_links(
+        "see https://mesh.example/a?b=c#d and http://x.localhost:8001/",
+        &["https://mesh.example/a?b=c#d", "http://x.localhost:8001/"],
+    );
     check_links("HTTPS://EXAMPLE.org", &["HTTPS://EXAMPLE.org"]);
-    for none in ["javascript://x/%0aalert(1)", "ftp://x.org", "data://x", "xhttp://x.org", "svn+https://x.org", "://x", "https://", "https:// x", "http:///x"] {
+    for none in [
+        "javascript://x/%0aalert(1)",
+        "ftp://x.org",
+        "data://x",
+        "xhttp://x.org",
+        "svn+https://x.org",
+        "://x",
+        "https://",
+        "https:// x",
+        "http:///x",
+    ] {
         check_links(none, &[]);
     }
 }

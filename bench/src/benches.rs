@@ -1,0 +1,10 @@
+//! One file for each bench.
+
+pub(crate) mod crash;
+pub(crate) mod disk;
+pub(crate) mod feed;
+pub(crate) mod idle;
+pub(crate) mod ingest;
+pub(crate) mod thread;
+pub(crate) mod waiters;
+pub(crate) mod write;

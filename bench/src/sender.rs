@@ -1,0 +1,172 @@
+//! Another domain, played: its people, its log with proofs, its deliveries.
+
+use crate::content::{Mix, Objects};
+use crate::http::now_ms;
+use crate::people::{Person, mixed};
+use mesh_proto::address::Domain;
+use mesh_proto::api::{Delivery, DeliveryItem, Discovery, DomainKey, DomainKeyUse, KeysPush, PolicyView, RegistrationMode};
+use mesh_proto::bytes::{Hash, Salt};
+use mesh_proto::envelope::Envelope;
+use mesh_proto::http_signature::ContentDigest;
+use mesh_proto::key::SecretKey;
+use mesh_proto::limits::BATCH_RECORDS_MAX;
+use mesh_proto::log::{Checkpoint, Nodes, Opening, Origin, Tree, entry_hash, prove};
+use std::convert::Infallible;
+
+/// A domain that delivers.
+pub(crate) struct Sender {
+    pub(crate) domain: Domain,
+    pub(crate) request_key: SecretKey,
+    pub(crate) people: Vec<Person>,
+    log_key: SecretKey,
+    origin: Origin,
+    tree: Tree,
+    nodes: Complete,
+    /// How much each of its people has said.
+    turns: Vec<u64>,
+    /// Leaves made so far, for salts and for chance.
+    made: u64,
+}
+
+/// The hashes of all complete subtrees, by height.
+#[derive(Default)]
+struct Complete(Vec<Vec<Hash>>);
+
+impl Complete {
+    fn push(&mut self, height: u32, hash: Hash) {
+        if self.0.len() <= height as usize {
+            self.0.push(Vec::new());
+        }
+        self.0[height as usize].push(hash);
+    }
+}
+
+impl Nodes for Complete {
+    type Error = Infallible;
+
+    fn node(&mut self, height: u32, index: u64) -> Result<Hash, Infallible> {
+        Ok(self.0[height as usize][index as usize])
+    }
+}
+
+/// A delivery ready to be sent.
+pub(crate) struct Packed {
+    pub(crate) body: Vec<u8>,
+    pub(crate) digest: ContentDigest,
+    pub(crate) records: usize,
+}
+
+/// In what order people speak.
+#[derive(Clone, Copy)]
+pub(crate) enum Turns {
+    /// One after the other.
+    InOrder,
+    /// By chance, so that one may speak twice within a delivery.
+    ByChance,
+}
+
+impl Sender {
+    pub(crate) fn new(domain: Domain, people: u64) -> anyhow::Result<Self> {
+        let key = |purpose: &str| SecretKey::from_seed(ContentDigest::of(format!("{purpose} key of {domain}").as_bytes()).sha256());
+        Ok(Self {
+            request_key: key("request"),
+            log_key: key("log"),
+            people: Person::many(&domain, people)?,
+            origin: Origin::new(domain.clone(), 1),
+            domain,
+            tree: Tree::default(),
+            nodes: Complete::default(),
+            turns: vec![0; people as usize],
+            made: 0,
+        })
+    }
+
+    /// What the domain says of itself.
+    pub(crate) fn discovery(&self) -> Discovery {
+        Discovery {
+            versions: vec![1],
+            domain: self.domain.clone(),
+            keys: vec![
+                DomainKey { id: self.request_key.id(), key_use: DomainKeyUse::Request },
+                DomainKey { id: self.log_key.id(), key_use: DomainKeyUse::Log },
+            ],
+            origin: self.origin.clone(),
+            software: "mesh-bench".to_owned(),
+            limits: Default::default(),
+            policy: PolicyView { registration: RegistrationMode::Closed },
+        }
+    }
+
+    /// How its requests name their key.
+    pub(crate) fn keyid(&self) -> String {
+        format!("{}/{}", self.domain, self.request_key.id())
+    }
+
+    /// Logs a record of one of its people.
+    pub(crate) fn log(&mut self, person: usize, envelope: Envelope) -> DeliveryItem {
+        let mut salt = [0; 16];
+        salt[..8].copy_from_slice(&mixed(self.made).to_be_bytes());
+        let received = now_ms();
+        let opening =
+            Opening { salt: Salt(salt), record: envelope.id(), account: self.people[person].id, kind: envelope.kind(), received };
+        let item = DeliveryItem { index: self.tree.size(), salt: opening.salt, received, envelope };
+        self.leaf(entry_hash(&opening.entry()));
+        item
+    }
+
+    /// Logs what other domains will be told: the receiver of a delivery sees but a part of the log.
+    pub(crate) fn log_for_others(&mut self) {
+        self.leaf(Hash([self.made as u8; 32]));
+    }
+
+    fn leaf(&mut self, leaf: Hash) {
+        let nodes = &mut self.nodes;
+        self.tree.push(leaf, |height, _, hash| nodes.push(height, *hash));
+        self.made += 1;
+    }
+
+    /// A delivery of logged records.
+    pub(crate) fn delivery(&mut self, items: Vec<DeliveryItem>) -> Delivery {
+        let indexes: Vec<u64> = items.iter().map(|item| item.index).collect();
+        let proof = match prove(&mut self.nodes, self.tree.size(), &indexes) {
+            Ok(proof) => proof.expect("the leaves were logged in this order"),
+            Err(never) => match never {},
+        };
+        let checkpoint = Checkpoint { origin: self.origin.clone(), size: self.tree.size(), root: self.tree.root() };
+        Delivery { origin: self.origin.clone(), checkpoint: checkpoint.sign(&self.log_key), proof, items, keys: Vec::new() }
+    }
+
+    /// The next delivery of a mix of statements; every second leaf between them is for others.
+    pub(crate) fn next(&mut self, mix: Mix, objects: &Objects, turns: Turns) -> Delivery {
+        let items = (0..BATCH_RECORDS_MAX as u64).map(|_| {
+            self.log_for_others();
+            let next = self.made / 2;
+            let person = match turns {
+                Turns::InOrder => next,
+                Turns::ByChance => mixed(next),
+            };
+            let person = (person % self.people.len() as u64) as usize;
+            let turn = self.turns[person];
+            self.turns[person] += 1;
+            let speaker = &self.people[person];
+            let content = mix.content(objects, speaker.number ^ mixed(self.origin.domain().port().unwrap_or_default().into()) >> 32, turn);
+            let envelope = speaker.sign(content, self.made, now_ms());
+            self.log(person, envelope)
+        });
+        let items = items.collect();
+        self.delivery(items)
+    }
+
+    /// The key logs of some of its people.
+    pub(crate) fn keys(&self, people: std::ops::Range<usize>) -> Vec<KeysPush> {
+        self.people[people].iter().map(|person| KeysPush { account: person.id, ops: vec![person.genesis.clone()] }).collect()
+    }
+}
+
+impl Packed {
+    /// As a server sends it: JSON in zstd.
+    pub(crate) fn new(delivery: &Delivery) -> anyhow::Result<Self> {
+        let body = zstd::bulk::compress(&serde_json::to_vec(delivery)?, 1)?;
+        Ok(Self { digest: ContentDigest::of(&body), body, records: delivery.items.len() })
+    }
+}
