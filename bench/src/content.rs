@@ -26,18 +26,17 @@ pub(crate) struct Objects {
 }
 
 impl Mix {
-    /// The `turn`-th statement of the person with this number. One person hardly ever acts twice on the same object.
-    pub(crate) fn content(&self, objects: &Objects, person: u64, turn: u64) -> Content {
-        let chance = mixed(person << 32 | turn);
-        let start = mixed(person);
+    /// The `turn`-th statement of a person, who starts anywhere. One person hardly ever acts twice on the same object.
+    pub(crate) fn content(&self, objects: &Objects, start: u64, turn: u64) -> Content {
+        let chance = mixed(start ^ turn);
         // 7 divides neither number of objects, so that a walk in steps of it sees all of them.
-        let post = || objects.posts[(start.wrapping_add(turn * 7) % objects.posts.len() as u64) as usize].clone();
+        let post = || objects.posts[((start % (1 << 32) + turn * 7) % objects.posts.len() as u64) as usize].clone();
         match chance % 100 {
             part if part < self.posts => Content::Post(Post::free(text(chance, 40))),
             part if part < self.posts + self.likes => Content::Like(Like { object: post() }),
             part if part < self.posts + self.likes + self.comments => comment(post(), chance),
             _ => {
-                let person = (start.wrapping_add(turn * 7) % objects.people.len() as u64) as usize;
+                let person = ((start % (1 << 32) + turn * 7) % objects.people.len() as u64) as usize;
                 Content::Subscribe(Subscribe { object: objects.people[person].clone() })
             }
         }

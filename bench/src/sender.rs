@@ -3,6 +3,7 @@
 use crate::content::{Mix, Objects};
 use crate::http::now_ms;
 use crate::people::{Person, mixed};
+use anyhow::Context;
 use mesh_proto::address::Domain;
 use mesh_proto::api::{Delivery, DeliveryItem, Discovery, DomainKey, DomainKeyUse, KeysPush, PolicyView, RegistrationMode};
 use mesh_proto::bytes::{Hash, Salt};
@@ -11,6 +12,7 @@ use mesh_proto::http_signature::ContentDigest;
 use mesh_proto::key::SecretKey;
 use mesh_proto::limits::BATCH_RECORDS_MAX;
 use mesh_proto::log::{Checkpoint, Nodes, Opening, Origin, Tree, entry_hash, prove};
+use mesh_proto::record::Record;
 use std::convert::Infallible;
 
 /// A domain that delivers.
@@ -26,6 +28,8 @@ pub(crate) struct Sender {
     turns: Vec<u64>,
     /// Leaves made so far, for salts and for chance.
     made: u64,
+    /// Sets its people's chances apart from those of other domains.
+    seed: u64,
 }
 
 /// The hashes of all complete subtrees, by height.
@@ -68,6 +72,7 @@ pub(crate) enum Turns {
 impl Sender {
     pub(crate) fn new(domain: Domain, people: u64) -> anyhow::Result<Self> {
         let key = |purpose: &str| SecretKey::from_seed(ContentDigest::of(format!("{purpose} key of {domain}").as_bytes()).sha256());
+        let seed = domain.as_str().bytes().fold(0, |seed, byte| mixed(seed ^ u64::from(byte)));
         Ok(Self {
             request_key: key("request"),
             log_key: key("log"),
@@ -78,6 +83,7 @@ impl Sender {
             nodes: Complete::default(),
             turns: vec![0; people as usize],
             made: 0,
+            seed,
         })
     }
 
@@ -149,7 +155,7 @@ impl Sender {
             let turn = self.turns[person];
             self.turns[person] += 1;
             let speaker = &self.people[person];
-            let content = mix.content(objects, speaker.number ^ mixed(self.origin.domain().port().unwrap_or_default().into()) >> 32, turn);
+            let content = mix.content(objects, mixed(self.seed ^ speaker.number), turn);
             let envelope = speaker.sign(content, self.made, now_ms());
             self.log(person, envelope)
         });
@@ -157,9 +163,14 @@ impl Sender {
         self.delivery(items)
     }
 
-    /// The key logs of some of its people.
-    pub(crate) fn keys(&self, people: std::ops::Range<usize>) -> Vec<KeysPush> {
-        self.people[people].iter().map(|person| KeysPush { account: person.id, ops: vec![person.genesis.clone()] }).collect()
+    /// The key logs of those who speak in a delivery.
+    pub(crate) fn keys_of(&self, delivery: &Delivery) -> anyhow::Result<Vec<KeysPush>> {
+        let keys = delivery.items.iter().map(|item| {
+            let actor = Record::open(&item.envelope)?.head.actor;
+            let speaker = self.people.iter().find(|person| person.id == actor).context("a stranger speaks")?;
+            Ok(KeysPush { account: actor, ops: vec![speaker.genesis.clone()] })
+        });
+        keys.collect()
     }
 }
 

@@ -1,7 +1,7 @@
 //! Accounts: who they are, which keys speak for them. A byte-bounded cache of verified key logs over the tables.
 //!
 //! A key log in the cache is replaced, never changed, and only after the store holds what it says. Foreign operations are merged under one lock,
-//! so that two deliveries of the same operations cannot take the same place; own ones come through the [`crate::append`] thread.
+//! so that two deliveries of the same operations cannot take the same place; own ones come through the [`crate::writing::append`] thread.
 
 use crate::error::{NodeError, Result};
 use crate::tables::AccountLid;

@@ -40,9 +40,23 @@ pub enum NodeError {
     /// The server is stopping.
     #[error("the server is stopping: try again in a moment")]
     Stopping,
-    /// The store failed or is full.
+    /// The disk is full.
+    #[error("the server's disk is full: reading works, writing will when its operator makes room")]
+    Full,
+    /// The store failed.
     #[error("the store does not answer as it should")]
-    Store(#[from] StoreError),
+    Store(#[source] StoreError),
+}
+
+impl From<StoreError> for NodeError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Full { .. } => Self::Full,
+            StoreError::Closed => Self::Stopping,
+            StoreError::Busy => Self::SlowDown { retry_after_s: 1 },
+            other => Self::Store(other),
+        }
+    }
 }
 
 impl NodeError {
@@ -60,9 +74,7 @@ impl NodeError {
             Self::Gone(_) => code::GONE,
             Self::SlowDown { .. } => code::SLOW_DOWN,
             Self::Remote { .. } => code::REMOTE,
-            Self::Stopping => code::UNAVAILABLE,
-            Self::Store(StoreError::Closed) => code::UNAVAILABLE,
-            Self::Store(error) if error.kind() == mesh_store::ErrorKind::Retry => code::UNAVAILABLE,
+            Self::Stopping | Self::Full => code::UNAVAILABLE,
             Self::Store(_) => code::INTERNAL,
         }
     }

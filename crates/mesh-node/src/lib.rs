@@ -8,26 +8,22 @@
 //! memory holds only what can be read again.
 
 pub mod accounts;
-mod append;
-pub mod bodies;
-pub mod buckets;
 pub mod bus;
 mod error;
-pub mod feed;
-pub mod heads;
+mod federation;
 mod index;
-pub mod intake;
 pub mod log;
-pub mod notices;
 pub mod objects;
-pub mod outbox;
-pub mod pairing;
-pub mod peers;
-pub mod records;
-pub mod registration;
-pub mod remote;
+mod reading;
 mod tables;
-pub mod views;
+mod writing;
+
+pub use federation::{buckets, intake, outbox, peers};
+pub use mesh_store::{Health, Kv};
+pub use reading::{bodies, feed, heads, notices, remote, views};
+pub use writing::{pairing, records, registration};
+
+use writing::append;
 
 pub use error::{NodeError, Result};
 pub use index::News;
@@ -48,7 +44,7 @@ use mesh_proto::key::SecretKey;
 use mesh_proto::keylog::LogPosition;
 use mesh_proto::log::{Opening, Origin};
 use mesh_proto::port::{Clock, Rng, Transport};
-use mesh_store::{Batch, Kv, Space};
+use mesh_store::{Batch, Space};
 use notices::Notices;
 use objects::Objects;
 use outbox::Outbox;
@@ -59,7 +55,6 @@ use registration::{Registrar, RegistrationRules};
 use remote::Remote;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use tokio::sync::mpsc;
 use views::Views;
 
 /// What a domain is.
@@ -138,35 +133,30 @@ impl Node {
     pub fn open(config: Config, ports: Ports) -> Result<Self> {
         let Ports { kv, clock, rng, transport } = ports.clone();
         check_domain(&*kv, &config.domain)?;
-        let origin = Origin::new(config.domain.clone(), 1);
-        let (log, tree) = Log::open(Arc::clone(&kv), origin.clone(), config.log_key)?;
+        let (log, tree) = Log::open(Arc::clone(&kv), Origin::new(config.domain.clone(), 1), config.log_key)?;
         let log = Arc::new(log);
         let accounts = Arc::new(Accounts::open(Arc::clone(&kv), config.accounts_bytes_max)?);
         let heads = Arc::new(Heads::new(Arc::clone(&kv), config.heads_bytes_max));
         let objects = Arc::new(Objects::new(Arc::clone(&kv), Arc::clone(&accounts), config.domain.clone()));
-        let peers = Arc::new(Peers::open(Arc::clone(&kv), Arc::clone(&clock), Arc::clone(&transport), origin)?);
+        let peers = Arc::new(Peers::open(Arc::clone(&kv), Arc::clone(&clock), Arc::clone(&transport), log.origin().clone())?);
         let bus = Arc::new(Bus::new(Arc::clone(&heads), Arc::clone(&objects)));
         let bodies = Bodies::open(Arc::clone(&kv), Arc::clone(&accounts), Arc::clone(&peers), Arc::clone(&transport), config.cache_bytes_max)?;
         let bodies = Arc::new(bodies);
         let registrar = Arc::new(Registrar::new(Arc::clone(&kv), Arc::clone(&clock), &*rng, config.domain.clone(), config.registration));
-        let received = last_received(&*kv)?;
-        let (queue, entries) = mpsc::channel(append::QUEUE_MAX);
-        let appender = append::Appender {
+        let (queue, appender) = append::Appender {
             kv: Arc::clone(&kv),
             log: Arc::clone(&log),
             tree,
-            received,
+            received: last_received(&*kv)?,
             accounts: Arc::clone(&accounts),
             objects: Arc::clone(&objects),
             peers: Arc::clone(&peers),
             clock: Arc::clone(&clock),
             rng: Arc::clone(&rng),
             bus: Arc::clone(&bus),
-        };
-        let appender = std::thread::Builder::new().name("mesh-append".into()).spawn(move || appender.run(entries));
-        let appender = appender.map_err(|_| NodeError::Stopping)?;
+        }
+        .spawn()?;
         let parts = (Arc::clone(&accounts), Arc::clone(&objects), Arc::clone(&peers), Arc::clone(&bodies));
-        let intake = Arc::new(Intake::new(Arc::clone(&kv), parts, Arc::clone(&bus), Arc::clone(&clock)));
         let outbox = Outbox {
             kv: Arc::clone(&kv),
             log: Arc::clone(&log),
@@ -178,29 +168,27 @@ impl Node {
         };
         let views = Views { kv: Arc::clone(&kv), accounts: Arc::clone(&accounts), peers: Arc::clone(&peers), log: Arc::clone(&log), bodies };
         let views = Arc::new(views);
-        let records = Records {
+        let records = Arc::new(Records {
             kv: Arc::clone(&kv),
             accounts: Arc::clone(&accounts),
             objects,
             peers: Arc::clone(&peers),
             transport: Arc::clone(&transport),
-            clock,
+            clock: Arc::clone(&clock),
             registrar: Arc::clone(&registrar),
             queue,
-        };
-        let records = Arc::new(records);
-        let remote = Remote { transport, peers: Arc::clone(&peers), records: Arc::clone(&records) };
+        });
         Ok(Self {
             domain: config.domain,
             request_key: config.request_key,
             ports,
             accounts,
             log,
-            peers,
+            peers: Arc::clone(&peers),
+            remote: Remote { transport, peers, records: Arc::clone(&records) },
             records,
             registrar,
-            remote,
-            intake,
+            intake: Arc::new(Intake::new(Arc::clone(&kv), parts, Arc::clone(&bus), clock)),
             outbox: Arc::new(outbox),
             feed: Arc::new(Feed { kv: Arc::clone(&kv), heads, views: Arc::clone(&views) }),
             notices: Arc::new(Notices { kv, views: Arc::clone(&views) }),
@@ -222,6 +210,11 @@ impl Node {
     /// The domain's name.
     pub fn domain(&self) -> &Domain {
         &self.domain
+    }
+
+    /// How the store is.
+    pub fn health(&self) -> Health {
+        self.ports.kv.status().health
     }
 
     /// The store, for status and snapshots.

@@ -1,4 +1,4 @@
-//! The home log as readers see it: its size, checkpoints, proofs, tiles. Only [`crate::append`] makes it grow.
+//! The home log as readers see it: its size, checkpoints, proofs, tiles. Only [`crate::writing::append`] makes it grow.
 
 use crate::error::{NodeError, Result};
 use crate::tables::codec::damaged;

@@ -1,5 +1,7 @@
 //! Accounts and the keys that speak for them.
 
+pub mod phrase;
+
 use crate::bytes::{Signature, TextError, array_from_base64url, base64url, hash_id, text_form};
 use ed25519_dalek::{Signer, VerifyingKey};
 use std::fmt;

@@ -13,7 +13,7 @@ pub mod key;
 pub mod keylog;
 pub mod limits;
 pub mod log;
-pub mod phrase;
+pub use key::phrase;
 pub mod port;
 pub mod pow;
 pub mod record;

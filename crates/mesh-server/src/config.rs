@@ -8,10 +8,12 @@ use mesh_proto::api::RegistrationMode;
 use mesh_proto::bytes::{array_from_base64url, base64url};
 use mesh_proto::key::SecretKey;
 use mesh_proto::port::{Rng, random};
+use mesh_store::{FjallStore, Kv};
 use serde::{Deserialize, Serialize};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Names of the files in the data folder.
 const CONFIG_FILE: &str = "mesh.toml";
@@ -96,6 +98,14 @@ pub struct Folder {
     pub log_key: SecretKey,
     /// Where the store is.
     pub store: PathBuf,
+}
+
+impl Folder {
+    /// Opens the store. Blocks.
+    pub fn open_store(&self) -> anyhow::Result<Arc<dyn Kv>> {
+        let settings = mesh_store::Config { cache_bytes: self.config.store_memory_mb * 1024 * 1024, ..mesh_store::Config::default() };
+        Ok(Arc::new(FjallStore::open(&self.store, settings)?))
+    }
 }
 
 impl Config {

@@ -78,7 +78,22 @@ impl Site {
             icon: asset::icon_url(),
         }
     }
+
+    /// A page's title, with the domain where there is room for it.
+    fn title(&self, head: &Head) -> String {
+        let with_domain = format!("{} · {}", head.title, self.domain);
+        if head.title != self.domain.as_str() && with_domain.chars().count() <= TITLE_CHARS_MAX {
+            return with_domain;
+        }
+        match head.title.char_indices().nth(TITLE_CHARS_MAX) {
+            Some(_) => format!("{}…", head.title.chars().take(TITLE_CHARS_MAX - 1).collect::<String>().trim_end()),
+            None => head.title.clone(),
+        }
+    }
 }
+
+/// Characters of a title that tabs and search results show.
+const TITLE_CHARS_MAX: usize = 70;
 
 /// What a page says about itself to browsers, search engines and readers of proofs.
 #[derive(Debug, Clone, Default)]

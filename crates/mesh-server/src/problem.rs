@@ -7,7 +7,6 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use mesh_node::NodeError;
 use mesh_proto::api::{KeysKnown, PROBLEM_PREFIX, Problem, code};
-use mesh_store::StoreError;
 
 /// An error on its way to the other side.
 #[derive(Debug)]
@@ -61,19 +60,18 @@ impl ApiError {
 
 impl From<NodeError> for ApiError {
     fn from(error: NodeError) -> Self {
+        if let NodeError::Store(store) = &error {
+            tracing::error!(error.message = %store, error.detail = ?store, "store.failed");
+        }
         let detail = match &error {
-            NodeError::Store(StoreError::Full { .. }) => "the server's disk is full: reading works, writing will when its operator makes room".into(),
-            NodeError::Store(store) => {
-                tracing::error!(error.message = %store, error.detail = ?store, "store.failed");
-                "the server's store does not answer as it should: try again later, or tell its operator".into()
-            }
+            NodeError::Store(_) => "the server's store does not answer as it should: try again later, or tell its operator".into(),
             other => other.to_string(),
         };
         let mut api = Self::new(error.code(), detail);
         match error {
             NodeError::SlowDown { retry_after_s } => api.retry_after_s = Some(retry_after_s),
             NodeError::KeysWanted(keys) => api.keys_wanted = keys,
-            NodeError::Stopping | NodeError::Store(_) => api.retry_after_s = Some(10),
+            NodeError::Stopping | NodeError::Full | NodeError::Store(_) => api.retry_after_s = Some(10),
             _ => {}
         }
         api

@@ -12,9 +12,8 @@ use axum::extract::ConnectInfo;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
-use mesh_node::{Config as NodeConfig, Node, Ports};
+use mesh_node::{Config as NodeConfig, Kv, Node, Ports};
 use mesh_proto::port::{Clock, Rng};
-use mesh_store::{FjallStore, Kv};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,11 +31,7 @@ const HEADS_BYTES_MAX: u64 = 32 * 1024 * 1024;
 
 /// Opens the store and the services of a data folder. Blocks.
 pub fn open(folder: &Folder) -> anyhow::Result<Node> {
-    let config = &folder.config;
-    let store = mesh_store::Config { cache_bytes: config.store_memory_mb * 1024 * 1024, ..mesh_store::Config::default() };
-    let store = FjallStore::open(&folder.store, store)?;
-    let kv: Arc<dyn Kv> = Arc::new(store);
-    open_over(kv, folder)
+    open_over(folder.open_store()?, folder)
 }
 
 /// Opens the services over a store.

@@ -3,7 +3,7 @@
 use crate::App;
 use axum::extract::State;
 use axum::http::StatusCode;
-use mesh_store::Health;
+use mesh_node::Health;
 
 /// The process lives.
 pub(crate) async fn live() -> &'static str {
@@ -12,7 +12,7 @@ pub(crate) async fn live() -> &'static str {
 
 /// The store takes writes and the server is not stopping.
 pub(crate) async fn ready(State(app): State<App>) -> (StatusCode, &'static str) {
-    match app.node.kv().status().health {
+    match app.node.health() {
         _ if app.stopping.is_cancelled() => (StatusCode::SERVICE_UNAVAILABLE, "stopping\n"),
         Health::Ok => (StatusCode::OK, "ready\n"),
         Health::Full => (StatusCode::SERVICE_UNAVAILABLE, "disk full: reading works\n"),

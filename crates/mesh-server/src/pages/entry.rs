@@ -123,7 +123,7 @@ impl Entry {
         .to_string()
     }
 
-    /// What is not shown under these terms, in words.
+    /// Its words, if there are any to show.
     pub(super) fn words(&self) -> Option<&Words> {
         if let Body::Words(words) = &self.body { Some(words) } else { None }
     }

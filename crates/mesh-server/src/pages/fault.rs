@@ -3,7 +3,6 @@
 use axum::http::StatusCode;
 use mesh_node::NodeError;
 use mesh_proto::api::code;
-use mesh_store::StoreError;
 
 /// Why a page cannot be shown.
 #[derive(Debug)]
@@ -86,7 +85,8 @@ impl From<NodeError> for Fault {
                 "Another domain does not answer",
                 &format!("{domain} did not answer well. Please try again later."),
             ),
-            NodeError::Stopping | NodeError::Store(StoreError::Closed) => {
+            NodeError::Full => Self::not_now("This server's disk is full. Please try again later, or tell its operator.", 60),
+            NodeError::Stopping => {
                 Self::not_now("This server is being restarted. Please try again in a moment.", 10)
             }
             NodeError::Store(store) => {

@@ -29,12 +29,13 @@ use mesh_proto::record::Record;
 use mesh_store::{Batch, Kv, Space};
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
+use std::thread::JoinHandle;
 use tokio::sync::{mpsc, oneshot};
 
 /// Most entries in one round.
 const ROUND_MAX: usize = 256;
 /// Most entries that wait; beyond, callers are told to slow down.
-pub(crate) const QUEUE_MAX: usize = 4_096;
+const QUEUE_MAX: usize = 4_096;
 
 /// A record whose form and signature are verified.
 pub(crate) struct NewRecord {
@@ -94,8 +95,15 @@ struct Round {
 }
 
 impl Appender {
+    /// Starts the thread; it ends after [`Entry::Stop`].
+    pub(crate) fn spawn(self) -> Result<(mpsc::Sender<Entry>, JoinHandle<()>)> {
+        let (queue, entries) = mpsc::channel(QUEUE_MAX);
+        let thread = std::thread::Builder::new().name("mesh-append".into()).spawn(move || self.run(entries));
+        Ok((queue, thread.map_err(|_| NodeError::Stopping)?))
+    }
+
     /// Runs until it is told to stop, or every sender of the queue is gone.
-    pub(crate) fn run(mut self, mut queue: mpsc::Receiver<Entry>) {
+    fn run(mut self, mut queue: mpsc::Receiver<Entry>) {
         let mut waiting = VecDeque::new();
         let mut open = true;
         while open || !waiting.is_empty() {
@@ -173,7 +181,7 @@ impl Appender {
             }
             Err(error) => {
                 tracing::warn!(error.message = %error, "append.round_failed");
-                Some(NodeError::Store(error))
+                Some(error.into())
             }
         };
         for answer in round.answers {

@@ -201,7 +201,7 @@ impl Intake {
                 group.actors.insert(verified.actor.lid);
             }
             let lid = Lid::new(origin, verified.item.index);
-            results.push(match self.index(peer, lid, &verified, &mut group, stored) {
+            results.push(match self.index(peer, (lid, stored), &verified, &mut group) {
                 Ok(result) => result,
                 Err(error) => refused(&error)?,
             });
@@ -212,7 +212,7 @@ impl Intake {
         Ok(results)
     }
 
-    fn index(&self, peer: &Peer, lid: Lid, verified: &Verified<'_>, group: &mut Group, last_leaf: Option<u64>) -> Result<ItemResult> {
+    fn index(&self, peer: &Peer, (lid, last_leaf): (Lid, Option<u64>), verified: &Verified<'_>, group: &mut Group) -> Result<ItemResult> {
         // Leaves come in order, so that a look at the table is needed only for old ones.
         if last_leaf.is_some_and(|last| lid.index() <= last) && self.is_known(lid, &verified.id)? {
             return Ok(ItemResult::Known);

@@ -1,7 +1,7 @@
-//! Records, key operations and registrations of this domain's people: verified here, then given a leaf by [`crate::append`].
+//! Records, key operations and registrations of this domain's people: verified here, then given a leaf by [`crate::writing::append`].
 
 use crate::accounts::{Account, Accounts, refused_op, refused_use};
-use crate::append::{Entry, NewRecord};
+use crate::writing::append::{Entry, NewRecord};
 use crate::error::{NodeError, Result};
 use crate::index::act;
 use crate::objects::Objects;

@@ -1,0 +1,322 @@
+//! What can be typed.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use mesh_proto::address::Domain;
+use mesh_proto::envelope::Kind;
+use std::path::PathBuf;
+
+/// The MESH network on the command line.
+#[derive(Debug, Parser)]
+#[command(
+    name = "mesh",
+    version,
+    after_help = "Exit codes: 0 done, 1 failed, 2 usage, 3 not found, 4 signature or verification failed, 5 network, 6 permission."
+)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What every command takes.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Global {
+    /// Print JSON; lists and streams one object a line
+    #[arg(long, global = true)]
+    json: bool,
+    /// Print exactly what would be signed and where it would be sent; sign, send and keep nothing
+    #[arg(long, global = true)]
+    dry_run: bool,
+    /// Folder with the identity, instead of the desktop's data folder
+    #[arg(long, global = true, env = "MESH_HOME", value_name = "DIR")]
+    pub(crate) home: Option<PathBuf>,
+}
+
+/// How data is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Format {
+    Text,
+    Json,
+}
+
+/// Whether drafts are sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mode {
+    Send,
+    DryRun,
+}
+
+impl Global {
+    pub(crate) fn format(&self) -> Format {
+        if self.json { Format::Json } else { Format::Text }
+    }
+
+    pub(crate) fn mode(&self) -> Mode {
+        if self.dry_run { Mode::DryRun } else { Mode::Send }
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Create a key and claim an address, recover an account, or join with another device
+    Init(InitArgs),
+    /// Say who you are here
+    Whoami,
+    /// Your account: its keys and devices
+    #[command(subcommand)]
+    Id(IdCommand),
+    /// Publish a post, or a new version of one
+    Post(PostArgs),
+    /// Show a record or a person
+    Show(ShowArgs),
+    /// Show a post with its comments as a tree
+    Thread(ThreadArgs),
+    /// Show the newest posts of those you subscribe to
+    Feed(FeedArgs),
+    /// Like a post or a comment
+    Like(TargetArgs),
+    /// Comment on a post or on a comment
+    Comment(CommentArgs),
+    /// Subscribe to a person
+    Subscribe(TargetArgs),
+    /// Pass a post on to your own subscribers
+    Repost(TargetArgs),
+    /// Withdraw your own record, or your like, repost or subscription
+    Undo(UndoArgs),
+    /// Show what happened to your own things
+    Notifications(ListArgs),
+    /// Show or change your profile
+    Profile(ProfileArgs),
+    /// Check who signed a record, with which key, in which log; needs no account
+    Verify(VerifyArgs),
+    /// Check keys, clock and home
+    Doctor,
+    /// Print a completion script for a shell
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page, or write all pages to a folder
+    Man {
+        /// Write one page for each command into this folder
+        #[arg(long, value_name = "DIR")]
+        dir: Option<PathBuf>,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct InitArgs {
+    /// The address to claim, such as neo@mesh.org
+    #[arg(long)]
+    pub(crate) address: Option<String>,
+    /// File with the recovery phrase: read if it exists, else written (mode 0600). Move it off this machine afterwards
+    #[arg(long, value_name = "FILE")]
+    pub(crate) phrase_file: Option<PathBuf>,
+    /// Invite code, where the home asks for one
+    #[arg(long, value_name = "CODE")]
+    pub(crate) invite: Option<String>,
+    /// Ask nothing; without --phrase-file the phrase is printed once to stderr
+    #[arg(long, short)]
+    pub(crate) yes: bool,
+    /// Display name for your profile
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// What this device is called in the list of devices
+    #[arg(long, value_name = "NAME")]
+    pub(crate) device_name: Option<String>,
+    /// Bring an account back with its recovery phrase
+    #[arg(long, conflicts_with_all = ["pair", "invite"])]
+    pub(crate) recover: bool,
+    /// With --recover: revoke all other devices
+    #[arg(long, requires = "recover")]
+    pub(crate) revoke_others: bool,
+    /// Join an account that another device holds
+    #[arg(long, conflicts_with_all = ["phrase_file", "invite", "name"])]
+    pub(crate) pair: bool,
+    /// Where the device key is kept
+    #[arg(long, value_enum, default_value_t = KeystoreChoice::Auto)]
+    pub(crate) keystore: KeystoreChoice,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum KeystoreChoice {
+    /// The system's keyring if one answers and no folder is given, else a file
+    Auto,
+    /// A file that only you can read
+    File,
+    /// The system's keyring
+    Os,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum IdCommand {
+    /// Show the account as its key log has it
+    Show,
+    /// Print the public key log, which anybody can verify
+    Export,
+    /// List the devices that ask to be added, or add the one whose code you type
+    Pair {
+        /// The code that the new device shows
+        code: Option<String>,
+    },
+    /// List the devices
+    Devices,
+    /// End a device
+    Revoke {
+        /// Its name, or the start of its key
+        device: String,
+        /// Up to where you stand by what it signed: `now`, `none`, or a leaf of the home's log
+        #[arg(long, default_value = "now", value_name = "now|none|INDEX")]
+        last_good: String,
+        /// Recovery phrase, to revoke a device that this one did not add
+        #[arg(long, value_name = "FILE")]
+        phrase_file: Option<PathBuf>,
+    },
+    /// Replace the recovery phrase
+    Rotate {
+        /// File with the present phrase
+        #[arg(long, value_name = "FILE", conflicts_with = "lost")]
+        phrase_file: Option<PathBuf>,
+        /// Where the new phrase is written (mode 0600); without it, it is shown on the terminal
+        #[arg(long, value_name = "FILE")]
+        new_phrase_file: Option<PathBuf>,
+        /// The present phrase is lost: this device asks, and it takes effect after 30 days
+        #[arg(long)]
+        lost: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PostArgs {
+    /// The text; a path such as ./post.txt; or - for stdin
+    #[arg(allow_hyphen_values = true)]
+    pub(crate) text: Option<String>,
+    /// A title
+    #[arg(long)]
+    pub(crate) title: Option<String>,
+    /// A tag, without #; may be given several times
+    #[arg(long = "tag", value_name = "TAG")]
+    pub(crate) tags: Vec<String>,
+    /// The language, such as en or pt-BR
+    #[arg(long)]
+    pub(crate) lang: Option<String>,
+    /// Publish a new version of this post or comment of yours
+    #[arg(long, value_name = "URI")]
+    pub(crate) edit: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TargetArgs {
+    /// A mesh:// link, a page, or an address
+    pub(crate) target: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CommentArgs {
+    /// The post or comment to answer: a mesh:// link or its page
+    pub(crate) target: String,
+    /// The text; a path such as ./answer.txt; or - for stdin
+    #[arg(allow_hyphen_values = true)]
+    pub(crate) text: Option<String>,
+    /// The language, such as en or pt-BR
+    #[arg(long)]
+    pub(crate) lang: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct UndoArgs {
+    /// What to undo, or what it was about
+    pub(crate) target: String,
+    /// Which of your statements about it
+    #[arg(long, value_enum)]
+    pub(crate) kind: Option<ActKind>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum ActKind {
+    Like,
+    Repost,
+    Subscribe,
+}
+
+impl From<ActKind> for Kind {
+    fn from(kind: ActKind) -> Self {
+        match kind {
+            ActKind::Like => Kind::Like,
+            ActKind::Repost => Kind::Repost,
+            ActKind::Subscribe => Kind::Subscribe,
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ShowArgs {
+    /// A mesh:// link, a page, or an address
+    pub(crate) target: String,
+    /// Show each record's proof
+    #[arg(long)]
+    pub(crate) proof: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ThreadArgs {
+    /// The post, or a comment in the thread: a mesh:// link or its page
+    pub(crate) target: String,
+    /// Read all pages
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// Comments on a page, at most 100
+    #[arg(long, default_value_t = 50)]
+    pub(crate) limit: usize,
+    /// The next page, as the last one named it
+    #[arg(long, value_name = "CURSOR", conflicts_with = "all")]
+    pub(crate) after: Option<String>,
+    /// Show each record's proof
+    #[arg(long)]
+    pub(crate) proof: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ListArgs {
+    /// Items on a page, at most 100
+    #[arg(long, default_value_t = 50)]
+    pub(crate) limit: usize,
+    /// The next page, as the last one named it
+    #[arg(long, value_name = "CURSOR")]
+    pub(crate) before: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct FeedArgs {
+    #[command(flatten)]
+    pub(crate) list: ListArgs,
+    /// Stay, and print new posts as they come
+    #[arg(long, short)]
+    pub(crate) follow: bool,
+    /// Show each record's proof
+    #[arg(long)]
+    pub(crate) proof: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ProfileArgs {
+    /// The display name
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// A few words about yourself
+    #[arg(long)]
+    pub(crate) bio: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArgs {
+    /// A mesh:// link, a page, or a file with a signed record (JSON); - for stdin
+    pub(crate) target: String,
+    /// The domain to ask if the link or the file does not say where its author lives
+    #[arg(long, value_name = "DOMAIN")]
+    pub(crate) via: Option<Domain>,
+    /// The person behind this address is another one than before, and you have made sure that this is right
+    #[arg(long)]
+    pub(crate) accept_new_person: bool,
+}

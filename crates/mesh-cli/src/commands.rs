@@ -1,0 +1,49 @@
+//! The commands, one file per family.
+
+mod doctor;
+mod id;
+mod init;
+mod manual;
+mod read;
+mod verify;
+mod write;
+
+use crate::cli::{Cli, Command};
+use crate::context::Context;
+use crate::out::Out;
+use anyhow::Result;
+
+/// Runs one command and keeps what was learned about others, whether it succeeded or not.
+pub(crate) async fn run(cli: Cli, out: &Out) -> Result<()> {
+    match cli.command {
+        Command::Completions { shell } => return manual::completions(shell, out),
+        Command::Man { dir } => return manual::man(dir.as_deref(), out),
+        _ => {}
+    }
+    let context = Context::new(&cli.global, out)?;
+    let result = Box::pin(dispatch(&context, cli.command)).await;
+    let saved = context.pins.save().map_err(anyhow::Error::from);
+    result.and(saved)
+}
+
+async fn dispatch(context: &Context, command: Command) -> Result<()> {
+    match command {
+        Command::Init(args) => init::run(context, args).await,
+        Command::Whoami => id::whoami(context),
+        Command::Id(command) => id::run(context, command).await,
+        Command::Post(args) => write::post(context, args).await,
+        Command::Like(args) => write::like(context, &args.target).await,
+        Command::Comment(args) => write::comment(context, args).await,
+        Command::Subscribe(args) => write::subscribe(context, &args.target).await,
+        Command::Repost(args) => write::repost(context, &args.target).await,
+        Command::Undo(args) => write::undo(context, args).await,
+        Command::Profile(args) => write::profile(context, args).await,
+        Command::Show(args) => read::show(context, args).await,
+        Command::Thread(args) => read::thread(context, args).await,
+        Command::Feed(args) => read::feed(context, args).await,
+        Command::Notifications(args) => read::notifications(context, args).await,
+        Command::Verify(args) => verify::run(context, args).await,
+        Command::Doctor => doctor::run(context).await,
+        Command::Completions { .. } | Command::Man { .. } => Ok(()),
+    }
+}

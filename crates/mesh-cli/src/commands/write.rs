@@ -1,0 +1,157 @@
+//! Signed actions: post, comment, like, repost, subscribe, undo, profile.
+
+use crate::cli::{CommentArgs, Mode, PostArgs, ProfileArgs, UndoArgs};
+use crate::context::{Context, target};
+use crate::fault::Fault;
+use crate::{safe, terminal};
+use anyhow::{Context as _, Result};
+use mesh_client::session::{Edit, Session};
+use mesh_proto::limits::TEXT_BYTES_MAX;
+use mesh_proto::record::{Post, Profile, Record};
+use std::io::{IsTerminal, Read};
+
+/// Signs and sends a draft, or shows it.
+pub(super) async fn act(context: &Context, session: &Session, record: Record) -> Result<()> {
+    if context.mode == Mode::DryRun {
+        context.dry_run_record(&record, session.home().domain());
+        return Ok(());
+    }
+    let done = session.send(&record).await?;
+    context.out.either(&done, || done.uri.to_string());
+    if !context.out.is_json() {
+        context
+            .out
+            .talk(&format!("{} is leaf {} of {}", done.kind, done.leaf.index, done.leaf.origin));
+    }
+    Ok(())
+}
+
+pub(super) async fn post(context: &Context, args: PostArgs) -> Result<()> {
+    let session = context.session()?;
+    let text = words(context, args.text.as_deref())?;
+    let record = match args.edit {
+        Some(uri) => {
+            let edit = Edit {
+                text,
+                title: args.title,
+                tags: args.tags,
+                lang: args.lang,
+            };
+            session.draft_edit(&target(&uri)?, edit).await?
+        }
+        None => {
+            let post = Post {
+                title: args.title,
+                tags: args.tags,
+                lang: args.lang,
+                ..Post::free(text)
+            };
+            session.draft_post(post).await?
+        }
+    };
+    act(context, &session, record).await
+}
+
+pub(super) async fn comment(context: &Context, args: CommentArgs) -> Result<()> {
+    let session = context.session()?;
+    let text = words(context, args.text.as_deref())?;
+    let record = session.draft_comment(&target(&args.target)?, text, args.lang).await?;
+    act(context, &session, record).await
+}
+
+pub(super) async fn like(context: &Context, uri: &str) -> Result<()> {
+    let session = context.session()?;
+    let record = session.draft_like(&target(uri)?).await?;
+    act(context, &session, record).await
+}
+
+pub(super) async fn repost(context: &Context, uri: &str) -> Result<()> {
+    let session = context.session()?;
+    let record = session.draft_repost(&target(uri)?).await?;
+    act(context, &session, record).await
+}
+
+pub(super) async fn subscribe(context: &Context, who: &str) -> Result<()> {
+    let session = context.session()?;
+    let record = session.draft_subscribe(&target(who)?).await?;
+    act(context, &session, record).await
+}
+
+pub(super) async fn undo(context: &Context, args: UndoArgs) -> Result<()> {
+    let session = context.session()?;
+    let record = session.draft_undo(&target(&args.target)?, args.kind.map(Into::into)).await?;
+    act(context, &session, record).await
+}
+
+pub(super) async fn profile(context: &Context, args: ProfileArgs) -> Result<()> {
+    let session = context.session()?;
+    let present = session.home().account(&session.account().to_string()).await?.profile;
+    if args.name.is_none() && args.bio.is_none() {
+        context.out.either(&present, || {
+            format!("{}\n{}", safe::line(&present.name), safe::plain(&present.bio))
+                .trim_end()
+                .to_owned()
+        });
+        return Ok(());
+    }
+    // What is not given is kept as the home shows it; it is about to be signed, so it is said.
+    let keep = |what: &str, value: String| {
+        if !value.is_empty() {
+            context
+                .out
+                .talk(&format!("keeping the {what} that your home shows: {}", safe::line(&value)));
+        }
+        value
+    };
+    let name = args.name.unwrap_or_else(|| keep("name", present.name));
+    let bio = args.bio.unwrap_or_else(|| keep("bio", present.bio));
+    let record = session.draft_profile(Profile { name, bio }).await?;
+    act(context, &session, record).await
+}
+
+/// The text of a post or comment: as given, from a file whose path starts with `./`, `../` or `/`, or from stdin.
+fn words(context: &Context, given: Option<&str>) -> Result<String> {
+    let text = match given {
+        Some("-") => terminal::stdin_text()?,
+        None if !std::io::stdin().is_terminal() => terminal::stdin_text()?,
+        None => {
+            let next = "mesh post \"Hello\", mesh post ./file.txt, or mesh post - to read stdin";
+            return Err(Fault::usage("there is no text".to_owned(), next.to_owned()).into());
+        }
+        Some(text) if is_path(text) => {
+            context.out.talk(&format!("taking the text from the file {text}"));
+            file_text(text)?
+        }
+        Some(text) => text.to_owned(),
+    };
+    // Editors end files with a line feed, and other systems write line ends in other ways.
+    Ok(text.replace("\r\n", "\n").trim_end().to_owned())
+}
+
+/// Whether an argument means a file. A bare word never does, so that no file is published by accident.
+fn is_path(text: &str) -> bool {
+    let path_like = text.starts_with("./") || text.starts_with("../") || text.starts_with('/');
+    path_like && !text.contains('\n') && std::path::Path::new(text).is_file()
+}
+
+fn file_text(path: &str) -> Result<String> {
+    let file = std::fs::File::open(path).with_context(|| format!("cannot read {path}"))?;
+    let mut text = String::new();
+    file.take(TEXT_BYTES_MAX as u64 + 2)
+        .read_to_string(&mut text)
+        .with_context(|| format!("cannot read {path} as text"))?;
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_looks_like_a_path_and_is_a_file_is_read() {
+        assert!(!is_path("Cargo.toml"));
+        assert!(is_path("./Cargo.toml"));
+        assert!(!is_path("./no such file"));
+        assert!(!is_path("/"));
+    }
+}

@@ -1,0 +1,309 @@
+//! Records, proofs and cards as people read them, and as `--json` prints them.
+
+use crate::out::Out;
+use crate::{safe, time};
+use mesh_client::reader::{Shown, State};
+use mesh_client::verify::Proof;
+use mesh_proto::address::Address;
+use mesh_proto::api::{Counts, LoggedRecord, Notification};
+use mesh_proto::envelope::{Kind, RecordId};
+use mesh_proto::key::AccountId;
+use mesh_proto::record::{Content, Record, Terms};
+use mesh_proto::uri::Target;
+use serde::Serialize;
+use std::fmt::Write;
+
+/// Deepest indentation; below it the depth is written as a number.
+const INDENT_DEPTH_MAX: usize = 12;
+
+/// A record as `--json` prints it.
+#[derive(Serialize)]
+pub(crate) struct Printed<'a> {
+    uri: Target,
+    id: RecordId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<RecordId>,
+    kind: Kind,
+    author: &'a Address,
+    account: AccountId,
+    received: u64,
+    /// `good`, `disowned`, `withdrawn`, `absent` or `refused`.
+    state: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    why: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    title: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    text: Option<&'a str>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    tags: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parent: Option<RecordId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    depth: Option<usize>,
+    counts: &'a Counts,
+    url: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reposted: Option<Box<Printed<'a>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    record: Option<&'a LoggedRecord>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    proof: Option<&'a Proof>,
+}
+
+/// A record with all that is printed about it.
+#[derive(Clone, Copy)]
+pub(crate) struct Entry<'a> {
+    pub(crate) shown: &'a Shown,
+    pub(crate) reposted: Option<&'a Shown>,
+    pub(crate) depth: Option<usize>,
+    pub(crate) proof: Option<&'a Proof>,
+}
+
+impl<'a> Entry<'a> {
+    pub(crate) fn new(shown: &'a Shown) -> Self {
+        Self {
+            shown,
+            reposted: None,
+            depth: None,
+            proof: None,
+        }
+    }
+
+    /// The entry as `--json` prints it.
+    pub(crate) fn printed(&self) -> Printed<'a> {
+        let Shown { view, author, state } = self.shown;
+        let (state, why) = match state {
+            State::Good(_) => ("good", None),
+            State::Disowned(_, why) => ("disowned", Some(why.to_string())),
+            State::Withdrawn => ("withdrawn", None),
+            State::Absent => ("absent", None),
+            State::Refused(why) => ("refused", Some(why.to_string())),
+        };
+        let record = self.shown.record();
+        let words = record.map(words).unwrap_or_default();
+        Printed {
+            uri: self.shown.target(),
+            id: view.card.id,
+            version: self.shown.version(),
+            kind: view.card.kind,
+            author,
+            account: view.card.actor,
+            received: view.card.received,
+            state,
+            why,
+            title: words.title,
+            text: words.text,
+            tags: words.tags,
+            parent: self.shown.parent(),
+            depth: self.depth,
+            counts: &view.counts,
+            url: &view.url,
+            reposted: self.reposted.map(|shown| Box::new(Entry::new(shown).printed())),
+            record: self.proof.and(view.record.as_ref()),
+            proof: self.proof,
+        }
+    }
+
+    /// The entry as people read it.
+    pub(crate) fn text(&self, out: &Out) -> String {
+        let mut lines = vec![self.heading(out)];
+        lines.extend(body(self.shown).lines().map(str::to_owned));
+        if let Some(reposted) = self.reposted {
+            lines.push(Entry::new(reposted).heading(out));
+            lines.extend(body(reposted).lines().map(|line| format!("  {line}")));
+        }
+        lines.push(out.faint(&self.footer()));
+        if let Some(proof) = self.proof {
+            lines.extend(proof_lines(proof).lines().map(|line| format!("| {line}")));
+        }
+        let depth = self.depth.unwrap_or(0);
+        let indent = "  ".repeat(depth.min(INDENT_DEPTH_MAX));
+        let lines: Vec<String> = lines.iter().map(|line| format!("{indent}{line}")).collect();
+        lines.join("\n") + "\n"
+    }
+
+    fn heading(&self, out: &Out) -> String {
+        let card = &self.shown.view.card;
+        let verb = match card.kind {
+            Kind::Repost => " reposted",
+            _ => "",
+        };
+        let mark = match &self.shown.state {
+            State::Disowned(..) => " [DISOWNED: its author does not stand by this]",
+            _ => "",
+        };
+        let deep = self
+            .depth
+            .filter(|depth| *depth > INDENT_DEPTH_MAX)
+            .map(|depth| format!(" [depth {depth}]"))
+            .unwrap_or_default();
+        let who = out.strong(&self.shown.author.to_string());
+        format!("{who}{verb} · {}{mark}{deep}", time::minute(card.received))
+    }
+
+    fn footer(&self) -> String {
+        let mut footer = self.shown.target().to_string();
+        let counts: Vec<String> = self
+            .shown
+            .view
+            .counts
+            .iter()
+            .filter_map(|(kind, count)| counted(*kind, *count))
+            .collect();
+        if !counts.is_empty() {
+            let _ = write!(footer, "  {}", counts.join(", "));
+        }
+        footer
+    }
+}
+
+fn counted(kind: Kind, count: u64) -> Option<String> {
+    let word = match kind {
+        Kind::Like => "like",
+        Kind::Comment => "comment",
+        Kind::Repost => "repost",
+        _ => return None,
+    };
+    let plural = if count == 1 { "" } else { "s" };
+    Some(format!("{count} {word}{plural}"))
+}
+
+/// What a record says in words.
+#[derive(Default)]
+struct Words<'a> {
+    title: Option<&'a str>,
+    text: Option<&'a str>,
+    tags: &'a [String],
+}
+
+/// Words that may be shown: content under terms that this version does not know stays hidden.
+fn words(record: &Record) -> Words<'_> {
+    match &record.content {
+        Content::Post(post) if !is_hidden(record) => Words {
+            title: post.title.as_deref(),
+            text: Some(&post.text),
+            tags: &post.tags,
+        },
+        Content::Comment(comment) if !is_hidden(record) => Words {
+            text: Some(&comment.text),
+            ..Words::default()
+        },
+        Content::Profile(profile) => Words {
+            title: Some(&profile.name),
+            text: Some(&profile.bio),
+            ..Words::default()
+        },
+        _ => Words::default(),
+    }
+}
+
+fn is_hidden(record: &Record) -> bool {
+    let terms = match &record.content {
+        Content::Post(post) => &post.terms,
+        Content::Comment(comment) => &comment.terms,
+        _ => return false,
+    };
+    matches!(terms, Terms::Unknown(_))
+}
+
+fn body(shown: &Shown) -> String {
+    let record = match &shown.state {
+        State::Good(record) | State::Disowned(record, _) => record,
+        State::Withdrawn => return "[withdrawn]".to_owned(),
+        State::Absent => return "[its home cannot be reached now]".to_owned(),
+        State::Refused(why) => return format!("[NOT SHOWN, it could not be verified: {}]", safe::line(&why.to_string())),
+    };
+    if is_hidden(record) {
+        return "[under terms of a later version: not shown]".to_owned();
+    }
+    let words = words(record);
+    let mut lines = Vec::new();
+    lines.extend(words.title.map(safe::line));
+    lines.extend(words.text.map(safe::plain));
+    if !words.tags.is_empty() {
+        let tags: Vec<String> = words.tags.iter().map(|tag| format!("#{}", safe::line(tag))).collect();
+        lines.push(tags.join(" "));
+    }
+    match &record.content {
+        Content::Like(like) => lines.push(format!("likes {}", like.object.id)),
+        Content::Subscribe(subscribe) => lines.push(format!("subscribes to {}", subscribe.object.actor)),
+        _ => {}
+    }
+    lines.join("\n")
+}
+
+/// A proof as people read it, one fact a line.
+pub(crate) fn proof_lines(proof: &Proof) -> String {
+    let mut lines = Vec::new();
+    let mut fact = |name: &str, value: String| lines.push(format!("{name:<10}{value}"));
+    fact("record", format!("{} ({})", proof.id, proof.kind));
+    if proof.version != proof.id {
+        fact("version", proof.version.to_string());
+    }
+    match &proof.name_leaf {
+        Some(leaf) => fact(
+            "signed by",
+            format!("{} (the name is leaf {} of {})", proof.address, leaf.index, leaf.origin),
+        ),
+        None => fact(
+            "signed by",
+            format!("{} (it calls itself {}, which no log proves)", proof.account, proof.address),
+        ),
+    }
+    fact("account", proof.account.to_string());
+    fact("device", format!("{} \"{}\"", proof.device, safe::line(&proof.device_name)));
+    fact(
+        "key log",
+        format!(
+            "{} operations, head {}, signed under {}",
+            proof.operations, proof.head, proof.signed_under
+        ),
+    );
+    match (&proof.leaf, proof.checkpoint_size) {
+        (Some(leaf), Some(size)) => fact("log", format!("{}, leaf {} of {size}", leaf.origin, leaf.index)),
+        _ => fact("log", "none: no log was found that holds this record".to_owned()),
+    }
+    if let Some(key) = proof.log_key {
+        fact("log key", key.to_string());
+    }
+    if let Some(received) = proof.received {
+        fact("received", time::minute(received));
+    }
+    if !proof.witnessed {
+        fact("witness", "none: unwitnessed, only the log's own domain vouches for it".to_owned());
+    }
+    let contact = match proof.contact {
+        mesh_client::pins::Contact::First => "first: this account was not known here before",
+        mesh_client::pins::Contact::Known => "known: its key log extends what was known here",
+    };
+    fact("contact", contact.to_owned());
+    let status = serde_json::to_value(proof.status)
+        .ok()
+        .and_then(|status| status.as_str().map(str::to_uppercase))
+        .unwrap_or_default();
+    if proof.status != mesh_proto::keylog::Status::Active {
+        fact("account is", status);
+    }
+    match &proof.why {
+        None => fact("standing", proof.standing.to_owned()),
+        Some(why) => fact("standing", format!("DISOWNED: {why}")),
+    }
+    lines.join("\n")
+}
+
+/// A notification as people read it.
+pub(crate) fn notification(out: &Out, notification: &Notification) -> String {
+    let card = &notification.card;
+    let what = match (card.kind, &notification.object) {
+        (Kind::Like, Some(object)) => format!("likes {object}"),
+        (Kind::Comment, Some(object)) => format!("comments on {object}"),
+        (Kind::Repost, Some(object)) => format!("reposts {object}"),
+        (Kind::Subscribe, _) => "subscribes to you".to_owned(),
+        (kind, Some(object)) => format!("{kind} about {object}"),
+        (kind, None) => kind.to_string(),
+    };
+    let who = out.strong(&card.address.to_string());
+    let link = out.faint(&format!("mesh://{}/{}", card.address, card.id));
+    format!("{} {who} {what}  {link}", time::minute(card.received))
+}

@@ -1,0 +1,6 @@
+//! Other domains: who they are, what they deliver, what is delivered to them.
+
+pub mod buckets;
+pub mod intake;
+pub mod outbox;
+pub mod peers;

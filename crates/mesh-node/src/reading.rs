@@ -1,0 +1,8 @@
+//! What people read.
+
+pub mod bodies;
+pub mod feed;
+pub mod heads;
+pub mod notices;
+pub mod remote;
+pub mod views;

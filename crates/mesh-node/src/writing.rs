@@ -1,0 +1,6 @@
+//! What this domain's people write.
+
+pub(crate) mod append;
+pub mod pairing;
+pub mod records;
+pub mod registration;
