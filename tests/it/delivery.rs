@@ -1,11 +1,11 @@
 //! What a domain accepts from another: each refusal over real HTTP.
 
-use crate::federation::{comment, like, post, retract};
+use crate::federation::{comment, like, post, retract, subscribe};
 use crate::network::Home;
 use crate::peer::{Peer, refusal};
-use mesh_proto::api::{DeliveryAnswer, ItemResult, Problem};
+use mesh_proto::api::{DeliveryAnswer, FeedPage, ItemResult, Problem};
 use mesh_proto::envelope::{Envelope, Kind};
-use mesh_proto::record::{Audience, Content, Post};
+use mesh_proto::record::{Audience, Content, Post, Repost};
 
 async fn here_and_peer() -> (Home, Peer) {
     (Home::start("one").await, Peer::start("peer", 40).await)
@@ -165,4 +165,19 @@ async fn likes_of_what_is_not_here_are_refused() {
     let mut wrong_author = ada.object(&one.says(&ada, post("hello")).await);
     wrong_author.actor = neo.id();
     assert_eq!(refusal(peer.deliver(&one, &neo, &neo.sign(like(wrong_author))).await), "object");
+}
+
+#[tokio::test]
+async fn posts_come_only_where_someone_subscribes() {
+    let (one, mut peer) = here_and_peer().await;
+    let (neo, trinity) = (peer.person("neo", 2), peer.person("trinity", 3));
+    let ada = one.person("ada", 1).await;
+    assert_eq!(refusal(peer.deliver(&one, &neo, &neo.sign(post("unasked for"))).await), "object");
+    one.says(&ada, subscribe(neo.account_ref())).await;
+    assert_eq!(peer.deliver(&one, &neo, &neo.sign(post("asked for"))).await, ItemResult::Accepted);
+    let shared = trinity.sign(post("shared by neo"));
+    let repost = Content::Repost(Repost { object: trinity.object(&shared) });
+    assert_eq!(peer.deliver(&one, &neo, &neo.sign(repost)).await, ItemResult::Accepted);
+    let feed: FeedPage = one.get_as(&ada, "/api/v1/feed").await.json();
+    assert_eq!(feed.items.iter().map(|item| item.card.kind).collect::<Vec<_>>(), [Kind::Repost, Kind::Post]);
 }

@@ -6,22 +6,23 @@ use crate::prefill::{Peers, open_node};
 use anyhow::bail;
 use std::path::Path;
 use std::sync::Arc;
-use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::task::JoinSet;
 
-/// Reads orders from the standard input: a file to load, or `go`. Answers each with a line when it is carried out.
+/// Reads orders from the standard input: a file to load, `go`, or `stop`. Answers each with a line when it is carried out.
 pub(crate) async fn run(data: &Path) -> anyhow::Result<()> {
     let node = Arc::new(tokio::task::block_in_place(|| open_node(data, Peers::default()))?);
-    let mut orders = BufReader::new(tokio::io::stdin()).lines();
     let mut corpus = Corpus::new();
-    while let Some(order) = orders.next_line().await? {
-        match order.as_str() {
+    let mut order = String::new();
+    // Whoever started this process may end without an order: then the input ends.
+    while tokio::task::block_in_place(|| std::io::stdin().read_line(&mut order))? > 0 {
+        match order.trim_end() {
+            "stop" => tokio::task::block_in_place(|| node.stop())?,
             "go" => write(&node, std::mem::take(&mut corpus)).await?,
             path => corpus = serde_json::from_slice(&std::fs::read(path)?)?,
         }
+        order.clear();
         println!("done");
     }
-    tokio::task::block_in_place(|| node.stop())?;
     Ok(())
 }
 

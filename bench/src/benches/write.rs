@@ -11,12 +11,11 @@ use crate::report::{Bound, Report, progress};
 use crate::server::Server;
 use anyhow::{Context, bail};
 use mesh_proto::envelope::Envelope;
+use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
-use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::task::JoinSet;
 
 pub(crate) const CLIENTS: usize = 64;
@@ -88,14 +87,14 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<Report> {
     let mut taken = Vec::new();
     let (mut over_http, mut without) = (Side::default(), Side::default());
     let warm_up = writers.next(WARM_UP);
-    waiters.load(other_data.path(), &warm_up).await?;
-    waiters.go().await?;
+    waiters.load(other_data.path(), &warm_up)?;
+    waiters.go()?;
     send(server.address, warm_up).await?;
     while over_http.wall < Duration::from_secs(options.seconds) {
         let corpus = tokio::task::block_in_place(|| writers.next(SLICE));
-        waiters.load(other_data.path(), &corpus).await?;
+        waiters.load(other_data.path(), &corpus)?;
         let (started, cpu) = (Instant::now(), process::cpu(waiters.pid)?);
-        waiters.go().await?;
+        waiters.go()?;
         without.wall += started.elapsed();
         without.cpu += process::cpu(waiters.pid)? - cpu;
         without.records += CLIENTS * SLICE;
@@ -106,7 +105,7 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<Report> {
         over_http.records += CLIENTS * SLICE;
         progress(format!("{} records over HTTP in {:.1} s, without in {:.1} s", over_http.records, over_http.wall.as_secs_f64(), without.wall.as_secs_f64()));
     }
-    waiters.stop().await?;
+    waiters.stop()?;
     server.stop().await?;
 
     let mut report = Report::new("write");
@@ -159,36 +158,46 @@ struct Waiters {
 impl Waiters {
     fn start(data: &Path) -> anyhow::Result<Self> {
         let mut command = Command::new(std::env::current_exe()?);
-        let mut child = command.arg("waiters").arg(data).stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true).spawn()?;
-        let pid = child.id().context("the waiters ended")?;
+        let mut child = command.arg("waiters").arg(data).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+        let pid = child.id();
         let (orders, answers) = child.stdin.take().zip(child.stdout.take()).context("no pipes")?;
         Ok(Self { child, pid, orders, answers: BufReader::new(answers) })
     }
 
-    async fn load(&mut self, folder: &Path, corpus: &Corpus) -> anyhow::Result<()> {
+    fn load(&mut self, folder: &Path, corpus: &Corpus) -> anyhow::Result<()> {
         let path = folder.join("corpus.json");
         std::fs::write(&path, serde_json::to_vec(corpus)?)?;
-        self.order(&path.to_string_lossy()).await
+        self.order(&path.to_string_lossy())
     }
 
-    async fn go(&mut self) -> anyhow::Result<()> {
-        self.order("go").await
+    fn go(&mut self) -> anyhow::Result<()> {
+        self.order("go")
     }
 
     /// Gives an order, waits until it is carried out.
-    async fn order(&mut self, order: &str) -> anyhow::Result<()> {
-        self.orders.write_all(format!("{order}\n").as_bytes()).await?;
-        let mut answer = String::new();
-        self.answers.read_line(&mut answer).await?;
-        if answer != "done\n" {
-            bail!("the waiters failed");
-        }
-        Ok(())
+    fn order(&mut self, order: &str) -> anyhow::Result<()> {
+        tokio::task::block_in_place(|| {
+            writeln!(self.orders, "{order}")?;
+            let mut answer = String::new();
+            self.answers.read_line(&mut answer)?;
+            if answer != "done\n" {
+                bail!("the waiters failed");
+            }
+            Ok(())
+        })
     }
 
-    async fn stop(mut self) -> anyhow::Result<()> {
-        drop(self.orders);
-        self.child.wait().await?;
+    fn stop(mut self) -> anyhow::Result<()> {
+        self.order("stop")?;
+        self.child.wait()?;
         Ok(())
+    }
+}
+
+impl Drop for Waiters {
+    fn drop(&mut self) {
+        // They may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }

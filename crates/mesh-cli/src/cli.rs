@@ -254,7 +254,7 @@ impl From<ActKind> for Kind {
 pub(crate) struct ShowArgs {
     /// A mesh:// link, a page, or an address
     pub(crate) target: String,
-    /// Show each record's proof
+    /// Show each record's proof; this asks the homes of their authors
     #[arg(long)]
     pub(crate) proof: bool,
 }
@@ -272,7 +272,7 @@ pub(crate) struct ThreadArgs {
     /// The next page, as the last one named it
     #[arg(long, value_name = "CURSOR", conflicts_with = "all")]
     pub(crate) after: Option<String>,
-    /// Show each record's proof
+    /// Show each record's proof; this asks the homes of their authors
     #[arg(long)]
     pub(crate) proof: bool,
 }
@@ -294,7 +294,7 @@ pub(crate) struct FeedArgs {
     /// Stay, and print new posts as they come
     #[arg(long, short)]
     pub(crate) follow: bool,
-    /// Show each record's proof
+    /// Show each record's proof; this asks the homes of their authors
     #[arg(long)]
     pub(crate) proof: bool,
 }

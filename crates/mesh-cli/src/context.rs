@@ -80,13 +80,7 @@ impl Context {
 
     /// Who one is here, with the key.
     pub(crate) fn identity(&self) -> Result<Identity> {
-        let missing = || {
-            Fault::new(
-                ErrorKind::NotFound,
-                "there is no identity here yet".to_owned(),
-                "mesh init".to_owned(),
-            )
-        };
+        let missing = || Fault::new(ErrorKind::NotFound, "there is no identity here yet".to_owned(), "mesh init".to_owned());
         let identity = self.keystore.load().map_err(mesh_client::ClientError::from)?.ok_or_else(missing)?;
         let unfinished = |next: &str| {
             let message = format!("{} is not ready yet on this device", identity.stored.address);
@@ -108,12 +102,9 @@ impl Context {
     pub(crate) fn reader(&self, target: &Target) -> Result<Reader> {
         let domain = match self.stored()? {
             Some(stored) => stored.address.domain().clone(),
-            None => domain_of(target).cloned().ok_or_else(|| {
-                Fault::usage(
-                    format!("{target} does not say where to ask"),
-                    "add ?home=DOMAIN to the link".to_owned(),
-                )
-            })?,
+            None => domain_of(target)
+                .cloned()
+                .ok_or_else(|| Fault::usage(format!("{target} does not say where to ask"), "add ?home=DOMAIN to the link".to_owned()))?,
         };
         Ok(Reader::new(self.home(&domain), self.pins.clone()))
     }
@@ -131,11 +122,7 @@ impl Context {
     /// Prints a record that is not sent.
     pub(crate) fn dry_run_record(&self, record: &Record, home: &Domain) {
         let id = mesh_proto::envelope::id_of_pae(&record.pae());
-        self.dry_run(
-            (record.kind(), Some(id)),
-            &record.body(),
-            &format!("{}/api/v1/records", home.base_url()),
-        );
+        self.dry_run((record.kind(), Some(id)), &record.body(), &format!("{}/api/v1/records", home.base_url()));
     }
 
     /// Prints a key operation that is not sent.
@@ -148,18 +135,9 @@ impl Context {
         let body = String::from_utf8_lossy(body);
         let to = format!("POST {to}");
         if self.out.is_json() {
-            self.out.json(&Draft {
-                dry_run: true,
-                to,
-                payload_type: kind.payload_type(),
-                body: &body,
-                id,
-            });
+            self.out.json(&Draft { dry_run: true, to, payload_type: kind.payload_type(), body: &body, id });
         } else {
-            self.out.talk(&format!(
-                "dry run: this would be signed as {} and sent with {to}",
-                kind.payload_type()
-            ));
+            self.out.talk(&format!("dry run: this would be signed as {} and sent with {to}", kind.payload_type()));
             self.out.data(&body);
         }
     }
@@ -175,12 +153,7 @@ fn data_folder() -> Result<PathBuf> {
         let given = variable("XDG_DATA_HOME").filter(|path| path.is_absolute());
         given.or_else(|| variable("HOME").map(|home| home.join(".local/share")))
     };
-    let missing = || {
-        Fault::usage(
-            "there is no home folder to keep the identity in".to_owned(),
-            "name one: --home DIR".to_owned(),
-        )
-    };
+    let missing = || Fault::usage("there is no home folder to keep the identity in".to_owned(), "name one: --home DIR".to_owned());
     Ok(base.ok_or_else(missing)?.join("mesh"))
 }
 
@@ -201,11 +174,7 @@ pub(crate) fn target(text: &str) -> Result<Target> {
             let address = (!text.contains('/')).then(|| Address::from_human(text).ok()).flatten();
             address.map(|address| Target::Person(Person::Address(address))).ok_or_else(|| {
                 let message = format!("{}: {error}", crate::safe::line(text));
-                Fault::usage(
-                    message,
-                    "give a mesh:// link, a page, or an address such as neo@mesh.org".to_owned(),
-                )
-                .into()
+                Fault::usage(message, "give a mesh:// link, a page, or an address such as neo@mesh.org".to_owned()).into()
             })
         }
     }

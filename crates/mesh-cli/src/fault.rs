@@ -53,15 +53,7 @@ pub(crate) fn report(error: &anyhow::Error, out: &Out) -> ExitCode {
     let words = safe::line(&words.join(": "));
     if out.is_json() {
         let code = error.downcast_ref::<ClientError>().and_then(ClientError::code);
-        out.talk(
-            &serde_json::to_string(&Report {
-                error: &words,
-                exit,
-                code,
-                next: &next,
-            })
-            .unwrap_or(words),
-        );
+        out.talk(&serde_json::to_string(&Report { error: &words, exit, code, next: &next }).unwrap_or(words));
     } else {
         out.talk(&format!("mesh: {words}"));
         out.talk(&format!("next: {next}"));
@@ -124,7 +116,7 @@ fn next_after_kind(kind: ErrorKind) -> String {
         ErrorKind::Usage => "mesh help COMMAND",
         ErrorKind::NotFound => "check the link with mesh show PERSON",
         ErrorKind::Network => "mesh doctor",
-        ErrorKind::Permission => "mesh id show",
+        ErrorKind::Permission => "mesh doctor",
         ErrorKind::Failed | ErrorKind::Verification => "mesh doctor",
     }
     .to_owned()
@@ -147,14 +139,7 @@ mod tests {
         check(ClientError::NotFound("x".to_owned()), 3);
         let address: mesh_proto::address::Address = "neo@mesh.org".parse().expect("an address");
         let account = mesh_proto::key::AccountId::from_hash([1; 32]);
-        check(
-            ClientError::Mistrust(Mistrust::AnotherPerson {
-                address,
-                known: account,
-                now: account,
-            }),
-            4,
-        );
+        check(ClientError::Mistrust(Mistrust::AnotherPerson { address, known: account, now: account }), 4);
         check(ClientError::NotAllowed("x".to_owned()), 6);
     }
 }

@@ -17,10 +17,7 @@ impl Out {
     pub(crate) fn new(format: Format) -> Self {
         let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
         let able = io::stdout().is_terminal() && std::env::var_os("TERM").is_some_and(|term| term != "dumb");
-        Self {
-            format,
-            bold: wanted && able && format == Format::Text,
-        }
+        Self { format, bold: wanted && able && format == Format::Text }
     }
 
     /// Whether data is JSON.
@@ -54,30 +51,19 @@ impl Out {
 
     /// Text that stands out on a terminal.
     pub(crate) fn strong(&self, text: &str) -> String {
-        if self.bold {
-            format!("\u{1b}[1m{text}\u{1b}[0m")
-        } else {
-            text.to_owned()
-        }
+        if self.bold { format!("\u{1b}[1m{text}\u{1b}[0m") } else { text.to_owned() }
     }
 
     /// Text that steps back on a terminal.
     pub(crate) fn faint(&self, text: &str) -> String {
-        if self.bold {
-            format!("\u{1b}[2m{text}\u{1b}[0m")
-        } else {
-            text.to_owned()
-        }
+        if self.bold { format!("\u{1b}[2m{text}\u{1b}[0m") } else { text.to_owned() }
     }
 }
 
 /// Writes a line of data. A reader that has gone, such as `head`, ends the program without complaint.
 fn write_stdout(line: &str) {
     let mut stdout = io::stdout().lock();
-    let written = stdout
-        .write_all(line.as_bytes())
-        .and_then(|()| stdout.write_all(b"\n"))
-        .and_then(|()| stdout.flush());
+    let written = stdout.write_all(line.as_bytes()).and_then(|()| stdout.write_all(b"\n")).and_then(|()| stdout.flush());
     if let Err(error) = written {
         let gone = error.kind() == io::ErrorKind::BrokenPipe;
         std::process::exit(if gone { 0 } else { 1 });

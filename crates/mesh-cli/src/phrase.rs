@@ -21,9 +21,7 @@ pub(crate) fn from_file(path: &Path) -> Result<Option<Phrase>> {
         other => other.with_context(|| format!("cannot read {}", path.display()))?,
     };
     let mut text = Zeroizing::new(String::new());
-    file.take(FILE_BYTES_MAX)
-        .read_to_string(&mut text)
-        .with_context(|| format!("cannot read {}", path.display()))?;
+    file.take(FILE_BYTES_MAX).read_to_string(&mut text).with_context(|| format!("cannot read {}", path.display()))?;
     parse(&text).map(Some)
 }
 
@@ -31,12 +29,7 @@ pub(crate) fn from_file(path: &Path) -> Result<Option<Phrase>> {
 pub(crate) fn ask(out: &Out, file: Option<&Path>) -> Result<Phrase> {
     if let Some(path) = file {
         return from_file(path)?.ok_or_else(|| {
-            Fault::new(
-                ErrorKind::NotFound,
-                format!("there is no {}", path.display()),
-                "check the path of --phrase-file".to_owned(),
-            )
-            .into()
+            Fault::new(ErrorKind::NotFound, format!("there is no {}", path.display()), "check the path of --phrase-file".to_owned()).into()
         });
     }
     loop {
@@ -50,11 +43,7 @@ pub(crate) fn ask(out: &Out, file: Option<&Path>) -> Result<Phrase> {
 
 fn parse(text: &str) -> Result<Phrase> {
     text.parse().map_err(|error: PhraseError| {
-        Fault::usage(
-            format!("the recovery phrase is wrong: {error}"),
-            "compare it with what you wrote down".to_owned(),
-        )
-        .into()
+        Fault::usage(format!("the recovery phrase is wrong: {error}"), "compare it with what you wrote down".to_owned()).into()
     })
 }
 
@@ -76,9 +65,7 @@ pub(crate) fn to_file(phrase: &Phrase, path: &Path) -> Result<()> {
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let mut file = options.open(path).with_context(|| format!("cannot create {}", path.display()))?;
     let text = Zeroizing::new(format!("{phrase}\n"));
-    file.write_all(text.as_bytes())
-        .and_then(|()| file.sync_all())
-        .with_context(|| format!("cannot write {}", path.display()))
+    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// Shows a new phrase, once.
@@ -88,11 +75,7 @@ pub(crate) fn show(out: &Out, phrase: &Phrase) {
     out.talk("They are shown once and stored nowhere: whoever has them is you, and without them nobody can help you.");
     out.talk("");
     for (row, words) in phrase.words().chunks(6).enumerate() {
-        let words: Vec<String> = words
-            .iter()
-            .enumerate()
-            .map(|(column, word)| format!("{:>2} {word:<9}", row * 6 + column + 1))
-            .collect();
+        let words: Vec<String> = words.iter().enumerate().map(|(column, word)| format!("{:>2} {word:<9}", row * 6 + column + 1)).collect();
         out.talk(&format!("  {}", words.join(" ")));
     }
     out.talk("");

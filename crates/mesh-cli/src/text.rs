@@ -62,12 +62,7 @@ pub(crate) struct Entry<'a> {
 
 impl<'a> Entry<'a> {
     pub(crate) fn new(shown: &'a Shown) -> Self {
-        Self {
-            shown,
-            reposted: None,
-            depth: None,
-            proof: None,
-        }
+        Self { shown, reposted: None, depth: None, proof: None }
     }
 
     /// The entry as `--json` prints it.
@@ -133,24 +128,14 @@ impl<'a> Entry<'a> {
             State::Disowned(..) => " [DISOWNED: its author does not stand by this]",
             _ => "",
         };
-        let deep = self
-            .depth
-            .filter(|depth| *depth > INDENT_DEPTH_MAX)
-            .map(|depth| format!(" [depth {depth}]"))
-            .unwrap_or_default();
+        let deep = self.depth.filter(|depth| *depth > INDENT_DEPTH_MAX).map(|depth| format!(" [depth {depth}]")).unwrap_or_default();
         let who = out.strong(&self.shown.author.to_string());
         format!("{who}{verb} · {}{mark}{deep}", time::minute(card.received))
     }
 
     fn footer(&self) -> String {
         let mut footer = self.shown.target().to_string();
-        let counts: Vec<String> = self
-            .shown
-            .view
-            .counts
-            .iter()
-            .filter_map(|(kind, count)| counted(*kind, *count))
-            .collect();
+        let counts: Vec<String> = self.shown.view.counts.iter().filter_map(|(kind, count)| counted(*kind, *count)).collect();
         if !counts.is_empty() {
             let _ = write!(footer, "  {}", counts.join(", "));
         }
@@ -180,20 +165,9 @@ struct Words<'a> {
 /// Words that may be shown: content under terms that this version does not know stays hidden.
 fn words(record: &Record) -> Words<'_> {
     match &record.content {
-        Content::Post(post) if !is_hidden(record) => Words {
-            title: post.title.as_deref(),
-            text: Some(&post.text),
-            tags: &post.tags,
-        },
-        Content::Comment(comment) if !is_hidden(record) => Words {
-            text: Some(&comment.text),
-            ..Words::default()
-        },
-        Content::Profile(profile) => Words {
-            title: Some(&profile.name),
-            text: Some(&profile.bio),
-            ..Words::default()
-        },
+        Content::Post(post) if !is_hidden(record) => Words { title: post.title.as_deref(), text: Some(&post.text), tags: &post.tags },
+        Content::Comment(comment) if !is_hidden(record) => Words { text: Some(&comment.text), ..Words::default() },
+        Content::Profile(profile) => Words { title: Some(&profile.name), text: Some(&profile.bio), ..Words::default() },
         _ => Words::default(),
     }
 }
@@ -242,24 +216,12 @@ pub(crate) fn proof_lines(proof: &Proof) -> String {
         fact("version", proof.version.to_string());
     }
     match &proof.name_leaf {
-        Some(leaf) => fact(
-            "signed by",
-            format!("{} (the name is leaf {} of {})", proof.address, leaf.index, leaf.origin),
-        ),
-        None => fact(
-            "signed by",
-            format!("{} (it calls itself {}, which no log proves)", proof.account, proof.address),
-        ),
+        Some(leaf) => fact("signed by", format!("{} (the name is leaf {} of {})", proof.address, leaf.index, leaf.origin)),
+        None => fact("signed by", format!("{} (it calls itself {}, which no log proves)", proof.account, proof.address)),
     }
     fact("account", proof.account.to_string());
     fact("device", format!("{} \"{}\"", proof.device, safe::line(&proof.device_name)));
-    fact(
-        "key log",
-        format!(
-            "{} operations, head {}, signed under {}",
-            proof.operations, proof.head, proof.signed_under
-        ),
-    );
+    fact("key log", format!("{} operations, head {}, signed under {}", proof.operations, proof.head, proof.signed_under));
     match (&proof.leaf, proof.checkpoint_size) {
         (Some(leaf), Some(size)) => fact("log", format!("{}, leaf {} of {size}", leaf.origin, leaf.index)),
         _ => fact("log", "none: no log was found that holds this record".to_owned()),
@@ -278,10 +240,7 @@ pub(crate) fn proof_lines(proof: &Proof) -> String {
         mesh_client::pins::Contact::Known => "known: its key log extends what was known here",
     };
     fact("contact", contact.to_owned());
-    let status = serde_json::to_value(proof.status)
-        .ok()
-        .and_then(|status| status.as_str().map(str::to_uppercase))
-        .unwrap_or_default();
+    let status = serde_json::to_value(proof.status).ok().and_then(|status| status.as_str().map(str::to_uppercase)).unwrap_or_default();
     if proof.status != mesh_proto::keylog::Status::Active {
         fact("account is", status);
     }

@@ -5,11 +5,7 @@ pub(crate) fn minute(ms: u64) -> String {
     let minutes = ms / 60_000;
     let (days, minute_of_day) = (minutes / 1440, minutes % 1440);
     let (year, month, day) = date(days);
-    format!(
-        "{year:04}-{month:02}-{day:02} {:02}:{:02} UTC",
-        minute_of_day / 60,
-        minute_of_day % 60
-    )
+    format!("{year:04}-{month:02}-{day:02} {:02}:{:02} UTC", minute_of_day / 60, minute_of_day % 60)
 }
 
 /// The date of a day since 1970-01-01, in the proleptic Gregorian calendar (Howard Hinnant's `civil_from_days`).

@@ -105,10 +105,7 @@ impl ClientError {
     }
 
     pub(crate) fn malformed(domain: &Domain, what: impl std::fmt::Display) -> Self {
-        Self::Malformed {
-            domain: domain.clone(),
-            what: what.to_string(),
-        }
+        Self::Malformed { domain: domain.clone(), what: what.to_string() }
     }
 }
 

@@ -95,10 +95,7 @@ impl Follow {
         let Some((response, parser)) = &mut self.stream else {
             return self.connect().await;
         };
-        let broken = |source: reqwest::Error| ClientError::Network {
-            domain: domain.clone(),
-            source: source.without_url(),
-        };
+        let broken = |source: reqwest::Error| ClientError::Network { domain: domain.clone(), source: source.without_url() };
         let Some(bytes) = response.chunk().await.map_err(broken)? else {
             return Err(ClientError::malformed(&domain, "the event stream ended"));
         };

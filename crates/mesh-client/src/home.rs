@@ -33,10 +33,7 @@ pub struct Page {
 impl Page {
     /// The first `limit` items.
     pub fn first(limit: usize) -> Self {
-        Self {
-            from: None,
-            limit: Some(limit.clamp(1, PAGE_MAX)),
-        }
+        Self { from: None, limit: Some(limit.clamp(1, PAGE_MAX)) }
     }
 
     /// The query, with `name` (`before` or `after`) for the place.
@@ -44,11 +41,7 @@ impl Page {
         let from = self.from.as_ref().map(|from| format!("{name}={}", encode_query(from)));
         let limit = self.limit.map(|limit| format!("limit={limit}"));
         let parts: Vec<String> = from.into_iter().chain(limit).collect();
-        if parts.is_empty() {
-            String::new()
-        } else {
-            format!("?{}", parts.join("&"))
-        }
+        if parts.is_empty() { String::new() } else { format!("?{}", parts.join("&")) }
     }
 }
 
@@ -89,16 +82,10 @@ impl Home {
 
     fn check_discovery(&self, discovery: &Discovery) -> Result<()> {
         if discovery.domain != self.domain {
-            return Err(ClientError::malformed(
-                &self.domain,
-                format!("it says that it is {}", discovery.domain),
-            ));
+            return Err(ClientError::malformed(&self.domain, format!("it says that it is {}", discovery.domain)));
         }
         if !discovery.versions.contains(&1) {
-            return Err(ClientError::malformed(
-                &self.domain,
-                "it does not speak version 1: a newer mesh may be needed",
-            ));
+            return Err(ClientError::malformed(&self.domain, "it does not speak version 1: a newer mesh may be needed"));
         }
         Ok(())
     }
@@ -125,14 +112,7 @@ impl Home {
 
     /// The key logs of several accounts, as far as this server knows them.
     pub async fn keys_batch(&self, accounts: &[AccountId]) -> Result<KeysBatchAnswer> {
-        self.http
-            .post(
-                self.to("/mesh/v1/keys:batch"),
-                &KeysBatch {
-                    accounts: accounts.to_vec(),
-                },
-            )
-            .await
+        self.http.post(self.to("/mesh/v1/keys:batch"), &KeysBatch { accounts: accounts.to_vec() }).await
     }
 
     /// Adds a key operation to the log of an account that lives here.
@@ -142,16 +122,12 @@ impl Home {
 
     /// Asks for a device to be added.
     pub async fn request_pairing(&self, account: &AccountId, request: &PairingRequest) -> Result<Pairing> {
-        self.http
-            .post(self.to(&format!("/api/v1/accounts/{account}/pairings")), request)
-            .await
+        self.http.post(self.to(&format!("/api/v1/accounts/{account}/pairings")), request).await
     }
 
     /// The devices that ask to be added.
     pub async fn pairings(&self, signer: &Signer, account: &AccountId) -> Result<PairingList> {
-        self.http
-            .get(self.to(&format!("/api/v1/accounts/{account}/pairings")).signed(signer))
-            .await
+        self.http.get(self.to(&format!("/api/v1/accounts/{account}/pairings")).signed(signer)).await
     }
 
     /// Sends a record to be logged here.
@@ -166,40 +142,27 @@ impl Home {
 
     /// One page of a thread, oldest first.
     pub async fn comments(&self, id: &RecordId, page: &Page) -> Result<Comments> {
-        self.http
-            .get(self.to(&format!("/api/v1/records/{id}/comments{}", page.query("after"))))
-            .await
+        self.http.get(self.to(&format!("/api/v1/records/{id}/comments{}", page.query("after")))).await
     }
 
     /// One page of an account's posts, newest first.
     pub async fn posts(&self, who: &str, page: &Page) -> Result<FeedPage> {
-        self.http
-            .get(self.to(&format!("/api/v1/accounts/{who}/posts{}", page.query("before"))))
-            .await
+        self.http.get(self.to(&format!("/api/v1/accounts/{who}/posts{}", page.query("before")))).await
     }
 
     /// One page of the signer's feed, newest first.
     pub async fn feed(&self, signer: &Signer, page: &Page) -> Result<FeedPage> {
-        self.http
-            .get(self.to(&format!("/api/v1/feed{}", page.query("before"))).signed(signer))
-            .await
+        self.http.get(self.to(&format!("/api/v1/feed{}", page.query("before"))).signed(signer)).await
     }
 
     /// One page of the signer's notifications, newest first.
     pub async fn notifications(&self, signer: &Signer, page: &Page) -> Result<NotificationPage> {
-        self.http
-            .get(self.to(&format!("/api/v1/notifications{}", page.query("before"))).signed(signer))
-            .await
+        self.http.get(self.to(&format!("/api/v1/notifications{}", page.query("before"))).signed(signer)).await
     }
 
     /// The signer's live statements of `kind` about `object`, a record id or an account id.
     pub async fn acts(&self, signer: &Signer, kind: Kind, object: &str) -> Result<Acts> {
-        self.http
-            .get(
-                self.to(&format!("/api/v1/acts?kind={kind}&object={}", encode_query(object)))
-                    .signed(signer),
-            )
-            .await
+        self.http.get(self.to(&format!("/api/v1/acts?kind={kind}&object={}", encode_query(object))).signed(signer)).await
     }
 
     /// A record of any domain, read through this server.
@@ -234,13 +197,6 @@ mod tests {
     fn pages_become_queries() {
         assert_eq!(Page::default().query("before"), "");
         assert_eq!(Page::first(500).query("before"), "?limit=100");
-        assert_eq!(
-            Page {
-                from: Some("a/b".to_owned()),
-                limit: Some(5)
-            }
-            .query("after"),
-            "?after=a%2Fb&limit=5"
-        );
+        assert_eq!(Page { from: Some("a/b".to_owned()), limit: Some(5) }.query("after"), "?after=a%2Fb&limit=5");
     }
 }

@@ -42,19 +42,12 @@ pub struct To<'a> {
 impl<'a> To<'a> {
     /// A request that nobody signs.
     pub fn new(domain: &'a Domain, path: &'a str) -> Self {
-        Self {
-            domain,
-            path,
-            signer: None,
-        }
+        Self { domain, path, signer: None }
     }
 
     /// The same, signed.
     pub fn signed(self, signer: &'a Signer) -> Self {
-        Self {
-            signer: Some(signer),
-            ..self
-        }
+        Self { signer: Some(signer), ..self }
     }
 }
 
@@ -73,12 +66,7 @@ impl Http {
     #[cfg(target_arch = "wasm32")]
     pub fn new(clock: Arc<dyn Clock>, rng: Arc<dyn Rng>) -> Result<Self> {
         let client = reqwest::Client::new();
-        Ok(Self {
-            local: client.clone(),
-            public: client,
-            clock,
-            rng,
-        })
+        Ok(Self { local: client.clone(), public: client, clock, rng })
     }
 
     /// Milliseconds since the epoch.
@@ -116,11 +104,7 @@ impl Http {
         let request = self.request(Method::GET, to, None)?.header("accept", "text/event-stream");
         let response = check(to.domain, transmit(to.domain, request).await?).await?;
         let is_stream = content_type(&response).starts_with("text/event-stream");
-        if is_stream {
-            Ok(response)
-        } else {
-            Err(ClientError::malformed(to.domain, "expected an event stream"))
-        }
+        if is_stream { Ok(response) } else { Err(ClientError::malformed(to.domain, "expected an event stream")) }
     }
 
     /// `GET`, read as `T`, with the server's time from its `Date` header, milliseconds since the epoch.
@@ -161,18 +145,11 @@ impl Http {
 }
 
 async fn transmit(domain: &Domain, request: RequestBuilder) -> Result<Response> {
-    request.send().await.map_err(|source| ClientError::Network {
-        domain: domain.clone(),
-        source: source.without_url(),
-    })
+    request.send().await.map_err(|source| ClientError::Network { domain: domain.clone(), source: source.without_url() })
 }
 
 fn content_type(response: &Response) -> &str {
-    response
-        .headers()
-        .get("content-type")
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default()
+    response.headers().get("content-type").and_then(|value| value.to_str().ok()).unwrap_or_default()
 }
 
 /// Turns every answer but success into an error.
@@ -182,22 +159,13 @@ async fn check(domain: &Domain, response: Response) -> Result<Response> {
         return Ok(response);
     }
     if status.is_redirection() {
-        return Err(ClientError::malformed(
-            domain,
-            format!("a redirect ({status}), which is never followed"),
-        ));
+        return Err(ClientError::malformed(domain, format!("a redirect ({status}), which is never followed")));
     }
     let is_problem = content_type(&response).starts_with("application/problem+json");
     let body = read(domain, response, PROBLEM_BYTES_MAX).await.unwrap_or_default();
     let parsed = if is_problem { serde_json::from_slice(&body).ok() } else { None };
     let problem = parsed.unwrap_or_else(|| bare_problem(status));
-    Err(ClientError::Remote {
-        domain: domain.clone(),
-        problem: Box::new(Problem {
-            status: status.as_u16(),
-            ..problem
-        }),
-    })
+    Err(ClientError::Remote { domain: domain.clone(), problem: Box::new(Problem { status: status.as_u16(), ..problem }) })
 }
 
 /// What an error without a problem document is taken for: a proxy's, or a server that is not MESH.
@@ -220,10 +188,7 @@ async fn read(domain: &Domain, mut response: Response, bytes_max: usize) -> Resu
     if response.content_length().is_some_and(|length| length > bytes_max as u64) {
         return Err(too_large());
     }
-    let broken = |source: reqwest::Error| ClientError::Network {
-        domain: domain.clone(),
-        source: source.without_url(),
-    };
+    let broken = |source: reqwest::Error| ClientError::Network { domain: domain.clone(), source: source.without_url() };
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(broken)? {
         if body.len() + chunk.len() > bytes_max {

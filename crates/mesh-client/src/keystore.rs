@@ -96,10 +96,7 @@ impl Keystore {
         let Some(bytes) = read_capped(&path, IDENTITY_BYTES_MAX)? else {
             return Ok(None);
         };
-        serde_json::from_slice(&bytes).map(Some).map_err(|error| KeystoreError::Damaged {
-            path,
-            what: error.to_string(),
-        })
+        serde_json::from_slice(&bytes).map(Some).map_err(|error| KeystoreError::Damaged { path, what: error.to_string() })
     }
 
     /// Who one is here, with the key.
@@ -119,10 +116,8 @@ impl Keystore {
     /// Writes who one is; the key is there already.
     pub fn save_stored(&self, stored: &StoredIdentity) -> Result<(), KeystoreError> {
         let path = self.folder.join(IDENTITY_FILE);
-        let bytes = serde_json::to_vec_pretty(stored).map_err(|error| KeystoreError::Damaged {
-            path: path.clone(),
-            what: error.to_string(),
-        })?;
+        let bytes =
+            serde_json::to_vec_pretty(stored).map_err(|error| KeystoreError::Damaged { path: path.clone(), what: error.to_string() })?;
         write_atomically(&path, &bytes)
     }
 
@@ -149,9 +144,7 @@ impl Keystore {
             #[cfg(feature = "os-keyring")]
             StoreKind::OsKeyring => Ok(Box::new(os::OsStore)),
             #[cfg(not(feature = "os-keyring"))]
-            StoreKind::OsKeyring => Err(KeystoreError::Keyring(
-                "this program was built without it (feature os-keyring)".to_owned(),
-            )),
+            StoreKind::OsKeyring => Err(KeystoreError::Keyring("this program was built without it (feature os-keyring)".to_owned())),
         }
     }
 }

@@ -65,13 +65,7 @@ impl Pins {
             return Err(Mistrust::Rewritten { account, head: pin.head });
         }
         let contact = if known.is_some() { Contact::Known } else { Contact::First };
-        self.accounts.insert(
-            account,
-            HeadPin {
-                head: keys.head(),
-                seen: now_ms,
-            },
-        );
+        self.accounts.insert(account, HeadPin { head: keys.head(), seen: now_ms });
         while self.accounts.len() > PINS_MAX {
             let oldest = self.accounts.iter().min_by_key(|(_, pin)| pin.seen).map(|(account, _)| *account);
             let Some(oldest) = oldest else { break };
@@ -84,11 +78,7 @@ impl Pins {
     /// Checks that a name still means the account that it meant before. It pins nothing.
     pub fn check_name(&self, address: &Address, account: &AccountId) -> Result<(), Mistrust> {
         match self.names.get(address) {
-            Some(known) if known != account => Err(Mistrust::AnotherPerson {
-                address: address.clone(),
-                known: *known,
-                now: *account,
-            }),
+            Some(known) if known != account => Err(Mistrust::AnotherPerson { address: address.clone(), known: *known, now: *account }),
             _ => Ok(()),
         }
     }
@@ -110,23 +100,14 @@ impl Pins {
         if let Some(pin) = self.logs.get(&checkpoint.origin) {
             let same = checkpoint.size == pin.size && checkpoint.root != pin.root;
             if same {
-                return Err(Mistrust::LogForked {
-                    origin: checkpoint.origin.clone(),
-                    size: pin.size,
-                });
+                return Err(Mistrust::LogForked { origin: checkpoint.origin.clone(), size: pin.size });
             }
             if checkpoint.size < pin.size {
                 // A cache on the way may be late; a log that stays shorter than it was is seen when its leaves are asked for.
                 return Ok(());
             }
         }
-        self.logs.insert(
-            checkpoint.origin.clone(),
-            LogPin {
-                size: checkpoint.size,
-                root: checkpoint.root,
-            },
-        );
+        self.logs.insert(checkpoint.origin.clone(), LogPin { size: checkpoint.size, root: checkpoint.root });
         Ok(())
     }
 
@@ -177,14 +158,8 @@ impl PinBook {
     pub fn open(folder: &std::path::Path) -> Result<Self> {
         let path = folder.join(PINS_FILE);
         let pins = load(&path)?;
-        let file = Some(Arc::new(PinFile {
-            path,
-            forgotten: Mutex::default(),
-        }));
-        Ok(Self {
-            pins: Arc::new(Mutex::new(pins)),
-            file,
-        })
+        let file = Some(Arc::new(PinFile { path, forgotten: Mutex::default() }));
+        Ok(Self { pins: Arc::new(Mutex::new(pins)), file })
     }
 
     /// Takes the person now behind a name as a new acquaintance. Only on a person's word.
@@ -214,10 +189,8 @@ impl PinBook {
         if merged == before && file.path.exists() {
             return Ok(());
         }
-        let bytes = serde_json::to_vec(&merged).map_err(|error| crate::keystore::KeystoreError::Damaged {
-            path: file.path.clone(),
-            what: error.to_string(),
-        })?;
+        let bytes = serde_json::to_vec(&merged)
+            .map_err(|error| crate::keystore::KeystoreError::Damaged { path: file.path.clone(), what: error.to_string() })?;
         Ok(crate::keystore::write_atomically(&file.path, &bytes)?)
     }
 }
@@ -229,10 +202,7 @@ fn load(path: &std::path::Path) -> Result<Pins, crate::keystore::KeystoreError> 
         return Ok(Pins::default());
     };
     // A damaged file is not replaced by an empty one: that would be first contact with everybody, silently.
-    serde_json::from_slice(&bytes).map_err(|error| KeystoreError::Damaged {
-        path: path.to_owned(),
-        what: error.to_string(),
-    })
+    serde_json::from_slice(&bytes).map_err(|error| KeystoreError::Damaged { path: path.to_owned(), what: error.to_string() })
 }
 
 #[cfg(test)]
@@ -268,10 +238,7 @@ mod tests {
     #[test]
     fn same_name_with_another_genesis_is_another_person() {
         let address: Address = "neo@one.localhost:8001".parse().expect("an address");
-        let (first, second) = (
-            TestAccount::new("neo@one.localhost:8001", 1),
-            TestAccount::new("neo@one.localhost:8001", 2),
-        );
+        let (first, second) = (TestAccount::new("neo@one.localhost:8001", 1), TestAccount::new("neo@one.localhost:8001", 2));
         let mut pins = Pins::default();
         assert_eq!(pins.pin_name(&address, &first.id()), Ok(()));
         assert!(matches!(pins.pin_name(&address, &second.id()), Err(Mistrust::AnotherPerson { .. })));
@@ -282,11 +249,7 @@ mod tests {
     #[test]
     fn two_roots_for_one_size_are_a_fork() {
         let origin: Origin = "one.localhost:8001/log/1".parse().expect("an origin");
-        let checkpoint = |size, byte| Checkpoint {
-            origin: origin.clone(),
-            size,
-            root: Hash([byte; 32]),
-        };
+        let checkpoint = |size, byte| Checkpoint { origin: origin.clone(), size, root: Hash([byte; 32]) };
         let mut pins = Pins::default();
         assert_eq!(pins.meet_log(&checkpoint(5, 1)), Ok(()));
         assert!(matches!(pins.meet_log(&checkpoint(5, 2)), Err(Mistrust::LogForked { .. })));
@@ -296,14 +259,8 @@ mod tests {
     #[test]
     fn saved_pins_are_merged_with_what_others_saved() {
         let folder = tempfile::tempdir().expect("a folder");
-        let (ours, theirs) = (
-            PinBook::open(folder.path()).expect("new"),
-            PinBook::open(folder.path()).expect("new"),
-        );
-        let (neo, eve) = (
-            TestAccount::new("neo@one.localhost:8001", 1),
-            TestAccount::new("eve@one.localhost:8001", 2),
-        );
+        let (ours, theirs) = (PinBook::open(folder.path()).expect("new"), PinBook::open(folder.path()).expect("new"));
+        let (neo, eve) = (TestAccount::new("neo@one.localhost:8001", 1), TestAccount::new("eve@one.localhost:8001", 2));
         ours.lock().meet(&neo.keys, 1).expect("first");
         theirs.lock().meet(&eve.keys, 1).expect("first");
         ours.save().expect("saved");

@@ -67,11 +67,7 @@ impl Shown {
 
     /// The link to it.
     pub fn target(&self) -> Target {
-        Target::Record {
-            person: uri::Person::Address(self.author.clone()),
-            record: self.view.card.id,
-            version: None,
-        }
+        Target::Record { person: uri::Person::Address(self.author.clone()), record: self.view.card.id, version: None }
     }
 
     /// For a verified comment: what it answers.
@@ -105,11 +101,7 @@ pub struct Reader {
 impl Reader {
     /// A reader through `home`.
     pub fn new(home: Home, pins: PinBook) -> Self {
-        Self {
-            home,
-            pins,
-            keys: Arc::default(),
-        }
+        Self { home, pins, keys: Arc::default() }
     }
 
     /// The server that it reads through.
@@ -134,11 +126,8 @@ impl Reader {
             uri::Person::Address(address) => Some(address.domain()),
             uri::Person::Account { home, .. } => home.as_ref(),
         };
-        let view = if home == Some(self.home.domain()) {
-            self.home.record(record).await?
-        } else {
-            self.home.resolve(&target.to_string()).await?
-        };
+        let view =
+            if home == Some(self.home.domain()) { self.home.record(record).await? } else { self.home.resolve(&target.to_string()).await? };
         let shown = self.show_one(view).await;
         let checked = match &shown.state {
             State::Refused(mistrust) => return Err(mistrust.clone().into()),
@@ -153,16 +142,8 @@ impl Reader {
 
     /// The object of another record, such as what was reposted.
     pub async fn object(&self, object: &ObjectRef) -> Result<Shown> {
-        let person = uri::Person::Account {
-            id: object.actor,
-            home: Some(object.home.clone()),
-        };
-        self.record(&Target::Record {
-            person,
-            record: object.id,
-            version: None,
-        })
-        .await
+        let person = uri::Person::Account { id: object.actor, home: Some(object.home.clone()) };
+        self.record(&Target::Record { person, record: object.id, version: None }).await
     }
 
     /// The objects of the reposts among `items`, by id; those that cannot be had are left out.
@@ -185,10 +166,7 @@ impl Reader {
     /// One page of a thread, oldest first.
     pub async fn comments(&self, root: &RecordId, page: &Page) -> Result<ShownPage> {
         let comments = self.home.comments(root, page).await?;
-        Ok(ShownPage {
-            items: self.show(comments.comments).await,
-            next: comments.next,
-        })
+        Ok(ShownPage { items: self.show(comments.comments).await, next: comments.next })
     }
 
     /// A whole thread, oldest first, up to [`THREAD_COMMENTS_MAX`].
@@ -208,19 +186,13 @@ impl Reader {
     /// One page of an account's posts, newest first.
     pub async fn posts(&self, who: &str, page: &Page) -> Result<ShownPage> {
         let posts = self.home.posts(who, page).await?;
-        Ok(ShownPage {
-            items: self.show(posts.items).await,
-            next: posts.next,
-        })
+        Ok(ShownPage { items: self.show(posts.items).await, next: posts.next })
     }
 
     /// One page of the signer's feed, newest first.
     pub async fn feed(&self, signer: &Signer, page: &Page) -> Result<ShownPage> {
         let feed = self.home.feed(signer, page).await?;
-        Ok(ShownPage {
-            items: self.show(feed.items).await,
-            next: feed.next,
-        })
+        Ok(ShownPage { items: self.show(feed.items).await, next: feed.next })
     }
 
     /// One page of the signer's notifications, newest first: cards, which hold no authored text and no signature.
@@ -232,46 +204,26 @@ impl Reader {
     pub async fn show_one(&self, view: RecordView) -> Shown {
         let actor = view.card.actor;
         self.show(vec![view.clone()]).await.pop().unwrap_or_else(|| {
-            let state = State::Refused(Mistrust::NotAsSigned {
-                record: view.card.id,
-                what: "nothing was shown",
-            });
+            let state = State::Refused(Mistrust::NotAsSigned { record: view.card.id, what: "nothing was shown" });
             debug_assert!(false, "one view of {actor} gives one verdict");
-            Shown {
-                author: view.card.address.clone(),
-                view,
-                state,
-            }
+            Shown { author: view.card.address.clone(), view, state }
         })
     }
 
     /// Verifies records as shown, in their order.
     pub async fn show(&self, views: Vec<RecordView>) -> Vec<Shown> {
         let actors = |views: &mut dyn Iterator<Item = &RecordView>| -> BTreeSet<AccountId> { views.map(|view| view.card.actor).collect() };
-        let missing = actors(
-            &mut views
-                .iter()
-                .filter(|view| view.record.is_some() && self.cached(&view.card.actor).is_none()),
-        );
+        let missing = actors(&mut views.iter().filter(|view| view.record.is_some() && self.cached(&view.card.actor).is_none()));
         self.fetch_keys(missing).await;
         let mut shown: Vec<Shown> = views.into_iter().map(|view| self.judge(view)).collect();
         // A key log at hand may be older than the record: one more look.
         let is_behind = |one: &&Shown| {
-            matches!(
-                &one.state,
-                State::Refused(Mistrust::Use {
-                    source: UseError::UnknownHead(_) | UseError::UnknownDevice(_),
-                    ..
-                })
-            )
+            matches!(&one.state, State::Refused(Mistrust::Use { source: UseError::UnknownHead(_) | UseError::UnknownDevice(_), .. }))
         };
         let behind = actors(&mut shown.iter().filter(is_behind).map(|one| &one.view));
         if !behind.is_empty() {
             self.fetch_keys(behind).await;
-            shown = shown
-                .into_iter()
-                .map(|one| if is_behind(&&one) { self.judge(one.view) } else { one })
-                .collect();
+            shown = shown.into_iter().map(|one| if is_behind(&&one) { self.judge(one.view) } else { one }).collect();
         }
         shown
     }
@@ -284,10 +236,7 @@ impl Reader {
         match self.cached(account) {
             Some(Ok(keys)) => Ok(keys),
             Some(Err(mistrust)) => Err(mistrust.into()),
-            None => Err(ClientError::NotFound(format!(
-                "{} does not know the key log of {account}",
-                self.home.domain()
-            ))),
+            None => Err(ClientError::NotFound(format!("{} does not know the key log of {account}", self.home.domain()))),
         }
     }
 
@@ -336,10 +285,7 @@ fn verdict(view: &RecordView, keys: Option<Known>) -> Result<State, Mistrust> {
         return Ok(State::Withdrawn);
     }
     let Some(logged) = &view.record else { return Ok(State::Absent) };
-    let differs = |what| Mistrust::NotAsSigned {
-        record: logged.envelope.id(),
-        what,
-    };
+    let differs = |what| Mistrust::NotAsSigned { record: logged.envelope.id(), what };
     let keys = keys.unwrap_or_else(|| Err(differs("it gives no key log of the author")))?;
     let checked = check::logged_record(logged, &keys)?;
     let card = &view.card;

@@ -110,10 +110,7 @@ impl Session {
         let keys = self.own_keys().await?;
         keys.check_open().map_err(|error| ClientError::NotAllowed(error.to_string()))?;
         if !keys.view().is_live(&self.identity.key.id()) {
-            return Err(ClientError::NotAllowed(format!(
-                "this device is not, or no longer, a device of {}",
-                self.address()
-            )));
+            return Err(ClientError::NotAllowed(format!("this device is not, or no longer, a device of {}", self.address())));
         }
         Ok(keys)
     }
@@ -158,30 +155,15 @@ impl Session {
         };
         let version = envelope.id();
         if accepted.id != version {
-            return Err(ClientError::malformed(
-                self.home.domain(),
-                "it accepted another record than was sent",
-            ));
+            return Err(ClientError::malformed(self.home.domain(), "it accepted another record than was sent"));
         }
         let id = record.content.revises().copied().unwrap_or(version);
         let uri = self.link(id);
-        Ok(Done {
-            kind: record.kind(),
-            id,
-            version,
-            url: uri.permalink(),
-            uri,
-            leaf: accepted.leaf,
-            received: accepted.received,
-        })
+        Ok(Done { kind: record.kind(), id, version, url: uri.permalink(), uri, leaf: accepted.leaf, received: accepted.received })
     }
 
     /// The link to one's own record.
     pub fn link(&self, record: RecordId) -> Target {
-        Target::Record {
-            person: Person::Address(self.address().clone()),
-            record,
-            version: None,
-        }
+        Target::Record { person: Person::Address(self.address().clone()), record, version: None }
     }
 }

@@ -59,11 +59,7 @@ impl Parser {
     }
 
     fn end_line(&mut self, line: &str) -> Result<Option<Message>, StreamError> {
-        let line = if self.started {
-            line
-        } else {
-            line.strip_prefix('\u{feff}').unwrap_or(line)
-        };
+        let line = if self.started { line } else { line.strip_prefix('\u{feff}').unwrap_or(line) };
         self.started = true;
         if line.is_empty() {
             return Ok(self.end_message());
@@ -94,10 +90,7 @@ impl Parser {
         if !std::mem::take(&mut self.has_data) {
             return None;
         }
-        Some(Message {
-            name: if name.is_empty() { "message".to_owned() } else { name },
-            data,
-        })
+        Some(Message { name: if name.is_empty() { "message".to_owned() } else { name }, data })
     }
 }
 
@@ -120,20 +113,11 @@ mod tests {
     use super::*;
 
     fn check(stream: &str, expected: &[(&str, &str)]) {
-        let expected: Vec<_> = expected
-            .iter()
-            .map(|(name, data)| Message {
-                name: (*name).to_owned(),
-                data: (*data).to_owned(),
-            })
-            .collect();
+        let expected: Vec<_> = expected.iter().map(|(name, data)| Message { name: (*name).to_owned(), data: (*data).to_owned() }).collect();
         assert_eq!(Parser::default().push(stream.as_bytes()).expect("within limits"), expected);
         // However the bytes are cut, the messages are the same.
         let mut parser = Parser::default();
-        let cut: Vec<_> = stream
-            .bytes()
-            .flat_map(|byte| parser.push(&[byte]).expect("within limits"))
-            .collect();
+        let cut: Vec<_> = stream.bytes().flat_map(|byte| parser.push(&[byte]).expect("within limits")).collect();
         assert_eq!(cut, expected);
     }
 
@@ -163,10 +147,7 @@ mod tests {
 
     #[test]
     fn event_is_found_bare_or_under_its_name() {
-        let message = |name: &str, data: &str| Message {
-            name: name.to_owned(),
-            data: data.to_owned(),
-        };
+        let message = |name: &str, data: &str| Message { name: name.to_owned(), data: data.to_owned() };
         assert_eq!(event(&message("missed", "7")), Some(Event::Missed(7)));
         assert_eq!(event(&message("missed", r#"{"missed":7}"#)), Some(Event::Missed(7)));
         assert_eq!(event(&message("news", "7")), None);

@@ -10,7 +10,7 @@ use mesh_proto::address::{Address, Domain};
 use mesh_proto::api::code;
 use mesh_proto::envelope::RecordId;
 use mesh_proto::key::{AccountId, KeyId};
-use mesh_proto::keylog::{KeyLog, KeyLogError, LoggedOp, UseError};
+use mesh_proto::keylog::{Action, KeyLog, KeyLogError, KeyOp, LoggedOp, UseError};
 use mesh_store::{Batch, Kv, StoreError};
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
@@ -58,6 +58,16 @@ impl Weighter<AccountId, Arc<Account>> for ByBytes {
     fn weight(&self, _: &AccountId, account: &Arc<Account>) -> u64 {
         account.log.ops().map(|op| op.envelope.body().len() as u64 + 600).sum()
     }
+}
+
+/// Who sent key operations, and when they came. The times at which operations claim to have been logged are believed only of the account's home: nobody
+/// else shortens the wait of a device-signed `root.rotate` by claiming that it began long ago.
+#[derive(Debug, Clone, Copy)]
+pub struct Sender<'a> {
+    /// The domain that sent them; `None`: anyone.
+    pub domain: Option<&'a Domain>,
+    /// When they came, milliseconds since the epoch.
+    pub now_ms: u64,
 }
 
 /// The accounts service.
@@ -140,18 +150,9 @@ impl Accounts {
         self.merging.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Merges operations that the account's home sent into what is known. Answers how many were new. Blocks until they are durable.
-    pub fn merge(&self, id: &AccountId, ops: &[LoggedOp]) -> Result<usize> {
-        self.merge_at(id, ops, 0)
-    }
-
-    /// The same for operations that came from anyone: the time at which they claim to have been logged is believed only if it lies after `now_ms`,
-    /// so that nobody shortens the wait of a device-signed `root.rotate` by claiming that it began long ago.
-    pub fn merge_from_anyone(&self, id: &AccountId, ops: &[LoggedOp], now_ms: u64) -> Result<usize> {
-        self.merge_at(id, ops, now_ms)
-    }
-
-    fn merge_at(&self, id: &AccountId, ops: &[LoggedOp], received_min: u64) -> Result<usize> {
+    /// Merges operations into what is known. Answers how many were new. Blocks until they are durable.
+    pub fn merge(&self, id: &AccountId, ops: &[LoggedOp], sender: Sender<'_>) -> Result<usize> {
+        let received_min = if self.is_home(id, ops, sender.domain)? { 0 } else { sender.now_ms };
         let ops: Vec<LoggedOp> =
             ops.iter().map(|op| LoggedOp { received: op.received.max(received_min), envelope: op.envelope.clone() }).collect();
         let ops = ops.as_slice();
@@ -173,6 +174,16 @@ impl Accounts {
             };
         }
         Err(NodeError::SlowDown { retry_after_s: 1 })
+    }
+
+    /// Whether `domain` is the home of an account, or of one that is not known yet by its genesis.
+    fn is_home(&self, id: &AccountId, ops: &[LoggedOp], domain: Option<&Domain>) -> Result<bool> {
+        let Some(domain) = domain else { return Ok(false) };
+        if let Some(known) = self.get(id)? {
+            return Ok(known.home() == domain);
+        }
+        let genesis = ops.first().and_then(|op| KeyOp::open(&op.envelope).ok());
+        Ok(matches!(genesis.map(|op| op.action), Some(Action::Genesis { address, .. }) if address.domain() == domain))
     }
 
     fn prepare_merge(&self, id: &AccountId, known: Option<&Account>, ops: &[LoggedOp]) -> Result<(Batch, Account, usize)> {

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use std::sync::Arc;
 
 /// Names of the files in the data folder.
@@ -56,12 +57,33 @@ pub struct Limits {
     pub writes_per_second: NonZeroU32,
     /// Records per second from one domain, with a burst of ten times as many.
     pub deliveries_per_second: NonZeroU32,
+    /// Seconds that a client may take to send a request's head, and be silent between requests.
+    pub head_seconds_max: NonZeroU32,
+    /// Seconds that a client may take to send a body, and leave an answer unread.
+    pub body_seconds_max: NonZeroU32,
+}
+
+impl Limits {
+    pub(crate) fn head_wait(&self) -> Duration {
+        Duration::from_secs(u64::from(self.head_seconds_max.get()))
+    }
+
+    pub(crate) fn body_wait(&self) -> Duration {
+        Duration::from_secs(u64::from(self.body_seconds_max.get()))
+    }
 }
 
 impl Default for Limits {
     fn default() -> Self {
         let rates = Rates::default();
-        Self { connections_max: 4_096, writes_per_second: rates.writes, deliveries_per_second: rates.deliveries }
+        let seconds = |n| NonZeroU32::new(n).unwrap_or(NonZeroU32::MIN);
+        Self {
+            connections_max: 4_096,
+            writes_per_second: rates.writes,
+            deliveries_per_second: rates.deliveries,
+            head_seconds_max: seconds(10),
+            body_seconds_max: seconds(30),
+        }
     }
 }
 

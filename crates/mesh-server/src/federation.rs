@@ -9,6 +9,7 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use mesh_node::accounts::Sender;
 use mesh_proto::api::{
     ChallengeRequest, Delivery, DeliveryAnswer, KeysAdded, KeysBatch, KeysBatchAnswer, KeysPush, KeysView, RecordsBatch, RecordsBatchAnswer, code,
 };
@@ -65,7 +66,8 @@ pub(crate) async fn push_keys(State(app): State<App>, ConnectInfo(from): Connect
         if push.ops.len() > KEY_OPS_BATCH_MAX {
             return Err(ApiError::new(code::TOO_LARGE, format!("at most {KEY_OPS_BATCH_MAX} key operations")));
         }
-        let added = app.node.accounts.merge_from_anyone(&push.account, &push.ops, app.node.clock().now_ms())?;
+        let anyone = Sender { domain: None, now_ms: app.node.clock().now_ms() };
+        let added = app.node.accounts.merge(&push.account, &push.ops, anyone)?;
         let head = app.node.accounts.expect(&push.account)?.log.head();
         Ok(KeysAdded { head, added })
     });

@@ -7,6 +7,8 @@ mod api;
 mod auth;
 mod body;
 pub mod config;
+mod connection;
+mod extract;
 mod federation;
 mod guard;
 mod pages;

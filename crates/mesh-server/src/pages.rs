@@ -71,12 +71,7 @@ impl Site {
     }
 
     fn new(domain: Domain) -> Self {
-        Self {
-            domain,
-            software: crate::SOFTWARE,
-            style: asset::style_url(),
-            icon: asset::icon_url(),
-        }
+        Self { domain, software: crate::SOFTWARE, style: asset::style_url(), icon: asset::icon_url() }
     }
 
     /// A page's title, with the domain where there is room for it.

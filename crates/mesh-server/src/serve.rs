@@ -4,12 +4,13 @@
 //! store is closed. A crash skips all of that and loses nothing that was answered.
 
 use crate::config::{Config, Folder};
+use crate::connection::{Stream, UnderWay};
 use crate::ports::{SystemClock, SystemRng};
 use crate::transport::Http;
 use crate::{App, router};
 use anyhow::Context;
 use axum::extract::ConnectInfo;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioExecutor, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
 use mesh_node::{Config as NodeConfig, Kv, Node, Ports};
@@ -21,8 +22,12 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tower::Service;
 
-/// How long a client may take to send a request's head.
-const HEAD_WAIT: Duration = Duration::from_secs(10);
+/// Largest head of a request, and what is read ahead of a body, bytes: the longest target, the three signature headers and room for a browser's.
+const HEAD_BYTES_MAX: usize = 64 * 1024;
+/// Most header fields of one request.
+const HEADERS_MAX: usize = 64;
+/// Most requests at once on one HTTP/2 connection.
+const STREAMS_MAX: u32 = 64;
 /// How long requests under way may take once the server stops.
 const STOP_WAIT: Duration = Duration::from_secs(8);
 /// Bytes of key logs and of author heads kept in memory at most.
@@ -74,7 +79,13 @@ pub async fn serve(node: Node, listeners: Vec<TcpListener>, config: &Config, sto
     let graceful = Arc::new(GracefulShutdown::new());
     let mut acceptors = tokio::task::JoinSet::new();
     for listener in listeners {
-        let acceptor = Acceptor { router: router.clone(), connections: Arc::clone(&connections), graceful: Arc::clone(&graceful) };
+        let acceptor = Acceptor {
+            router: router.clone(),
+            connections: Arc::clone(&connections),
+            graceful: Arc::clone(&graceful),
+            head_wait: config.limits.head_wait(),
+            stall_wait: config.limits.body_wait(),
+        };
         let stopping = stopping.clone();
         acceptors.spawn(async move {
             tokio::select! {
@@ -102,6 +113,10 @@ struct Acceptor {
     router: axum::Router,
     connections: Arc<Semaphore>,
     graceful: Arc<GracefulShutdown>,
+    /// How long a client may take to send a request's head, and be silent between requests.
+    head_wait: Duration,
+    /// How long a client may leave an answer unread.
+    stall_wait: Duration,
 }
 
 impl Acceptor {
@@ -125,19 +140,30 @@ impl Acceptor {
             return;
         }
         let router = self.router.clone();
+        let under_way = UnderWay::new();
+        let counted = under_way.clone();
         let service = hyper::service::service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
             request.extensions_mut().insert(ConnectInfo(from));
-            router.clone().call(request.map(axum::body::Body::new))
+            let one = counted.one();
+            let answer = router.clone().call(request.map(axum::body::Body::new));
+            async move { answer.await.map(|response| one.until_sent(response)) }
         });
+        let head_wait = self.head_wait;
         let mut builder = Builder::new(TokioExecutor::new());
-        builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_WAIT).max_headers(64);
-        builder.http2().timer(TokioTimer::new()).max_concurrent_streams(64).keep_alive_interval(Duration::from_secs(20));
-        let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
+        builder.http1().timer(TokioTimer::new()).header_read_timeout(head_wait).max_headers(HEADERS_MAX).max_buf_size(HEAD_BYTES_MAX);
+        builder.http2().timer(TokioTimer::new()).max_concurrent_streams(STREAMS_MAX).keep_alive_interval(Duration::from_secs(20));
+        let connection = builder.serve_connection(Stream::new(stream, self.stall_wait), service).into_owned();
         let watched = self.graceful.watch(connection);
         tokio::spawn(async move {
-            // A connection that breaks off is the other side's business.
-            if let Err(error) = watched.await {
-                tracing::debug!(error.message = %error, "server.connection_ended");
+            tokio::select! {
+                // A connection that breaks off is the other side's business.
+                ended = watched => {
+                    if let Err(error) = ended {
+                        tracing::debug!(error.message = %error, "server.connection_ended");
+                    }
+                }
+                // The version that a client speaks, and HTTP/2 at rest, have no bound of their own.
+                () = under_way.idle(head_wait) => tracing::debug!("server.connection_idle"),
             }
             drop(permit);
         });

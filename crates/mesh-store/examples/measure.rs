@@ -82,13 +82,9 @@ fn hash(n: u64) -> [u8; 32] {
 fn record(n: u64) -> Batch {
     let (id, hash, mut batch) = (n.to_be_bytes(), hash(n), Batch::new());
     batch.expect_absent(space(11), &hash[..16]);
-    batch
-        .put(space(10), id, [&hash[..], &hash[..16]].concat())
-        .put(space(11), &hash[..16], id);
+    batch.put(space(10), id, [&hash[..], &hash[..16]].concat()).put(space(11), &hash[..16], id);
     batch.put(space(14), [&(n % 1000).to_be_bytes()[..], &id[..]].concat(), &hash[..24]);
-    batch
-        .add(space(15), (n % 50).to_be_bytes(), 1)
-        .add(space(16), (n % 7).to_be_bytes(), 1);
+    batch.add(space(15), (n % 50).to_be_bytes(), 1).add(space(16), (n % 7).to_be_bytes(), 1);
     batch
 }
 
@@ -113,12 +109,7 @@ fn cpu_time() -> Duration {
     let text = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
     // Fields 14 and 15, in hundredths of a second; the name in field 2 may hold spaces.
     let fields = text.rsplit(')').next().unwrap_or_default();
-    let ticks: u64 = fields
-        .split_whitespace()
-        .skip(11)
-        .take(2)
-        .filter_map(|field| field.parse::<u64>().ok())
-        .sum();
+    let ticks: u64 = fields.split_whitespace().skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
     Duration::from_millis(ticks * 10)
 }
 

@@ -40,10 +40,7 @@ impl Span {
     }
 
     fn shifted(self, by: u32) -> Self {
-        Self {
-            start: self.start + by,
-            end: self.end + by,
-        }
+        Self { start: self.start + by, end: self.end + by }
     }
 }
 
@@ -159,15 +156,8 @@ impl Batch {
     pub fn check_limits(&self) -> Result<(), StoreError> {
         match self.fault {
             None => Ok(()),
-            Some(Fault::EmptyKey(space)) => Err(StoreError::Invalid {
-                space,
-                reason: "empty key",
-            }),
-            Some(Fault::TooLarge(what, size_bytes, limit_bytes)) => Err(StoreError::TooLarge {
-                what,
-                size_bytes,
-                limit_bytes,
-            }),
+            Some(Fault::EmptyKey(space)) => Err(StoreError::Invalid { space, reason: "empty key" }),
+            Some(Fault::TooLarge(what, size_bytes, limit_bytes)) => Err(StoreError::TooLarge { what, size_bytes, limit_bytes }),
         }
     }
 
@@ -249,8 +239,7 @@ impl Batch {
         if bytes > BATCH_BYTES_MAX {
             self.fault.get_or_insert(Fault::TooLarge("batch", bytes, BATCH_BYTES_MAX));
         } else if items > BATCH_ITEMS_MAX {
-            self.fault
-                .get_or_insert(Fault::TooLarge("items of a batch", items, BATCH_ITEMS_MAX));
+            self.fault.get_or_insert(Fault::TooLarge("items of a batch", items, BATCH_ITEMS_MAX));
         }
         self.fault.is_none()
     }
@@ -259,9 +248,6 @@ impl Batch {
         // `fits` keeps the buffer below BATCH_BYTES_MAX, which is far below u32::MAX.
         let start = self.buffer.len() as u32;
         self.buffer.extend_from_slice(bytes);
-        Span {
-            start,
-            end: self.buffer.len() as u32,
-        }
+        Span { start, end: self.buffer.len() as u32 }
     }
 }

@@ -104,9 +104,6 @@ impl StoreError {
 
     /// Wraps an input/output error with what was being done.
     pub(crate) fn io(doing: impl Into<String>, source: std::io::Error) -> Self {
-        Self::Io {
-            doing: doing.into(),
-            source: std::sync::Arc::new(source),
-        }
+        Self::Io { doing: doing.into(), source: std::sync::Arc::new(source) }
     }
 }

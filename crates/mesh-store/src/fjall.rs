@@ -143,11 +143,7 @@ impl FjallStore {
             folder,
         });
         shared.keeper.journal_bytes.store(journal_bytes(&shared.folder), Ordering::Relaxed);
-        let replayed = if tail.header.number > checkpoint.segment {
-            Replayed::Segments
-        } else {
-            Replayed::Nothing
-        };
+        let replayed = if tail.header.number > checkpoint.segment { Replayed::Segments } else { Replayed::Nothing };
         let writer = Writer {
             shared: Arc::clone(&shared),
             journal,
@@ -158,10 +154,7 @@ impl FjallStore {
             outcomes: Vec::new(),
         };
         let threads = Threads::start(&shared, writer, lock)?;
-        Ok(Self {
-            shared,
-            threads: Mutex::new(Some(threads)),
-        })
+        Ok(Self { shared, threads: Mutex::new(Some(threads)) })
     }
 
     /// Writes everything out and rewrites each tree into its smallest form. Blocks, long on a large store; reads and writes go on.
@@ -190,19 +183,9 @@ impl Threads {
             untidy: BTreeSet::new(),
             stopping: false,
         };
-        let keeper = std::thread::Builder::new()
-            .name("store-keeper".to_owned())
-            .spawn(|| work.run())
-            .map_err(context)?;
-        let writer = std::thread::Builder::new()
-            .name("store-writer".to_owned())
-            .spawn(|| writer.run())
-            .map_err(context)?;
-        Ok(Self {
-            writer,
-            keeper,
-            _lock: lock,
-        })
+        let keeper = std::thread::Builder::new().name("store-keeper".to_owned()).spawn(|| work.run()).map_err(context)?;
+        let writer = std::thread::Builder::new().name("store-writer".to_owned()).spawn(|| writer.run()).map_err(context)?;
+        Ok(Self { writer, keeper, _lock: lock })
     }
 }
 
@@ -212,9 +195,7 @@ fn lock(folder: &Path) -> Result<File, StoreError> {
     let file = file.map_err(|error| StoreError::io(format!("opening {}", path.display()), error))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(StoreError::InUse {
-            folder: folder.display().to_string(),
-        }),
+        Err(TryLockError::WouldBlock) => Err(StoreError::InUse { folder: folder.display().to_string() }),
         Err(TryLockError::Error(error)) => Err(StoreError::io("locking the folder", error)),
     }
 }
@@ -222,11 +203,7 @@ fn lock(folder: &Path) -> Result<File, StoreError> {
 /// Goes on writing after the last good frame, or replaces a segment whose creation did not finish.
 fn go_on(files: &Arc<dyn Files>, folder: &Path, tail: Tail) -> Result<Journal, StoreError> {
     let journal = if tail.offset == 0 {
-        Journal::create(
-            Arc::clone(files),
-            folder,
-            Tail::start_of(tail.header.number, tail.sequence, tail.previous),
-        )
+        Journal::create(Arc::clone(files), folder, Tail::start_of(tail.header.number, tail.sequence, tail.previous))
     } else {
         Journal::resume(Arc::clone(files), folder, tail)
     };
@@ -235,11 +212,7 @@ fn go_on(files: &Arc<dyn Files>, folder: &Path, tail: Tail) -> Result<Journal, S
 
 fn journal_bytes(folder: &Path) -> u64 {
     let entries = std::fs::read_dir(folder.join(journal::JOURNAL_FOLDER)).into_iter().flatten();
-    entries
-        .flatten()
-        .filter_map(|entry| entry.metadata().ok())
-        .map(|data| data.len())
-        .sum()
+    entries.flatten().filter_map(|entry| entry.metadata().ok()).map(|data| data.len()).sum()
 }
 
 impl Read for FjallStore {
@@ -293,10 +266,7 @@ impl Kv for FjallStore {
         self.shared.keeper.push(Job::Stop);
         let keeper = threads.keeper.join();
         if writer.is_err() || keeper.is_err() {
-            return Err(StoreError::io(
-                "closing the store",
-                std::io::Error::other("a thread of the store panicked"),
-            ));
+            return Err(StoreError::io("closing the store", std::io::Error::other("a thread of the store panicked")));
         }
         self.shared.keeper.trouble().map_or(Ok(()), Err)
     }
@@ -312,9 +282,6 @@ impl Drop for FjallStore {
 
 impl std::fmt::Debug for FjallStore {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter
-            .debug_struct("FjallStore")
-            .field("folder", &self.shared.folder)
-            .finish_non_exhaustive()
+        formatter.debug_struct("FjallStore").field("folder", &self.shared.folder).finish_non_exhaustive()
     }
 }

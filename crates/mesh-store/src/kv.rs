@@ -46,35 +46,23 @@ pub struct KeyRange {
 impl KeyRange {
     /// Every key.
     pub fn all() -> Self {
-        Self {
-            start: Bound::Unbounded,
-            end: Bound::Unbounded,
-        }
+        Self { start: Bound::Unbounded, end: Bound::Unbounded }
     }
 
     /// Every key that begins with `prefix`.
     pub fn prefix(prefix: impl AsRef<[u8]>) -> Self {
         let prefix = prefix.as_ref();
-        Self {
-            start: Bound::Included(prefix.to_vec()),
-            end: prefix_end(prefix),
-        }
+        Self { start: Bound::Included(prefix.to_vec()), end: prefix_end(prefix) }
     }
 
     /// Every key `k` with `start <= k < end`.
     pub fn between(start: impl AsRef<[u8]>, end: impl AsRef<[u8]>) -> Self {
-        Self {
-            start: Bound::Included(start.as_ref().to_vec()),
-            end: Bound::Excluded(end.as_ref().to_vec()),
-        }
+        Self { start: Bound::Included(start.as_ref().to_vec()), end: Bound::Excluded(end.as_ref().to_vec()) }
     }
 
     /// Every key from `start` on, `start` included.
     pub fn starting_at(start: impl AsRef<[u8]>) -> Self {
-        Self {
-            start: Bound::Included(start.as_ref().to_vec()),
-            end: Bound::Unbounded,
-        }
+        Self { start: Bound::Included(start.as_ref().to_vec()), end: Bound::Unbounded }
     }
 
     /// The range with any bounds.
@@ -267,9 +255,7 @@ impl Future for Commit {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         match &mut self.0 {
             State::Known(outcome) => Poll::Ready(outcome.take().unwrap_or(Err(StoreError::Closed))),
-            State::Waiting(receiver) => Pin::new(receiver)
-                .poll(context)
-                .map(|answer| answer.unwrap_or(Err(StoreError::Closed))),
+            State::Waiting(receiver) => Pin::new(receiver).poll(context).map(|answer| answer.unwrap_or(Err(StoreError::Closed))),
         }
     }
 }
@@ -287,9 +273,6 @@ pub fn counter(read: &(impl Read + ?Sized), space: Space, key: &[u8]) -> Result<
 
 /// Reads a stored counter.
 pub(crate) fn decode_counter(space: Space, value: &[u8]) -> Result<i64, StoreError> {
-    let bytes = value.try_into().map_err(|_| StoreError::Invalid {
-        space,
-        reason: "not a counter",
-    })?;
+    let bytes = value.try_into().map_err(|_| StoreError::Invalid { space, reason: "not a counter" })?;
     Ok(i64::from_be_bytes(bytes))
 }

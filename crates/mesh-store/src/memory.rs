@@ -116,9 +116,7 @@ impl Read for Maps {
         let Some(map) = Maps::get(self, &space).filter(|_| !range.is_empty()) else {
             return Ok(Vec::new());
         };
-        let entries = map
-            .range::<[u8], _>((range.start(), range.end()))
-            .map(|(key, value)| (key.clone(), value.clone()));
+        let entries = map.range::<[u8], _>((range.start(), range.end())).map(|(key, value)| (key.clone(), value.clone()));
         Ok(match order {
             Order::Forward => entries.take(limit).collect(),
             Order::Backward => entries.rev().take(limit).collect(),
@@ -155,19 +153,8 @@ impl Kv for MemoryStore {
 
     fn status(&self) -> Status {
         let state = self.state();
-        let memory_bytes = state
-            .maps
-            .values()
-            .flat_map(|map| map.iter())
-            .map(|(key, value)| (key.len() + value.len()) as u64)
-            .sum();
-        Status {
-            data_bytes: 0,
-            journal_bytes: 0,
-            memory_bytes,
-            sequence: state.sequence,
-            health: Health::Ok,
-        }
+        let memory_bytes = state.maps.values().flat_map(|map| map.iter()).map(|(key, value)| (key.len() + value.len()) as u64).sum();
+        Status { data_bytes: 0, journal_bytes: 0, memory_bytes, sequence: state.sequence, health: Health::Ok }
     }
 
     fn close(&self) -> Result<(), StoreError> {

@@ -38,10 +38,7 @@ pub fn run(files: &dyn Files, folder: &Path, steps: &[Step]) -> Result<(), Store
         return write(files, folder, newest);
     };
     if format > newest {
-        return Err(StoreError::FormatTooNew {
-            found: format,
-            known: newest,
-        });
+        return Err(StoreError::FormatTooNew { found: format, known: newest });
     }
     while format < newest {
         let step = steps.iter().find(|step| step.from == format).ok_or_else(|| StoreError::Corrupt {
@@ -76,9 +73,7 @@ pub fn read(folder: &Path) -> Result<Option<u32>, StoreError> {
 
 fn write(files: &dyn Files, folder: &Path, format: u32) -> Result<(), StoreError> {
     let text = format!("{format}\n");
-    files
-        .replace(&folder.join(FORMAT_FILE), text.as_bytes())
-        .map_err(|error| StoreError::io("writing the format number", error))
+    files.replace(&folder.join(FORMAT_FILE), text.as_bytes()).map_err(|error| StoreError::io("writing the format number", error))
 }
 
 /// Refuses to start anew in a folder that holds stored data but lacks a file that belongs to it.

@@ -45,11 +45,7 @@ struct State {
 
 impl std::fmt::Debug for State {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter
-            .debug_struct("State")
-            .field("power", &self.power)
-            .field("syncs", &self.syncs)
-            .finish_non_exhaustive()
+        formatter.debug_struct("State").field("power", &self.power).field("syncs", &self.syncs).finish_non_exhaustive()
     }
 }
 
@@ -173,16 +169,8 @@ impl Files for FaultFiles {
         let name = if path.exists() { Name::Durable } else { Name::Unsynced };
         let file = File::options().read(true).write(true).create(true).truncate(false).open(path)?;
         let synced_length = file.metadata()?.len();
-        state.files.entry(path.to_path_buf()).or_insert(Unsynced {
-            synced_length,
-            overwritten: Vec::new(),
-            name,
-        });
-        Ok(Box::new(FaultFile {
-            files: self.clone(),
-            path: path.to_path_buf(),
-            file,
-        }))
+        state.files.entry(path.to_path_buf()).or_insert(Unsynced { synced_length, overwritten: Vec::new(), name });
+        Ok(Box::new(FaultFile { files: self.clone(), path: path.to_path_buf(), file }))
     }
 
     fn sync_folder(&self, path: &Path) -> io::Result<()> {
@@ -242,11 +230,7 @@ impl WriteFile for FaultFile {
             unsynced.overwritten.push((offset, old));
         }
         self.file.write_all_at(bytes.get(..fits).unwrap_or_default(), offset)?;
-        if fits < bytes.len() {
-            Err(io::ErrorKind::StorageFull.into())
-        } else {
-            Ok(())
-        }
+        if fits < bytes.len() { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
     }
 
     fn sync(&mut self) -> io::Result<()> {

@@ -13,9 +13,7 @@ pub(crate) struct Watches {
 
 impl Default for Watches {
     fn default() -> Self {
-        Self {
-            senders: (0..slots()).map(|_| watch::Sender::new(0)).collect(),
-        }
+        Self { senders: (0..slots()).map(|_| watch::Sender::new(0)).collect() }
     }
 }
 

@@ -31,34 +31,11 @@ impl TestAccount {
     /// The account of this address; `number` makes its keys.
     pub fn new(address: &str, number: u8) -> Self {
         let address: Address = address.parse().expect("tests give good addresses");
-        let (root, device) = (
-            SecretKey::from_seed(&[number; 32]),
-            SecretKey::from_seed(&[number.wrapping_add(128); 32]),
-        );
-        let action = Action::Genesis {
-            root: root.id(),
-            device: device.id(),
-            address,
-            name: "first".to_owned(),
-        };
-        let genesis = NewOp {
-            follows: None,
-            action,
-            at: START_MS,
-            salt: Salt([number; 16]),
-        }
-        .sign(&root);
-        let keys = KeyLog::from_genesis(LoggedOp {
-            envelope: genesis,
-            received: START_MS,
-        })
-        .expect("a good genesis");
-        Self {
-            root,
-            device,
-            keys,
-            salt: Cell::new(1),
-        }
+        let (root, device) = (SecretKey::from_seed(&[number; 32]), SecretKey::from_seed(&[number.wrapping_add(128); 32]));
+        let action = Action::Genesis { root: root.id(), device: device.id(), address, name: "first".to_owned() };
+        let genesis = NewOp { follows: None, action, at: START_MS, salt: Salt([number; 16]) }.sign(&root);
+        let keys = KeyLog::from_genesis(LoggedOp { envelope: genesis, received: START_MS }).expect("a good genesis");
+        Self { root, device, keys, salt: Cell::new(1) }
     }
 
     /// Its id.
@@ -79,19 +56,8 @@ impl TestAccount {
     /// Appends a key operation after `prev`: a fork if that is not the head.
     pub fn key_op_after(&mut self, prev: RecordId, action: Action, signer: &SecretKey) -> Envelope {
         let at = START_MS + self.keys.len() as u64;
-        let envelope = NewOp {
-            follows: Some((self.id(), prev)),
-            action,
-            at,
-            salt: self.salt(),
-        }
-        .sign(signer);
-        self.keys
-            .insert(LoggedOp {
-                envelope: envelope.clone(),
-                received: at,
-            })
-            .expect("a good operation");
+        let envelope = NewOp { follows: Some((self.id(), prev)), action, at, salt: self.salt() }.sign(signer);
+        self.keys.insert(LoggedOp { envelope: envelope.clone(), received: at }).expect("a good operation");
         envelope
     }
 
@@ -99,13 +65,7 @@ impl TestAccount {
     pub fn add_device(&mut self, number: u8) -> SecretKey {
         let key = SecretKey::from_seed(&[number; 32]);
         let signer = self.device.clone();
-        self.key_op(
-            Action::DeviceAdd {
-                device: key.id(),
-                name: format!("device {number}"),
-            },
-            &signer,
-        );
+        self.key_op(Action::DeviceAdd { device: key.id(), name: format!("device {number}") }, &signer);
         key
     }
 
@@ -113,14 +73,7 @@ impl TestAccount {
     pub fn record(&self, content: Content) -> Record {
         let salt = self.salt();
         let at = START_MS + self.salt.get();
-        let head = Head {
-            actor: self.id(),
-            device: self.device.id(),
-            keys: self.keys.head(),
-            at,
-            salt,
-            crit: Default::default(),
-        };
+        let head = Head { actor: self.id(), device: self.device.id(), keys: self.keys.head(), at, salt, crit: Default::default() };
         Record { head, content }
     }
 
@@ -131,20 +84,12 @@ impl TestAccount {
 
     /// How another record names `record` of this account, whose first version it is.
     pub fn object(&self, record: &Envelope) -> ObjectRef {
-        ObjectRef {
-            actor: self.id(),
-            home: self.address().domain().clone(),
-            id: record.id(),
-            version: record.id(),
-        }
+        ObjectRef { actor: self.id(), home: self.address().domain().clone(), id: record.id(), version: record.id() }
     }
 
     /// How another record names this account.
     pub fn account_ref(&self) -> AccountRef {
-        AccountRef {
-            actor: self.id(),
-            home: self.address().domain().clone(),
-        }
+        AccountRef { actor: self.id(), home: self.address().domain().clone() }
     }
 
     /// One record of every kind, each acting on `post` of `author` where it acts on something; in the order of the kinds' numbers.
@@ -160,26 +105,14 @@ impl TestAccount {
             revises: None,
         };
         let contents = [
-            Content::Profile(Profile {
-                name: "Test".to_owned(),
-                bio: String::new(),
-            }),
+            Content::Profile(Profile { name: "Test".to_owned(), bio: String::new() }),
             Content::Post(Post::free("a post")),
             Content::Comment(comment),
             Content::Like(Like { object: object.clone() }),
-            Content::Subscribe(Subscribe {
-                object: author.account_ref(),
-            }),
+            Content::Subscribe(Subscribe { object: author.account_ref() }),
             Content::Repost(Repost { object: object.clone() }),
-            Content::Retract(Retract {
-                object: object.id,
-                reason: RetractReason::Author,
-            }),
-            Content::Report(Report {
-                object,
-                reason: ReportReason::Spam,
-                text: String::new(),
-            }),
+            Content::Retract(Retract { object: object.id, reason: RetractReason::Author }),
+            Content::Report(Report { object, reason: ReportReason::Spam, text: String::new() }),
         ];
         contents.into_iter().map(|content| self.sign(content)).collect()
     }
@@ -216,12 +149,7 @@ impl TestLog {
     /// An empty log; `number` makes its key.
     pub fn new(origin: &str, number: u8) -> Self {
         let origin = origin.parse().expect("tests give good origins");
-        Self {
-            origin,
-            key: SecretKey::from_seed(&[number; 32]),
-            tree: Tree::default(),
-            nodes: Known::default(),
-        }
+        Self { origin, key: SecretKey::from_seed(&[number; 32]), tree: Tree::default(), nodes: Known::default() }
     }
 
     /// The log's public key.
@@ -231,12 +159,7 @@ impl TestLog {
 
     /// The signed note of its present head.
     pub fn checkpoint(&self) -> String {
-        Checkpoint {
-            origin: self.origin.clone(),
-            size: self.tree.size(),
-            root: self.tree.root(),
-        }
-        .sign(&self.key)
+        Checkpoint { origin: self.origin.clone(), size: self.tree.size(), root: self.tree.root() }.sign(&self.key)
     }
 
     /// The proof for leaves, by strictly ascending index.
@@ -257,34 +180,17 @@ impl TestLog {
     pub fn name(&mut self, account: &TestAccount) -> NameLeaf {
         let (leaf, opening) = self.append(account.id(), name_id(&account.address()), Kind::Name);
         let proof = self.prove(&[leaf.index]);
-        NameLeaf {
-            leaf,
-            opening,
-            checkpoint: self.checkpoint(),
-            proof,
-        }
+        NameLeaf { leaf, opening, checkpoint: self.checkpoint(), proof }
     }
 
     fn append(&mut self, account: AccountId, record: RecordId, kind: Kind) -> (LogPosition, Opening) {
         let index = self.tree.size();
-        let opening = Opening {
-            salt: Salt([index as u8; 16]),
-            record,
-            account,
-            kind,
-            received: START_MS + index,
-        };
+        let opening = Opening { salt: Salt([index as u8; 16]), record, account, kind, received: START_MS + index };
         let nodes = &mut self.nodes.0;
         self.tree.push(entry_hash(&opening.entry()), |height, index, hash| {
             nodes.insert((height, index), *hash);
         });
-        (
-            LogPosition {
-                origin: self.origin.clone(),
-                index,
-            },
-            opening,
-        )
+        (LogPosition { origin: self.origin.clone(), index }, opening)
     }
 }
 
@@ -294,16 +200,9 @@ mod tests {
 
     #[test]
     fn one_record_of_each_kind_opens_as_that_kind() {
-        let (neo, eve) = (
-            TestAccount::new("neo@one.localhost:8001", 1),
-            TestAccount::new("eve@two.localhost:8002", 2),
-        );
+        let (neo, eve) = (TestAccount::new("neo@one.localhost:8001", 1), TestAccount::new("eve@two.localhost:8002", 2));
         let post = neo.sign(Content::Post(mesh_proto::record::Post::free("hello")));
-        let kinds: Vec<Kind> = eve
-            .one_of_each(&neo, &post)
-            .iter()
-            .map(|one| Record::open(one).expect("a good record").kind())
-            .collect();
+        let kinds: Vec<Kind> = eve.one_of_each(&neo, &post).iter().map(|one| Record::open(one).expect("a good record").kind()).collect();
         assert_eq!(kinds, Kind::ALL[3..]);
     }
 }

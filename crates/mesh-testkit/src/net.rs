@@ -25,19 +25,9 @@ pub struct Link {
 
 impl Link {
     /// One millisecond, nothing lost.
-    pub const GOOD: Link = Link {
-        delay_ms_min: 1,
-        delay_ms_max: 1,
-        loss_per_mille: 0,
-        duplicate_per_mille: 0,
-    };
+    pub const GOOD: Link = Link { delay_ms_min: 1, delay_ms_max: 1, loss_per_mille: 0, duplicate_per_mille: 0 };
     /// A bad day: up to two seconds, a tenth lost, a tenth doubled.
-    pub const BAD: Link = Link {
-        delay_ms_min: 5,
-        delay_ms_max: 2000,
-        loss_per_mille: 100,
-        duplicate_per_mille: 100,
-    };
+    pub const BAD: Link = Link { delay_ms_min: 5, delay_ms_max: 2000, loss_per_mille: 100, duplicate_per_mille: 100 };
 }
 
 /// A message that has arrived.
@@ -98,15 +88,7 @@ pub struct SimNetwork<M> {
 impl<M: Clone> SimNetwork<M> {
     /// A network whose chances all follow from `seed`.
     pub fn new(seed: u64, link: Link) -> Self {
-        Self {
-            seed,
-            rng: SeededRng::new(seed),
-            link,
-            now_ms: 0,
-            sent: 0,
-            flying: BinaryHeap::new(),
-            cut: BTreeSet::new(),
-        }
+        Self { seed, rng: SeededRng::new(seed), link, now_ms: 0, sent: 0, flying: BinaryHeap::new(), cut: BTreeSet::new() }
     }
 
     /// Simulated time, milliseconds.
@@ -144,13 +126,7 @@ impl<M: Clone> SimNetwork<M> {
             let spread = self.link.delay_ms_max.saturating_sub(self.link.delay_ms_min);
             let at_ms = self.now_ms + self.link.delay_ms_min + self.rng.below(spread + 1);
             self.sent += 1;
-            self.flying.push(Reverse(Flying {
-                at_ms,
-                number: self.sent,
-                from,
-                to,
-                message: message.clone(),
-            }));
+            self.flying.push(Reverse(Flying { at_ms, number: self.sent, from, to, message: message.clone() }));
         }
     }
 
@@ -160,12 +136,7 @@ impl<M: Clone> SimNetwork<M> {
             let Some(Reverse(next)) = self.flying.pop() else { break };
             self.now_ms = self.now_ms.max(next.at_ms);
             if !self.cut.contains(&(next.from.min(next.to), next.from.max(next.to))) {
-                return Some(Arrival {
-                    at_ms: self.now_ms,
-                    from: next.from,
-                    to: next.to,
-                    message: next.message,
-                });
+                return Some(Arrival { at_ms: self.now_ms, from: next.from, to: next.to, message: next.message });
             }
         }
         self.now_ms = self.now_ms.max(until_ms);
@@ -220,10 +191,7 @@ mod tests {
         assert_eq!(network.next(10), None);
         network.mend(0, 1);
         network.send(0, 1, "again");
-        assert_eq!(
-            network.next(20).map(|arrival| (arrival.at_ms, arrival.message)),
-            Some((11, "again"))
-        );
+        assert_eq!(network.next(20).map(|arrival| (arrival.at_ms, arrival.message)), Some((11, "again")));
         assert_eq!((network.next(20), network.now_ms()), (None, 20));
     }
 }

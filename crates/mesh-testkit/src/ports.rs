@@ -9,10 +9,7 @@ const SEED_VARIABLE: &str = "MESH_SEED";
 
 /// The seed of `MESH_SEED`, or `default`.
 pub fn seed(default: u64) -> u64 {
-    std::env::var(SEED_VARIABLE)
-        .ok()
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(default)
+    std::env::var(SEED_VARIABLE).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
 }
 
 /// A clock that stands still until it is turned.

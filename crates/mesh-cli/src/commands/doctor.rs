@@ -30,32 +30,18 @@ struct Doctor<'a> {
 
 impl Doctor<'_> {
     fn good(&self, check: &'static str, detail: String) {
-        self.print(&Finding {
-            check,
-            ok: true,
-            detail,
-            next: None,
-        });
+        self.print(&Finding { check, ok: true, detail, next: None });
     }
 
     fn bad(&mut self, check: &'static str, kind: ErrorKind, words: (String, &str)) {
         self.trouble.get_or_insert(kind);
-        self.print(&Finding {
-            check,
-            ok: false,
-            detail: words.0,
-            next: Some(words.1.to_owned()),
-        });
+        self.print(&Finding { check, ok: false, detail: words.0, next: Some(words.1.to_owned()) });
     }
 
     fn print(&self, finding: &Finding) {
         self.context.out.either(finding, || {
             let mark = if finding.ok { "ok  " } else { "BAD " };
-            let next = finding
-                .next
-                .as_ref()
-                .map(|next| format!("\n          next: {next}"))
-                .unwrap_or_default();
+            let next = finding.next.as_ref().map(|next| format!("\n          next: {next}")).unwrap_or_default();
             format!("{mark} {:<10} {}{next}", finding.check, safe::line(&finding.detail))
         });
     }
@@ -65,11 +51,9 @@ pub(super) async fn run(context: &Context) -> Result<()> {
     let mut doctor = Doctor { context, trouble: None };
     let folder = context.keystore.folder().display().to_string();
     match context.keystore.stored() {
-        Err(error) => doctor.bad(
-            "identity",
-            ErrorKind::Failed,
-            (ClientError::from(error).to_string(), "mesh init --recover --home DIR"),
-        ),
+        Err(error) => {
+            doctor.bad("identity", ErrorKind::Failed, (ClientError::from(error).to_string(), "mesh init --recover, or mesh init --pair"))
+        }
         Ok(None) => doctor.bad("identity", ErrorKind::NotFound, (format!("none in {folder}"), "mesh init")),
         Ok(Some(stored)) => {
             doctor.good("identity", format!("{} in {folder}", stored.address));
@@ -78,23 +62,14 @@ pub(super) async fn run(context: &Context) -> Result<()> {
     }
     match doctor.trouble {
         None => Ok(()),
-        Some(kind) => Err(Fault::new(
-            kind,
-            "not everything is well".to_owned(),
-            "do what stands under each BAD line".to_owned(),
-        )
-        .into()),
+        Some(kind) => Err(Fault::new(kind, "not everything is well".to_owned(), "do what stands under each BAD line".to_owned()).into()),
     }
 }
 
 async fn examine(doctor: &mut Doctor<'_>, stored: &StoredIdentity) {
     check_home(doctor, stored).await;
     match doctor.context.identity() {
-        Err(error) => doctor.bad(
-            "key",
-            ErrorKind::Failed,
-            (format!("{error:#}"), "unlock the keyring, or mesh init --recover"),
-        ),
+        Err(error) => doctor.bad("key", ErrorKind::Failed, (format!("{error:#}"), "unlock the keyring, or mesh init --recover")),
         Ok(identity) => {
             doctor.good("key", format!("{} in {}", identity.stored.device, identity.stored.store.name()));
             let session = Session::new(&doctor.context.http, identity, doctor.context.pins.clone());
@@ -109,31 +84,16 @@ async fn check_home(doctor: &mut Doctor<'_>, stored: &StoredIdentity) {
         Ok(answer) => answer,
         Err(error) => {
             let words = format!("{:#}", anyhow::Error::from(error));
-            return doctor.bad(
-                "home",
-                ErrorKind::Network,
-                (words, "check the network; ask the operator of the domain"),
-            );
+            return doctor.bad("home", ErrorKind::Network, (words, "check the network; ask the operator of the domain"));
         }
     };
-    doctor.good(
-        "home",
-        format!("{} runs {}, log {}", discovery.domain, discovery.software, discovery.origin),
-    );
+    doctor.good("home", format!("{} runs {}, log {}", discovery.domain, discovery.software, discovery.origin));
     let Some(theirs) = date else { return };
     let ours = doctor.context.http.now_ms();
     let (ahead, behind) = (ours.saturating_sub(theirs) / 1000, theirs.saturating_sub(ours) / 1000);
     if ahead > SIGNATURE_AHEAD_S_MAX || behind > BEHIND_S_MAX {
-        let words = format!(
-            "this clock is {} s {} the home's",
-            ahead.max(behind),
-            if ahead > behind { "ahead of" } else { "behind" }
-        );
-        doctor.bad(
-            "clock",
-            ErrorKind::Failed,
-            (words, "set the clock (on Linux: timedatectl set-ntp true)"),
-        );
+        let words = format!("this clock is {} s {} the home's", ahead.max(behind), if ahead > behind { "ahead of" } else { "behind" });
+        doctor.bad("clock", ErrorKind::Failed, (words, "set the clock (on Linux: timedatectl set-ntp true)"));
     } else {
         doctor.good("clock", format!("within {} s of the home's", ahead.max(behind).max(1)));
     }
@@ -141,30 +101,18 @@ async fn check_home(doctor: &mut Doctor<'_>, stored: &StoredIdentity) {
 
 async fn check_account(doctor: &mut Doctor<'_>, session: &Session) {
     match session.keys().await {
-        Ok(keys) => doctor.good(
-            "key log",
-            format!("{} operations, head {}, this device is live", keys.len(), keys.head()),
-        ),
+        Ok(keys) => doctor.good("key log", format!("{} operations, head {}, this device is live", keys.len(), keys.head())),
         Err(error) => {
-            let next = if error.kind() == ErrorKind::Permission {
-                "mesh init --recover --home DIR"
-            } else {
-                "mesh id show"
-            };
+            let next = if error.kind() == ErrorKind::Permission { "mesh init --recover, or mesh init --pair" } else { "mesh id show" };
             return doctor.bad("key log", error.kind(), (error.to_string(), next));
         }
     }
     match session.verifying().account(&session.account(), session.home().domain()).await {
         Ok(person) => match person.name {
-            Some(name) => doctor.good(
-                "name",
-                format!("{} is leaf {} of {}", name.address, name.leaf.index, name.leaf.origin),
-            ),
-            None => doctor.bad(
-                "name",
-                ErrorKind::Verification,
-                ("the home shows no name leaf".to_owned(), "ask the operator of the domain"),
-            ),
+            Some(name) => doctor.good("name", format!("{} is leaf {} of {}", name.address, name.leaf.index, name.leaf.origin)),
+            None => {
+                doctor.bad("name", ErrorKind::Verification, ("the home shows no name leaf".to_owned(), "ask the operator of the domain"))
+            }
         },
         Err(error) => doctor.bad("name", error.kind(), (error.to_string(), "ask the operator of the domain")),
     }

@@ -32,9 +32,7 @@ pub(super) fn whoami(context: &Context) -> Result<()> {
     let stored = context.identity()?.stored;
     context.out.either(&stored, || stored.address.to_string());
     if !context.out.is_json() {
-        context
-            .out
-            .talk(&format!("account {}, key in {}", stored.account, stored.store.name()));
+        context.out.talk(&format!("account {}, key in {}", stored.account, stored.store.name()));
     }
     Ok(())
 }
@@ -46,24 +44,14 @@ pub(super) async fn run(context: &Context, command: IdCommand) -> Result<()> {
         IdCommand::Export => export(context, &session).await,
         IdCommand::Pair { code } => pair_device(context, &session, code).await,
         IdCommand::Devices => devices(context, &session).await,
-        IdCommand::Revoke {
-            device,
-            last_good,
-            phrase_file,
-        } => {
+        IdCommand::Revoke { device, last_good, phrase_file } => {
             let last_good = parse_last_good(&last_good)?;
             revoke(context, &session, (&device, last_good), phrase_file.as_deref()).await
         }
-        IdCommand::Rotate {
-            lost: true,
-            new_phrase_file,
-            ..
-        } => rotate_lost(context, &session, new_phrase_file.as_deref()).await,
-        IdCommand::Rotate {
-            phrase_file,
-            new_phrase_file,
-            lost: false,
-        } => rotate(context, &session, phrase_file.as_deref(), new_phrase_file.as_deref()).await,
+        IdCommand::Rotate { lost: true, new_phrase_file, .. } => rotate_lost(context, &session, new_phrase_file.as_deref()).await,
+        IdCommand::Rotate { phrase_file, new_phrase_file, lost: false } => {
+            rotate(context, &session, phrase_file.as_deref(), new_phrase_file.as_deref()).await
+        }
     }
 }
 
@@ -86,11 +74,7 @@ async fn show(context: &Context, session: &Session) -> Result<()> {
         "created": view.created(),
     });
     context.out.either(&value, || {
-        let name = if person.name.is_some() {
-            "proven by its domain's log"
-        } else {
-            "NOT PROVEN by its domain's log"
-        };
+        let name = if person.name.is_some() { "proven by its domain's log" } else { "NOT PROVEN by its domain's log" };
         let mut lines = vec![
             format!("address   {} ({name})", view.address()),
             format!("account   {}", keys.account()),
@@ -102,10 +86,7 @@ async fn show(context: &Context, session: &Session) -> Result<()> {
         ];
         if let Some(pending) = view.pending_root() {
             let when = time::minute(pending.effective);
-            lines.push(format!(
-                "PENDING   device {} asked for the new root key {}, effective {when}",
-                pending.device, pending.root
-            ));
+            lines.push(format!("PENDING   device {} asked for the new root key {}, effective {when}", pending.device, pending.root));
             lines.push("          to cancel: mesh id revoke DEVICE --phrase-file FILE".to_owned());
         }
         lines.join("\n")
@@ -159,35 +140,19 @@ async fn pair_device(context: &Context, session: &Session, code: Option<String>)
             for pairing in &pending {
                 context.out.either(pairing, || safe::line(&pairing.name));
             }
-            context.out.talk(if pending.is_empty() {
-                "no device waits: run mesh init --pair on it"
-            } else {
-                "next: mesh id pair CODE"
-            });
+            context.out.talk(if pending.is_empty() { "no device waits: run mesh init --pair on it" } else { "next: mesh id pair CODE" });
             return Ok(());
         }
     };
     let pairing = pair::matching(&pending, &code).ok_or_else(|| {
         let message = "no waiting device shows this code".to_owned();
-        Fault::new(
-            ErrorKind::NotFound,
-            message,
-            "compare it with the new device; its request lasts ten minutes".to_owned(),
-        )
+        Fault::new(ErrorKind::NotFound, message, "compare it with the new device; its request lasts ten minutes".to_owned())
     })?;
-    let action = Action::DeviceAdd {
-        device: pairing.device,
-        name: pairing.name.clone(),
-    };
+    let action = Action::DeviceAdd { device: pairing.device, name: pairing.name.clone() };
     let keys = session.keys().await?;
     let signer = session.identity().key.clone();
-    apply(context, session, (keys, signer), action).await?;
-    context.out.talk(&format!(
-        "{} ({}) speaks for you now",
-        safe::line(&pairing.name),
-        PairingRequest::code(&pairing.device)
-    ));
-    Ok(())
+    let words = format!("{} ({}) speaks for you now", safe::line(&pairing.name), PairingRequest::code(&pairing.device));
+    apply(context, session, (keys, signer), (action, &words)).await
 }
 
 async fn revoke(context: &Context, session: &Session, what: (&str, LastGood), phrase_file: Option<&Path>) -> Result<()> {
@@ -198,7 +163,7 @@ async fn revoke(context: &Context, session: &Session, what: (&str, LastGood), ph
         Some(path) => recover::root_of(&keys, &phrase::ask(&context.out, Some(path))?, context.http.now_ms())?,
         None => session.identity().key.clone(),
     };
-    let result = apply(context, session, (keys, signer), Action::DeviceRevoke { device, last_good }).await;
+    let result = apply(context, session, (keys, signer), (Action::DeviceRevoke { device, last_good }, "the device is revoked")).await;
     result.map_err(|error| match error.downcast_ref::<ClientError>() {
         Some(ClientError::NotAllowed(message)) if phrase_file.is_none() => {
             let next = format!("with the recovery phrase: mesh id revoke {device} --phrase-file FILE");
@@ -212,22 +177,16 @@ async fn rotate(context: &Context, session: &Session, old: Option<&Path>, new: O
     let keys = session.own_keys().await?;
     let root = recover::root_of(&keys, &phrase::ask(&context.out, old)?, context.http.now_ms())?;
     let next = new_root(context, new)?;
-    apply(context, session, (keys, root), Action::RootRotate { root: next.id() }).await?;
-    context
-        .out
-        .talk("the new recovery phrase is in effect; the old one is worthless now");
-    Ok(())
+    let words = "the new recovery phrase is in effect; the old one is worthless now";
+    apply(context, session, (keys, root), (Action::RootRotate { root: next.id() }, words)).await
 }
 
 async fn rotate_lost(context: &Context, session: &Session, new: Option<&Path>) -> Result<()> {
     let keys = session.keys().await?;
     let next = new_root(context, new)?;
     let signer = session.identity().key.clone();
-    apply(context, session, (keys, signer), Action::RootRotate { root: next.id() }).await?;
-    context
-        .out
-        .talk("the new recovery phrase takes effect in 30 days, unless the old one cancels it");
-    Ok(())
+    let words = "the new recovery phrase takes effect in 30 days, unless the old one cancels it";
+    apply(context, session, (keys, signer), (Action::RootRotate { root: next.id() }, words)).await
 }
 
 /// A new phrase, handed to the person before it is used; its root key.
@@ -248,9 +207,10 @@ fn new_root(context: &Context, file: Option<&Path>) -> Result<SecretKey> {
     Ok(create::root_key(&phrase))
 }
 
-/// Signs and sends a key operation, or shows it.
-async fn apply(context: &Context, session: &Session, keys: (KeyLog, SecretKey), action: Action) -> Result<()> {
+/// Signs and sends a key operation and says the words about it, or shows it.
+async fn apply(context: &Context, session: &Session, keys: (KeyLog, SecretKey), what: (Action, &str)) -> Result<()> {
     let (mut keys, signer) = keys;
+    let (action, words) = what;
     let op = change::draft(&context.http, &keys, action);
     if context.mode == Mode::DryRun {
         let to = format!("{}/api/v1/accounts/{}/keys", session.home().domain().base_url(), keys.account());
@@ -259,23 +219,21 @@ async fn apply(context: &Context, session: &Session, keys: (KeyLog, SecretKey), 
     }
     change::submit(session.home(), &mut keys, &op, &signer).await?;
     print_head(&context.out, &keys);
+    context.out.talk(words);
     Ok(())
 }
 
 fn print_head(out: &Out, keys: &KeyLog) {
-    out.either(
-        &serde_json::json!({"account": keys.account(), "head": keys.head(), "operations": keys.len()}),
-        || format!("key log head {}", keys.head()),
-    );
+    out.either(&serde_json::json!({"account": keys.account(), "head": keys.head(), "operations": keys.len()}), || {
+        format!("key log head {}", keys.head())
+    });
 }
 
 /// A device by its name or the start of its key; it must be the only one.
 fn find_device(keys: &KeyLog, text: &str) -> Result<KeyId> {
     let live = keys.view().devices().iter().filter(|(_, device)| device.revoked.is_none());
-    let found: Vec<KeyId> = live
-        .filter(|(id, device)| device.name == text || id.to_string().starts_with(text))
-        .map(|(id, _)| *id)
-        .collect();
+    let found: Vec<KeyId> =
+        live.filter(|(id, device)| device.name == text || id.to_string().starts_with(text)).map(|(id, _)| *id).collect();
     match found.as_slice() {
         [one] => Ok(*one),
         [] => {
@@ -294,11 +252,7 @@ fn parse_last_good(text: &str) -> Result<LastGood> {
         "now" => Ok(LastGood::Now),
         "none" => Ok(LastGood::Nothing),
         index => index.parse().map(LastGood::Leaf).map_err(|_| {
-            Fault::usage(
-                format!("--last-good {}", safe::line(index)),
-                "give now, none, or the index of a leaf".to_owned(),
-            )
-            .into()
+            Fault::usage(format!("--last-good {}", safe::line(index)), "give now, none, or the index of a leaf".to_owned()).into()
         }),
     }
 }

@@ -36,11 +36,9 @@ pub(super) async fn run(context: &Context, args: InitArgs) -> Result<()> {
             parse_address(&terminal::ask(&context.out, question, "--address NAME@DOMAIN")?)?
         }
     };
-    if let Some(existing) = existing {
-        if existing.address != address {
-            let message = format!("{} lives in {} already", existing.address, context.keystore.folder().display());
-            return Err(Fault::usage(message, "use another folder for another identity: --home DIR".to_owned()).into());
-        }
+    if let Some(existing) = existing
+        && !gives_way(context, &args, (&existing, &address)).await?
+    {
         return go_on(context, &args, existing).await;
     }
     if args.recover {
@@ -50,6 +48,36 @@ pub(super) async fn run(context: &Context, args: InitArgs) -> Result<()> {
     } else {
         sign_up(context, &args, &address).await
     }
+}
+
+/// Whether what is here makes room: an identity that never came to be for another address, or a device that was revoked for its successor.
+async fn gives_way(context: &Context, args: &InitArgs, places: (&StoredIdentity, &Address)) -> Result<bool> {
+    let (existing, address) = places;
+    let is_another = existing.address != *address;
+    if existing.stage == Stage::Active {
+        if is_another {
+            let message = format!("{} lives in {} already", existing.address, context.keystore.folder().display());
+            return Err(Fault::usage(message, "use another folder for another identity: --home DIR".to_owned()).into());
+        }
+        if !(args.recover || args.pair) {
+            return Ok(false);
+        }
+        let session = context.session();
+        let is_live = match &session {
+            Ok(session) => !matches!(session.keys().await, Err(ClientError::NotAllowed(_))),
+            // The key is lost: recovery is the way back.
+            Err(_) => false,
+        };
+        if is_live {
+            return Ok(false);
+        }
+        context.out.talk("this device no longer speaks for the account: making a new key");
+        return Ok(true);
+    }
+    if is_another {
+        context.out.talk(&format!("giving up the unfinished {}", existing.address));
+    }
+    Ok(is_another)
 }
 
 /// Goes on where an earlier run stopped.
@@ -99,11 +127,7 @@ fn hand_over(context: &Context, args: &InitArgs, phrase: &Phrase) -> Result<()> 
         return Err(Fault::usage(message, "add --phrase-file FILE, or --yes to have it printed to stderr".to_owned()).into());
     }
     phrase::show(out, phrase);
-    if args.yes {
-        Ok(())
-    } else {
-        phrase::confirm(out, phrase, context.http.random())
-    }
+    if args.yes { Ok(()) } else { phrase::confirm(out, phrase, context.http.random()) }
 }
 
 async fn finish_sign_up(context: &Context, args: &InitArgs, mut identity: Identity) -> Result<()> {
@@ -125,20 +149,12 @@ async fn finish_sign_up(context: &Context, args: &InitArgs, mut identity: Identi
     let address = identity.stored.address.clone();
     let person = context.verifying().account(&identity.stored.account, address.domain()).await?;
     if person.name.is_none() {
-        out.talk(&format!(
-            "{} has not shown that it logged your name yet; look again with mesh doctor",
-            address.domain()
-        ));
+        out.talk(&format!("{} has not shown that it logged your name yet; look again with mesh doctor", address.domain()));
     }
     report(context, &identity.stored);
     if let Some(name) = &args.name {
         let session = Session::new(&context.http, identity, context.pins.clone());
-        let record = session
-            .draft_profile(Profile {
-                name: name.clone(),
-                bio: String::new(),
-            })
-            .await?;
+        let record = session.draft_profile(Profile { name: name.clone(), bio: String::new() }).await?;
         session.send(&record).await?;
     }
     out.talk("next: mesh post \"Hello\", mesh subscribe ADDRESS, mesh feed");
@@ -147,22 +163,15 @@ async fn finish_sign_up(context: &Context, args: &InitArgs, mut identity: Identi
 
 async fn recover_account(context: &Context, args: &InitArgs, address: &Address) -> Result<()> {
     let phrase = phrase::ask(&context.out, args.phrase_file.as_deref())?;
-    let recovery = recover::find(&context.verifying(), address, &phrase, context.http.now_ms()).await?;
+    let recovery = recover::find(&context.verifying(), address, &phrase, context.http.now_ms()).await.map_err(wrong_phrase)?;
     drop(phrase);
     let mut identity = pair::create(&context.http, &recovery.person, new_device(context, args));
     let mut keys = recovery.person.keys;
     let home = context.home(keys.view().address().domain());
-    let add = Action::DeviceAdd {
-        device: identity.key.id(),
-        name: identity.stored.device_name.clone(),
-    };
+    let add = Action::DeviceAdd { device: identity.key.id(), name: identity.stored.device_name.clone() };
     let op = change::draft(&context.http, &keys, add);
     if context.mode == Mode::DryRun {
-        context.dry_run_key(
-            &op,
-            recovery.root.id(),
-            &format!("{}/api/v1/accounts/{}/keys", home.domain().base_url(), keys.account()),
-        );
+        context.dry_run_key(&op, recovery.root.id(), &format!("{}/api/v1/accounts/{}/keys", home.domain().base_url(), keys.account()));
         return Ok(());
     }
     context.keystore.save(&identity).map_err(ClientError::from)?;
@@ -172,31 +181,30 @@ async fn recover_account(context: &Context, args: &InitArgs, address: &Address) 
     if args.revoke_others {
         let last_good = change::last_good(&home, change::LastGood::Now).await?;
         for device in other_devices(&keys, &identity.key.id()) {
-            let op = change::draft(
-                &context.http,
-                &keys,
-                Action::DeviceRevoke {
-                    device,
-                    last_good: last_good.clone(),
-                },
-            );
+            let op = change::draft(&context.http, &keys, Action::DeviceRevoke { device, last_good: last_good.clone() });
             change::submit(&home, &mut keys, &op, &recovery.root).await?;
             context.out.talk(&format!("device {device} is revoked"));
         }
     } else {
-        context
-            .out
-            .talk("if another device is lost: mesh id devices, then mesh id revoke DEVICE --phrase-file FILE");
+        context.out.talk("if another device is lost: mesh id devices, then mesh id revoke DEVICE --phrase-file FILE");
     }
     Ok(())
 }
 
+/// Says what to do about a phrase of somebody else.
+fn wrong_phrase(error: ClientError) -> anyhow::Error {
+    match error {
+        ClientError::NotAllowed(message) => {
+            let next = "mesh init --recover --address ADDRESS, with the phrase of that address".to_owned();
+            Fault::new(ErrorKind::Permission, message, next).into()
+        }
+        other => other.into(),
+    }
+}
+
 fn other_devices(keys: &KeyLog, own: &KeyId) -> Vec<KeyId> {
     let devices = keys.view().devices().iter();
-    devices
-        .filter(|(device, entry)| *device != own && entry.revoked.is_none())
-        .map(|(device, _)| *device)
-        .collect()
+    devices.filter(|(device, entry)| *device != own && entry.revoked.is_none()).map(|(device, _)| *device).collect()
 }
 
 async fn pair_device(context: &Context, args: &InitArgs, address: &Address) -> Result<()> {
@@ -204,10 +212,7 @@ async fn pair_device(context: &Context, args: &InitArgs, address: &Address) -> R
     let identity = pair::create(&context.http, &person, new_device(context, args));
     if context.mode == Mode::DryRun {
         let account = identity.stored.account;
-        context.out.talk(&format!(
-            "dry run: this device would ask {} to be added to account {account}",
-            address.domain()
-        ));
+        context.out.talk(&format!("dry run: this device would ask {} to be added to account {account}", address.domain()));
         return Ok(());
     }
     context.keystore.save(&identity).map_err(ClientError::from)?;
@@ -222,9 +227,7 @@ async fn wait_for_pairing(context: &Context, mut identity: Identity) -> Result<(
     if !pair::is_added(&verifying, stored).await? {
         pair::request(&home, stored).await?;
         context.out.talk(&format!("account {} ({})", stored.account, stored.address));
-        context
-            .out
-            .talk(&format!("On a device that has it, type: mesh id pair {}", pair::code(stored)));
+        context.out.talk(&format!("On a device that has it, type: mesh id pair {}", pair::code(stored)));
         let ask = async {
             while !pair::is_added(&verifying, stored).await? {
                 tokio::time::sleep(PAIR_INTERVAL).await;
@@ -234,11 +237,7 @@ async fn wait_for_pairing(context: &Context, mut identity: Identity) -> Result<(
         let waited = tokio::time::timeout(PAIR_TIME_MAX, ask).await;
         waited.map_err(|_| {
             let message = "nobody added this device within ten minutes".to_owned();
-            Fault::new(
-                ErrorKind::Permission,
-                message,
-                format!("mesh init --pair --address {}", stored.address),
-            )
+            Fault::new(ErrorKind::Permission, message, format!("mesh init --pair --address {}", stored.address))
         })??;
     }
     activate(context, &mut identity)?;
@@ -273,25 +272,13 @@ fn report(context: &Context, stored: &StoredIdentity) {
 }
 
 fn new_device(context: &Context, args: &InitArgs) -> NewDevice {
-    NewDevice {
-        name: device_name(args),
-        store: context.choose_store(args.keystore),
-    }
+    NewDevice { name: device_name(args), store: context.choose_store(args.keystore) }
 }
 
 /// The name given, or the machine's.
 fn device_name(args: &InitArgs) -> String {
-    let machine = || {
-        std::fs::read_to_string("/proc/sys/kernel/hostname")
-            .or_else(|_| std::fs::read_to_string("/etc/hostname"))
-            .ok()
-    };
-    let name = args
-        .device_name
-        .clone()
-        .or_else(machine)
-        .or_else(|| std::env::var("COMPUTERNAME").ok())
-        .unwrap_or_default();
+    let machine = || std::fs::read_to_string("/proc/sys/kernel/hostname").or_else(|_| std::fs::read_to_string("/etc/hostname")).ok();
+    let name = args.device_name.clone().or_else(machine).or_else(|| std::env::var("COMPUTERNAME").ok()).unwrap_or_default();
     name.trim().chars().take(DEVICE_NAME_CHARS_MAX).collect()
 }
 

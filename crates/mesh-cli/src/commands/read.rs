@@ -43,21 +43,13 @@ impl From<bool> for Proofs {
 
 impl<'a> Printer<'a> {
     fn new(context: &'a Context, proofs: Proofs) -> Self {
-        Self {
-            context,
-            proofs,
-            refused: 0,
-        }
+        Self { context, proofs, refused: 0 }
     }
 
     async fn list(&mut self, reader: &Reader, items: &[Shown]) {
         let reposted = reader.reposted(items).await;
         for shown in items {
-            self.one(Entry {
-                reposted: repost_of(shown, &reposted),
-                ..Entry::new(shown)
-            })
-            .await;
+            self.one(Entry { reposted: repost_of(shown, &reposted), ..Entry::new(shown) }).await;
         }
     }
 
@@ -66,10 +58,7 @@ impl<'a> Printer<'a> {
             self.refused += 1;
         }
         let proof = self.proof(entry.shown).await;
-        let entry = Entry {
-            proof: proof.as_ref(),
-            ..entry
-        };
+        let entry = Entry { proof: proof.as_ref(), ..entry };
         self.context.out.either(&entry.printed(), || entry.text(&self.context.out));
     }
 
@@ -84,9 +73,7 @@ impl<'a> Printer<'a> {
                 if error.kind() == ErrorKind::Verification {
                     self.refused += 1;
                 }
-                self.context
-                    .out
-                    .talk(&safe::line(&format!("no proof for {}: {error}", shown.target())));
+                self.context.out.talk(&safe::line(&format!("no proof for {}: {error}", shown.target())));
                 None
             }
         }
@@ -96,16 +83,9 @@ impl<'a> Printer<'a> {
         if self.refused == 0 {
             return Ok(());
         }
-        let message = format!(
-            "{} could not be verified",
-            if self.refused == 1 { "one record" } else { "several records" }
-        );
-        Err(Fault::new(
-            ErrorKind::Verification,
-            message,
-            "mesh verify URI shows why; do not trust the server that served them".to_owned(),
-        )
-        .into())
+        let message = format!("{} could not be verified", if self.refused == 1 { "one record" } else { "several records" });
+        Err(Fault::new(ErrorKind::Verification, message, "mesh verify URI shows why; do not trust the server that served them".to_owned())
+            .into())
     }
 }
 
@@ -146,30 +126,17 @@ async fn show_person(context: &Context, person: &Person, proofs: Proofs) -> Resu
     let address = found.keys.view().address().clone();
     let home = context.home(address.domain());
     let view = home.account(&found.keys.account().to_string()).await?;
-    let printed = PrintedPerson {
-        view: &view,
-        uri: format!("mesh://{address}"),
-        name_proven: found.name.is_some(),
-        contact: found.contact,
-    };
+    let printed =
+        PrintedPerson { view: &view, uri: format!("mesh://{address}"), name_proven: found.name.is_some(), contact: found.contact };
     context.out.either(&printed, || {
         let count = |kind| view.counts.get(&kind).copied().unwrap_or(0);
         let name = context.out.strong(&safe::line(&view.profile.name));
-        let proven = if found.name.is_some() {
-            ""
-        } else {
-            " (this name is not proven by its domain's log)"
-        };
+        let proven = if found.name.is_some() { "" } else { " (this name is not proven by its domain's log)" };
         let bio = safe::plain(&view.profile.bio);
-        let (posts, subscribers) = (
-            count(mesh_proto::envelope::Kind::Post),
-            count(mesh_proto::envelope::Kind::Subscribe),
-        );
+        let (posts, subscribers) = (count(mesh_proto::envelope::Kind::Post), count(mesh_proto::envelope::Kind::Subscribe));
         let since = time::minute(found.keys.view().created());
-        let text = format!(
-            "{name}\n{address}{proven}\naccount {}\n{bio}\n{posts} posts, {subscribers} subscribers, since {since}",
-            view.account
-        );
+        let text =
+            format!("{name}\n{address}{proven}\naccount {}\n{bio}\n{posts} posts, {subscribers} subscribers, since {since}", view.account);
         text.lines().filter(|line| !line.is_empty()).collect::<Vec<_>>().join("\n") + "\n"
     });
     let reader = Reader::new(home, context.pins.clone());
@@ -198,37 +165,18 @@ pub(super) async fn thread(context: &Context, args: ThreadArgs) -> Result<()> {
     let comments = if args.all {
         reader.all_comments(&id).await?
     } else {
-        reader
-            .comments(
-                &id,
-                &Page {
-                    from: args.after,
-                    limit: Some(args.limit.clamp(1, PAGE_MAX)),
-                },
-            )
-            .await?
+        reader.comments(&id, &Page { from: args.after, limit: Some(args.limit.clamp(1, PAGE_MAX)) }).await?
     };
     let mut printer = Printer::new(context, args.proof.into());
     printer.one(Entry::new(&top)).await;
     // An absent comment has no verified parent: its card says where it would stand.
-    let parents: Vec<_> = comments
-        .items
-        .iter()
-        .map(|shown| (shown.view.card.id, shown.parent().or(shown.view.card.parent)))
-        .collect();
+    let parents: Vec<_> = comments.items.iter().map(|shown| (shown.view.card.id, shown.parent().or(shown.view.card.parent))).collect();
     for place in order(&parents) {
-        printer
-            .one(Entry {
-                depth: Some(place.depth + 1),
-                ..Entry::new(&comments.items[place.index])
-            })
-            .await;
+        printer.one(Entry { depth: Some(place.depth + 1), ..Entry::new(&comments.items[place.index]) }).await;
     }
     if let Some(next) = comments.next {
         let target = safe::line(&args.target);
-        context
-            .out
-            .talk(&format!("more: mesh thread {target} --after {}  (or --all)", safe::line(&next)));
+        context.out.talk(&format!("more: mesh thread {target} --after {}  (or --all)", safe::line(&next)));
     }
     printer.end()
 }
@@ -264,9 +212,7 @@ pub(super) async fn feed(context: &Context, args: FeedArgs) -> Result<()> {
             News::Notification(news) if !context.out.is_json() => context.out.talk(&notification(&context.out, &news)),
             News::Notification(_) => {}
             News::Broken { error, wait } => {
-                context
-                    .out
-                    .talk(&safe::line(&format!("{error}; trying again in {:.1} s", wait.as_secs_f32())));
+                context.out.talk(&safe::line(&format!("{error}; trying again in {:.1} s", wait.as_secs_f32())));
             }
         }
     }
@@ -282,16 +228,11 @@ pub(super) async fn notifications(context: &Context, args: ListArgs) -> Result<(
         context.out.talk("nothing yet");
     }
     if let Some(next) = page.next {
-        context
-            .out
-            .talk(&format!("more: mesh notifications --before {}", safe::line(&next)));
+        context.out.talk(&format!("more: mesh notifications --before {}", safe::line(&next)));
     }
     Ok(())
 }
 
 fn page(args: &ListArgs) -> Page {
-    Page {
-        from: args.before.clone(),
-        limit: Some(args.limit.clamp(1, PAGE_MAX)),
-    }
+    Page { from: args.before.clone(), limit: Some(args.limit.clamp(1, PAGE_MAX)) }
 }

@@ -41,9 +41,7 @@ fn saved(argument: &str) -> Result<Option<Evidence>> {
         bytes = terminal::stdin_text()?.into_bytes();
     } else if !argument.contains("://") && Path::new(argument).is_file() {
         let file = std::fs::File::open(argument).with_context(|| format!("cannot read {argument}"))?;
-        file.take(FILE_BYTES_MAX)
-            .read_to_end(&mut bytes)
-            .with_context(|| format!("cannot read {argument}"))?;
+        file.take(FILE_BYTES_MAX).read_to_end(&mut bytes).with_context(|| format!("cannot read {argument}"))?;
     } else {
         return Ok(None);
     }
@@ -53,16 +51,12 @@ fn saved(argument: &str) -> Result<Option<Evidence>> {
 /// Forgets who was behind an address, on the person's word.
 fn accept(context: &Context, target: &Target) -> Result<()> {
     let Person::Address(address) = target.person() else {
-        return Err(Fault::usage(
-            "an account id always means the same person".to_owned(),
-            "leave --accept-new-person out".to_owned(),
-        )
-        .into());
+        return Err(
+            Fault::usage("an account id always means the same person".to_owned(), "leave --accept-new-person out".to_owned()).into()
+        );
     };
     if let Some(known) = context.pins.forget_name(address) {
-        context.out.talk(&format!(
-            "{address} was account {known}; whoever holds the name now is taken as new"
-        ));
+        context.out.talk(&format!("{address} was account {known}; whoever holds the name now is taken as new"));
     }
     Ok(())
 }
@@ -88,10 +82,7 @@ async fn verify_person(context: &Context, person: &Person, via: Option<&Domain>)
         };
         let account = found.keys.account();
         let keys = format!("{} operations, head {}", found.keys.len(), found.keys.head());
-        format!(
-            "account   {account}\naddress   {}\nname      {name}\nkey log   {keys}\nwitness   none: unwitnessed",
-            view.address()
-        )
+        format!("account   {account}\naddress   {}\nname      {name}\nkey log   {keys}\nwitness   none: unwitnessed", view.address())
     });
     check_status(view.status())
 }

@@ -19,9 +19,7 @@ pub(super) async fn act(context: &Context, session: &Session, record: Record) ->
     let done = session.send(&record).await?;
     context.out.either(&done, || done.uri.to_string());
     if !context.out.is_json() {
-        context
-            .out
-            .talk(&format!("{} is leaf {} of {}", done.kind, done.leaf.index, done.leaf.origin));
+        context.out.talk(&format!("{} is leaf {} of {}", done.kind, done.leaf.index, done.leaf.origin));
     }
     Ok(())
 }
@@ -31,21 +29,11 @@ pub(super) async fn post(context: &Context, args: PostArgs) -> Result<()> {
     let text = words(context, args.text.as_deref())?;
     let record = match args.edit {
         Some(uri) => {
-            let edit = Edit {
-                text,
-                title: args.title,
-                tags: args.tags,
-                lang: args.lang,
-            };
+            let edit = Edit { text, title: args.title, tags: args.tags, lang: args.lang };
             session.draft_edit(&target(&uri)?, edit).await?
         }
         None => {
-            let post = Post {
-                title: args.title,
-                tags: args.tags,
-                lang: args.lang,
-                ..Post::free(text)
-            };
+            let post = Post { title: args.title, tags: args.tags, lang: args.lang, ..Post::free(text) };
             session.draft_post(post).await?
         }
     };
@@ -87,19 +75,13 @@ pub(super) async fn profile(context: &Context, args: ProfileArgs) -> Result<()> 
     let session = context.session()?;
     let present = session.home().account(&session.account().to_string()).await?.profile;
     if args.name.is_none() && args.bio.is_none() {
-        context.out.either(&present, || {
-            format!("{}\n{}", safe::line(&present.name), safe::plain(&present.bio))
-                .trim_end()
-                .to_owned()
-        });
+        context.out.either(&present, || format!("{}\n{}", safe::line(&present.name), safe::plain(&present.bio)).trim_end().to_owned());
         return Ok(());
     }
     // What is not given is kept as the home shows it; it is about to be signed, so it is said.
     let keep = |what: &str, value: String| {
         if !value.is_empty() {
-            context
-                .out
-                .talk(&format!("keeping the {what} that your home shows: {}", safe::line(&value)));
+            context.out.talk(&format!("keeping the {what} that your home shows: {}", safe::line(&value)));
         }
         value
     };
@@ -137,9 +119,7 @@ fn is_path(text: &str) -> bool {
 fn file_text(path: &str) -> Result<String> {
     let file = std::fs::File::open(path).with_context(|| format!("cannot read {path}"))?;
     let mut text = String::new();
-    file.take(TEXT_BYTES_MAX as u64 + 2)
-        .read_to_string(&mut text)
-        .with_context(|| format!("cannot read {path} as text"))?;
+    file.take(TEXT_BYTES_MAX as u64 + 2).read_to_string(&mut text).with_context(|| format!("cannot read {path} as text"))?;
     Ok(text)
 }
 

@@ -17,10 +17,7 @@ pub struct Signer {
 impl Signer {
     /// The signer for a device of an account.
     pub fn new(account: &AccountId, key: SecretKey) -> Self {
-        Self {
-            keyid: format!("{account}/{}", key.id()),
-            key,
-        }
+        Self { keyid: format!("{account}/{}", key.id()), key }
     }
 
     /// The three headers for a request, `(method, target URI)`, with this body.
@@ -32,10 +29,6 @@ impl Signer {
         let input = SignatureInput::new(created_s, created_s + SIGNATURE_LIFE_S, &nonce, &self.keyid).map_err(unsignable)?;
         let parts = RequestParts::new(request.0, request.1).map_err(unsignable)?;
         let signed = sign(parts, ContentDigest::of(body), &input, |base| self.key.sign(base).0);
-        Ok([
-            (CONTENT_DIGEST, signed.content_digest),
-            (SIGNATURE_INPUT, signed.signature_input),
-            (SIGNATURE, signed.signature),
-        ])
+        Ok([(CONTENT_DIGEST, signed.content_digest), (SIGNATURE_INPUT, signed.signature_input), (SIGNATURE, signed.signature)])
     }
 }

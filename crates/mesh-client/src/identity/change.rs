@@ -22,12 +22,7 @@ pub enum LastGood {
 
 /// The next operation after the log's head, not yet signed.
 pub fn draft(http: &Http, keys: &KeyLog, action: Action) -> NewOp {
-    NewOp {
-        follows: Some((keys.account(), keys.head())),
-        action,
-        at: http.now_ms(),
-        salt: Salt(http.random()),
-    }
+    NewOp { follows: Some((keys.account(), keys.head())), action, at: http.now_ms(), salt: Salt(http.random()) }
 }
 
 /// Signs an operation, checks that the log takes it, sends it home, and adds it to the log at hand.
@@ -36,20 +31,12 @@ pub fn draft(http: &Http, keys: &KeyLog, action: Action) -> NewOp {
 /// [`ClientError::NotAllowed`] if the key log does not let this key do this; else what the home says.
 pub async fn submit(home: &Home, keys: &mut KeyLog, op: &NewOp, signer: &SecretKey) -> Result<()> {
     let envelope = op.sign(signer);
-    let logged = LoggedOp {
-        envelope: envelope.clone(),
-        received: home.http().now_ms(),
-    };
+    let logged = LoggedOp { envelope: envelope.clone(), received: home.http().now_ms() };
     let mut extended = keys.clone();
-    extended
-        .insert(logged)
-        .map_err(|error| ClientError::NotAllowed(error.to_string()))?;
+    extended.insert(logged).map_err(|error| ClientError::NotAllowed(error.to_string()))?;
     let added = home.add_key(&keys.account(), &envelope).await?;
     if !extended.contains(&added.head) {
-        return Err(ClientError::malformed(
-            home.domain(),
-            "the key log has a head that is not known here: somebody else changed it too",
-        ));
+        return Err(ClientError::malformed(home.domain(), "the key log has a head that is not known here: somebody else changed it too"));
     }
     *keys = extended;
     Ok(())
@@ -65,9 +52,7 @@ pub async fn last_good(home: &Home, last_good: LastGood) -> Result<Option<LogPos
     if let LastGood::Leaf(index) = last_good {
         return Ok(Some(LogPosition { origin, index }));
     }
-    let log_key = discovery
-        .key(DomainKeyUse::Log)
-        .ok_or_else(|| ClientError::malformed(home.domain(), "it names no log key"))?;
+    let log_key = discovery.key(DomainKeyUse::Log).ok_or_else(|| ClientError::malformed(home.domain(), "it names no log key"))?;
     let checkpoint = check::checkpoint(&home.checkpoint(origin.number()).await?, &origin, &log_key)?;
     Ok(checkpoint.size.checked_sub(1).map(|index| LogPosition { origin, index }))
 }

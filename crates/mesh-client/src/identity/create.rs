@@ -27,18 +27,8 @@ pub fn root_key(phrase: &Phrase) -> SecretKey {
 /// The genesis of an account, not yet signed.
 pub fn draft_genesis(http: &Http, address: &Address, keys: (&SecretKey, &SecretKey), device_name: &str) -> NewOp {
     let (root, device) = keys;
-    let action = Action::Genesis {
-        root: root.id(),
-        device: device.id(),
-        address: address.clone(),
-        name: device_name.to_owned(),
-    };
-    NewOp {
-        follows: None,
-        action,
-        at: http.now_ms(),
-        salt: Salt(http.random()),
-    }
+    let action = Action::Genesis { root: root.id(), device: device.id(), address: address.clone(), name: device_name.to_owned() };
+    NewOp { follows: None, action, at: http.now_ms(), salt: Salt(http.random()) }
 }
 
 /// Makes a new identity: a device key and the genesis that the phrase's root key signs. Keep it before it is registered: sending the same
@@ -53,9 +43,7 @@ pub fn create(http: &Http, address: &Address, phrase: &Phrase, device: NewDevice
         device: key.id(),
         device_name: device.name,
         store: device.store,
-        stage: Stage::Registering {
-            genesis: Box::new(genesis),
-        },
+        stage: Stage::Registering { genesis: Box::new(genesis) },
     };
     Identity { stored, key }
 }
@@ -82,22 +70,14 @@ pub async fn register(http: &Http, stored: &StoredIdentity, invite: Option<Strin
         }
     };
     if registered.account != stored.account || registered.address != stored.address {
-        return Err(ClientError::malformed(
-            home.domain(),
-            "it registered another account than was asked for",
-        ));
+        return Err(ClientError::malformed(home.domain(), "it registered another account than was asked for"));
     }
     Ok(registered)
 }
 
 fn request(domain: &Domain, genesis: &Envelope, terms: (&Registration, Option<String>), worked: &mut dyn FnMut(u64)) -> Result<NewAccount> {
     let (registration, invite) = terms;
-    let mut request = NewAccount {
-        genesis: genesis.clone(),
-        invite,
-        pow_salt: None,
-        pow_nonce: None,
-    };
+    let mut request = NewAccount { genesis: genesis.clone(), invite, pow_salt: None, pow_nonce: None };
     match registration.mode {
         RegistrationMode::Open => {}
         RegistrationMode::Invite if request.invite.is_some() => {}

@@ -31,10 +31,7 @@ pub fn code(stored: &StoredIdentity) -> String {
 
 /// Asks the account's home to show the device to the others.
 pub async fn request(home: &Home, stored: &StoredIdentity) -> Result<Pairing> {
-    let request = PairingRequest {
-        device: stored.device,
-        name: stored.device_name.clone(),
-    };
+    let request = PairingRequest { device: stored.device, name: stored.device_name.clone() };
     home.request_pairing(&stored.account, &request).await
 }
 
@@ -46,16 +43,9 @@ pub async fn is_added(verifying: &Verifying, stored: &StoredIdentity) -> Result<
 
 /// The request whose code was typed; case, spaces and hyphens do not matter.
 pub fn matching<'a>(pairings: &'a [Pairing], typed: &str) -> Option<&'a Pairing> {
-    let plain = |code: &str| {
-        code.chars()
-            .filter(|c| c.is_ascii_alphanumeric())
-            .collect::<String>()
-            .to_ascii_lowercase()
-    };
+    let plain = |code: &str| code.chars().filter(|c| c.is_ascii_alphanumeric()).collect::<String>().to_ascii_lowercase();
     let typed = plain(typed);
-    pairings
-        .iter()
-        .find(|pairing| plain(&PairingRequest::code(&pairing.device)) == typed)
+    pairings.iter().find(|pairing| plain(&PairingRequest::code(&pairing.device)) == typed)
 }
 
 #[cfg(test)]
@@ -64,11 +54,7 @@ mod tests {
 
     #[test]
     fn code_is_matched_as_people_type_it_and_never_by_its_start() {
-        let pairing = |seed| Pairing {
-            device: SecretKey::from_seed(&[seed; 32]).id(),
-            name: String::new(),
-            expires: 0,
-        };
+        let pairing = |seed| Pairing { device: SecretKey::from_seed(&[seed; 32]).id(), name: String::new(), expires: 0 };
         let pairings = [pairing(1), pairing(2)];
         let code = PairingRequest::code(&pairings[1].device);
         let typed = format!(" {} ", code.to_uppercase().replace('-', " "));

@@ -53,24 +53,9 @@ mod tests {
         let (phrase, other) = (Phrase::from_entropy([1; 32]), Phrase::from_entropy([2; 32]));
         let (root, device) = (root_key(&phrase), SecretKey::from_seed(&[3; 32]));
         let address = "neo@one.localhost:8001".parse().expect("an address");
-        let action = Action::Genesis {
-            root: root.id(),
-            device: device.id(),
-            address,
-            name: String::new(),
-        };
-        let genesis = NewOp {
-            follows: None,
-            action,
-            at: 1,
-            salt: mesh_proto::bytes::Salt([0; 16]),
-        }
-        .sign(&root);
-        let keys = KeyLog::from_genesis(LoggedOp {
-            envelope: genesis,
-            received: 1,
-        })
-        .expect("good");
+        let action = Action::Genesis { root: root.id(), device: device.id(), address, name: String::new() };
+        let genesis = NewOp { follows: None, action, at: 1, salt: mesh_proto::bytes::Salt([0; 16]) }.sign(&root);
+        let keys = KeyLog::from_genesis(LoggedOp { envelope: genesis, received: 1 }).expect("good");
         assert_eq!(root_of(&keys, &phrase, 2).expect("the phrase").id(), root.id());
         assert!(matches!(root_of(&keys, &other, 2), Err(ClientError::NotAllowed(_))));
     }

@@ -21,9 +21,7 @@ pub(super) struct FileStore {
 
 impl FileStore {
     pub(super) fn new(folder: &Path) -> Self {
-        Self {
-            folder: folder.join("keys"),
-        }
+        Self { folder: folder.join("keys") }
     }
 
     fn path(&self, device: &KeyId) -> PathBuf {
@@ -44,18 +42,11 @@ impl SecretStore for FileStore {
         let Some(bytes) = read_capped(&path, KEY_BYTES_MAX)? else {
             return Ok(None);
         };
-        let damaged = |what: &str| KeystoreError::Damaged {
-            path: path.clone(),
-            what: what.to_owned(),
-        };
+        let damaged = |what: &str| KeystoreError::Damaged { path: path.clone(), what: what.to_owned() };
         let text = std::str::from_utf8(&bytes).map_err(|_| damaged("it is not text"))?;
         let seed = array_from_base64url::<32>(text.trim_end(), "seed").map_err(|_| damaged("it does not hold a seed"))?;
         let key = SecretKey::from_seed(&Zeroizing::new(seed));
-        if key.id() == *device {
-            Ok(Some(key))
-        } else {
-            Err(damaged("it holds the seed of another key"))
-        }
+        if key.id() == *device { Ok(Some(key)) } else { Err(damaged("it holds the seed of another key")) }
     }
 
     fn remove(&self, device: &KeyId) -> Result<(), KeystoreError> {
@@ -69,10 +60,7 @@ impl SecretStore for FileStore {
 
 /// Reads a file of at most `bytes_max` bytes; `None` if there is none.
 pub(crate) fn read_capped(path: &Path, bytes_max: u64) -> Result<Option<Zeroizing<Vec<u8>>>, KeystoreError> {
-    let file_error = |source| KeystoreError::File {
-        path: path.to_owned(),
-        source,
-    };
+    let file_error = |source| KeystoreError::File { path: path.to_owned(), source };
     let file = match std::fs::File::open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         other => other.map_err(file_error)?,
@@ -80,10 +68,7 @@ pub(crate) fn read_capped(path: &Path, bytes_max: u64) -> Result<Option<Zeroizin
     let mut bytes = Zeroizing::new(Vec::new());
     file.take(bytes_max + 1).read_to_end(&mut bytes).map_err(file_error)?;
     if bytes.len() as u64 > bytes_max {
-        return Err(KeystoreError::Damaged {
-            path: path.to_owned(),
-            what: format!("it has more than {bytes_max} bytes"),
-        });
+        return Err(KeystoreError::Damaged { path: path.to_owned(), what: format!("it has more than {bytes_max} bytes") });
     }
     Ok(Some(bytes))
 }
@@ -91,14 +76,8 @@ pub(crate) fn read_capped(path: &Path, bytes_max: u64) -> Result<Option<Zeroizin
 /// Replaces a file in one step: written beside it (0600, in a folder of 0700 if that has to be made), synced, renamed, the folder synced.
 pub(crate) fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), KeystoreError> {
     let folder = path.parent().unwrap_or(Path::new("."));
-    make_folder(folder).map_err(|source| KeystoreError::File {
-        path: folder.to_owned(),
-        source,
-    })?;
-    replace(path, folder, bytes).map_err(|source| KeystoreError::File {
-        path: path.to_owned(),
-        source,
-    })
+    make_folder(folder).map_err(|source| KeystoreError::File { path: folder.to_owned(), source })?;
+    replace(path, folder, bytes).map_err(|source| KeystoreError::File { path: path.to_owned(), source })
 }
 
 fn replace(path: &Path, folder: &Path, bytes: &[u8]) -> io::Result<()> {
@@ -126,15 +105,7 @@ fn check_mode(path: &Path, wanted: u32) -> Result<(), KeystoreError> {
     use std::os::unix::fs::PermissionsExt;
     let Ok(metadata) = std::fs::metadata(path) else { return Ok(()) };
     let mode = metadata.permissions().mode() & 0o777;
-    if mode & 0o077 == 0 {
-        Ok(())
-    } else {
-        Err(KeystoreError::Exposed {
-            path: path.to_owned(),
-            mode,
-            wanted,
-        })
-    }
+    if mode & 0o077 == 0 { Ok(()) } else { Err(KeystoreError::Exposed { path: path.to_owned(), mode, wanted }) }
 }
 
 #[cfg(not(unix))]

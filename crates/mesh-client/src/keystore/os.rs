@@ -33,8 +33,7 @@ impl SecretStore for OsStore {
             };
             let seed = <[u8; 32]>::try_from(secret.as_slice()).map(Zeroizing::new);
             let key = seed.ok().map(|seed| SecretKey::from_seed(&seed)).filter(|key| key.id() == device);
-            key.map(Some)
-                .ok_or_else(|| KeystoreError::Keyring(format!("the entry {device} does not hold its key")))
+            key.map(Some).ok_or_else(|| KeystoreError::Keyring(format!("the entry {device} does not hold its key")))
         })
     }
 
@@ -57,7 +56,5 @@ fn refused(error: Error) -> KeystoreError {
 }
 
 fn on_thread<T: Send + 'static>(work: impl FnOnce() -> Result<T, KeystoreError> + Send + 'static) -> Result<T, KeystoreError> {
-    std::thread::spawn(work)
-        .join()
-        .unwrap_or_else(|_| Err(KeystoreError::Keyring("it stopped unexpectedly".to_owned())))
+    std::thread::spawn(work).join().unwrap_or_else(|_| Err(KeystoreError::Keyring("it stopped unexpectedly".to_owned())))
 }

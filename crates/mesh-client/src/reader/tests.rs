@@ -21,13 +21,7 @@ fn view(account: &TestAccount, envelope: Envelope) -> RecordView {
         parent,
         disowned: false,
     };
-    RecordView {
-        card,
-        record: Some(logged),
-        tombstone: None,
-        counts: Counts::new(),
-        url: String::new(),
-    }
+    RecordView { card, record: Some(logged), tombstone: None, counts: Counts::new(), url: String::new() }
 }
 
 fn neo() -> TestAccount {
@@ -60,14 +54,7 @@ fn comment_under_another_parent_than_was_signed_is_refused() {
     let neo = neo();
     let post = neo.sign(Content::Post(Post::free("hello")));
     let object = neo.object(&post);
-    let content = Comment {
-        root: object.clone(),
-        parent: object,
-        text: "hi".to_owned(),
-        lang: None,
-        terms: Terms::Free,
-        revises: None,
-    };
+    let content = Comment { root: object.clone(), parent: object, text: "hi".to_owned(), lang: None, terms: Terms::Free, revises: None };
     let mut view = view(&neo, neo.sign(Content::Comment(content)));
     assert!(matches!(judge(&view, &neo), Ok(State::Good(_))));
     view.card.parent = Some(RecordId::from_hash([7; 32]));

@@ -34,10 +34,7 @@ pub fn order(comments: &[(RecordId, Option<RecordId>)]) -> Vec<Place> {
             }
             places.push(place);
             let below = children.get(&comments[place.index].0).map_or(&[][..], Vec::as_slice);
-            open.extend(below.iter().rev().map(|index| Place {
-                index: *index,
-                depth: place.depth + 1,
-            }));
+            open.extend(below.iter().rev().map(|index| Place { index: *index, depth: place.depth + 1 }));
         }
     }
     places
@@ -50,19 +47,13 @@ mod tests {
     fn check(comments: &[(u8, u8)], expected: &[(u8, usize)]) {
         let id = |byte| RecordId::from_hash([byte; 32]);
         let comments: Vec<_> = comments.iter().map(|(own, parent)| (id(*own), Some(id(*parent)))).collect();
-        let got: Vec<_> = order(&comments)
-            .iter()
-            .map(|place| (comments[place.index].0.hash()[0], place.depth))
-            .collect();
+        let got: Vec<_> = order(&comments).iter().map(|place| (comments[place.index].0.hash()[0], place.depth)).collect();
         assert_eq!(got, expected);
     }
 
     #[test]
     fn answers_follow_what_they_answer() {
-        check(
-            &[(1, 0), (2, 0), (3, 1), (4, 2), (5, 1), (6, 3)],
-            &[(1, 0), (3, 1), (6, 2), (5, 1), (2, 0), (4, 1)],
-        );
+        check(&[(1, 0), (2, 0), (3, 1), (4, 2), (5, 1), (6, 3)], &[(1, 0), (3, 1), (6, 2), (5, 1), (2, 0), (4, 1)]);
     }
 
     #[test]

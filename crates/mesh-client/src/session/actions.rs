@@ -34,10 +34,7 @@ impl Session {
     pub async fn draft_edit(&self, target: &Target, edit: Edit) -> Result<Record> {
         let (_, shown, mut record) = self.object(target).await?;
         if record.head.actor != self.account() {
-            return Err(ClientError::NotAllowed(format!(
-                "{target} is by {}: only its author can edit it",
-                shown.author
-            )));
+            return Err(ClientError::NotAllowed(format!("{target} is by {}: only its author can edit it", shown.author)));
         }
         let id = shown.view.card.id;
         match &mut record.content {
@@ -70,15 +67,7 @@ impl Session {
             Content::Comment(comment) => comment.root,
             _ => return Err(ClientError::Input(format!("a {} cannot be commented on", record.kind()))),
         };
-        self.draft(Content::Comment(Comment {
-            root,
-            parent,
-            text,
-            lang,
-            terms: Terms::Free,
-            revises: None,
-        }))
-        .await
+        self.draft(Content::Comment(Comment { root, parent, text, lang, terms: Terms::Free, revises: None })).await
     }
 
     /// A like of a post or comment.
@@ -103,13 +92,7 @@ impl Session {
     pub async fn draft_subscribe(&self, target: &Target) -> Result<Record> {
         let person = self.verifying().person(target.person(), Some(self.home().domain())).await?;
         let home = person.keys.view().address().domain().clone();
-        self.draft(Content::Subscribe(Subscribe {
-            object: AccountRef {
-                actor: person.keys.account(),
-                home,
-            },
-        }))
-        .await
+        self.draft(Content::Subscribe(Subscribe { object: AccountRef { actor: person.keys.account(), home } })).await
     }
 
     /// A profile.
@@ -121,24 +104,14 @@ impl Session {
     /// there are several.
     pub async fn draft_undo(&self, target: &Target, kind: Option<Kind>) -> Result<Record> {
         let object = match target {
-            Target::Person(person) => {
-                self.own_act(Kind::Subscribe, &self.account_of(person).await?.to_string(), target)
-                    .await?
-            }
+            Target::Person(person) => self.own_act(Kind::Subscribe, &self.account_of(person).await?.to_string(), target).await?,
             Target::Record { record, .. } => match kind {
-                Some(kind) => {
-                    self.own_act(kind, &self.stable_id(target, record).await?.to_string(), target)
-                        .await?
-                }
+                Some(kind) => self.own_act(kind, &self.stable_id(target, record).await?.to_string(), target).await?,
                 None => self.own_or_act(target, record).await?,
             },
         };
         let object = object.ok_or_else(|| ClientError::NotFound(format!("there is nothing of yours to undo about {target}")))?;
-        self.draft(Content::Retract(Retract {
-            object,
-            reason: RetractReason::Author,
-        }))
-        .await
+        self.draft(Content::Retract(Retract { object, reason: RetractReason::Author })).await
     }
 
     /// A verified object of an action: how to name it, how it is shown, what it says.
@@ -147,21 +120,13 @@ impl Session {
         let (record, version) = match (&shown.state, shown.version()) {
             (State::Good(record), Some(version)) => ((**record).clone(), version),
             (State::Disowned(_, why), _) => {
-                return Err(ClientError::NotAllowed(format!(
-                    "{} does not stand by {target}: {why}",
-                    shown.author
-                )));
+                return Err(ClientError::NotAllowed(format!("{} does not stand by {target}: {why}", shown.author)));
             }
             (state, _) => return Err(crate::verify::proof::absent(&shown.view.card.id, *state == State::Withdrawn)),
         };
         let keys = self.reader().keys(&record.head.actor).await?;
         let home = keys.view().address().domain().clone();
-        let object = ObjectRef {
-            actor: record.head.actor,
-            home,
-            id: shown.view.card.id,
-            version,
-        };
+        let object = ObjectRef { actor: record.head.actor, home, id: shown.view.card.id, version };
         Ok((object, shown, record))
     }
 
@@ -207,15 +172,11 @@ impl Session {
             [] => return Ok(None),
             [id] => *id,
             _ => {
-                return Err(ClientError::Input(format!(
-                    "there are several of yours about {target}: undo each by its own link"
-                )));
+                return Err(ClientError::Input(format!("there are several of yours about {target}: undo each by its own link")));
             }
         };
         let view = self.home().record(&id).await?;
-        let logged = view
-            .record
-            .ok_or_else(|| crate::verify::proof::absent(&id, view.tombstone.is_some()))?;
+        let logged = view.record.ok_or_else(|| crate::verify::proof::absent(&id, view.tombstone.is_some()))?;
         let keys = self.own_keys().await?;
         let checked = check::logged_record(&logged, &keys)?;
         let about = match &checked.record.content {
@@ -226,11 +187,7 @@ impl Session {
             _ => String::new(),
         };
         if checked.record.kind() != kind || about != object || checked.id != id {
-            return Err(Mistrust::NotAsSigned {
-                record: id,
-                what: "the home names another record as the one to undo",
-            }
-            .into());
+            return Err(Mistrust::NotAsSigned { record: id, what: "the home names another record as the one to undo" }.into());
         }
         Ok(Some(id))
     }

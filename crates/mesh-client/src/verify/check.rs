@@ -48,11 +48,7 @@ pub struct NameProof {
 pub fn keys(view: KeysView, account: &AccountId) -> Result<KeyLog, Mistrust> {
     let failed = |source| Mistrust::KeyLog { account: *account, source };
     let keys = KeyLog::from_ops(view.ops).map_err(failed)?;
-    if keys.account() == *account {
-        Ok(keys)
-    } else {
-        Err(failed(KeyLogError::OtherAccount(keys.account())))
-    }
+    if keys.account() == *account { Ok(keys) } else { Err(failed(KeyLogError::OtherAccount(keys.account()))) }
 }
 
 /// Verifies a signed record against its author's key log. `leaf`: where it was logged, which a revoked device's record depends on.
@@ -61,10 +57,7 @@ pub fn record(envelope: &Envelope, leaf: Option<&LogPosition>, keys: &KeyLog) ->
     let record = Record::open(envelope).map_err(|source| Mistrust::Record { record: version, source })?;
     let misuse = |source| Mistrust::Use { record: version, source };
     if record.head.actor != keys.account() {
-        return Err(Mistrust::NotAsSigned {
-            record: version,
-            what: "its author",
-        });
+        return Err(Mistrust::NotAsSigned { record: version, what: "its author" });
     }
     let (verifier, standing) = match keys.check_use(&record.head.device, &record.head.keys, leaf) {
         Ok(verifier) => (*verifier, Standing::Good),
@@ -74,25 +67,15 @@ pub fn record(envelope: &Envelope, leaf: Option<&LogPosition>, keys: &KeyLog) ->
         }
         Err(error) => return Err(misuse(error)),
     };
-    envelope
-        .verify(&verifier)
-        .map_err(|source| Mistrust::Signature { record: version, source })?;
+    envelope.verify(&verifier).map_err(|source| Mistrust::Signature { record: version, source })?;
     let id = record.content.revises().copied().unwrap_or(version);
-    Ok(Checked {
-        record,
-        version,
-        id,
-        standing,
-    })
+    Ok(Checked { record, version, id, standing })
 }
 
 /// Verifies a record, and that its leaf is opened by what was signed. That the leaf is in the log is not checked here.
 pub fn logged_record(logged: &LoggedRecord, keys: &KeyLog) -> Result<Checked, Mistrust> {
     let checked = record(&logged.envelope, Some(&logged.leaf), keys)?;
-    let differs = |what| Mistrust::NotAsSigned {
-        record: checked.version,
-        what,
-    };
+    let differs = |what| Mistrust::NotAsSigned { record: checked.version, what };
     let opening = &logged.opening;
     if opening.record != checked.version {
         return Err(differs("the leaf stands for another record"));
@@ -111,10 +94,7 @@ pub fn logged_record(logged: &LoggedRecord, keys: &KeyLog) -> Result<Checked, Mi
 
 /// Checks that a record is the one, and by the one, that a link names.
 pub fn fits(target: &Target, checked: &Checked, keys: &KeyLog) -> Result<(), Mistrust> {
-    let differs = |what| Mistrust::NotAsSigned {
-        record: checked.version,
-        what,
-    };
+    let differs = |what| Mistrust::NotAsSigned { record: checked.version, what };
     if let Target::Record { record, .. } = target
         && checked.id != *record
         && checked.version != *record
@@ -125,11 +105,7 @@ pub fn fits(target: &Target, checked: &Checked, keys: &KeyLog) -> Result<(), Mis
         uri::Person::Account { id, .. } => *id == keys.account(),
         uri::Person::Address(address) => addresses(keys).contains(address),
     };
-    if by_the_named {
-        Ok(())
-    } else {
-        Err(differs("the link names another author"))
-    }
+    if by_the_named { Ok(()) } else { Err(differs("the link names another author")) }
 }
 
 /// Every address that the account's key log ever named.
@@ -162,19 +138,12 @@ pub fn name(keys: &KeyLog, name: &NameLeaf, log_key: &KeyId) -> Result<NameProof
     let checkpoint = checkpoint(&name.checkpoint, origin, log_key)?;
     let leaf = (name.leaf.index, entry_hash(&opening.entry()));
     verify(checkpoint.size, &checkpoint.root, &[leaf], &name.proof).map_err(|error| missing(&error.to_string()))?;
-    Ok(NameProof {
-        address,
-        leaf: name.leaf.clone(),
-        checkpoint,
-    })
+    Ok(NameProof { address, leaf: name.leaf.clone(), checkpoint })
 }
 
 /// Verifies a checkpoint note under a domain's log key.
 pub fn checkpoint(note: &str, origin: &mesh_proto::log::Origin, log_key: &KeyId) -> Result<Checkpoint, Mistrust> {
-    let unusable = |source| Mistrust::Checkpoint {
-        origin: origin.clone(),
-        source,
-    };
+    let unusable = |source| Mistrust::Checkpoint { origin: origin.clone(), source };
     let key: Verifier = log_key.verifier().map_err(|_| unusable(mesh_proto::log::NoteError::BadSignature))?;
     Checkpoint::open(note, origin, &key).map_err(unusable)
 }
@@ -185,12 +154,7 @@ pub fn leaf_hash(opening: &Opening) -> mesh_proto::bytes::Hash {
 }
 
 pub(super) fn not_logged(what: &'static str, leaf: &LogPosition, why: String) -> Mistrust {
-    Mistrust::NotLogged {
-        what,
-        origin: leaf.origin.clone(),
-        index: leaf.index,
-        why,
-    }
+    Mistrust::NotLogged { what, origin: leaf.origin.clone(), index: leaf.index, why }
 }
 
 #[cfg(test)]
@@ -228,16 +192,7 @@ mod tests {
         let stranger = SecretKey::from_seed(&[99; 32]);
         record_of_stranger.head.device = stranger.id();
         let refused = record(&record_of_stranger.sign(&stranger), None, &account.keys);
-        assert!(
-            matches!(
-                refused,
-                Err(Mistrust::Use {
-                    source: UseError::UnknownDevice(_),
-                    ..
-                })
-            ),
-            "{refused:?}"
-        );
+        assert!(matches!(refused, Err(Mistrust::Use { source: UseError::UnknownDevice(_), .. })), "{refused:?}");
     }
 
     #[test]
@@ -255,18 +210,9 @@ mod tests {
         let device = account.device.clone();
         let envelope = post(&account, "hello");
         let origin: Origin = "one.localhost:8001/log/1".parse().expect("an origin");
-        let at = |index| LogPosition {
-            origin: origin.clone(),
-            index,
-        };
+        let at = |index| LogPosition { origin: origin.clone(), index };
         let root = account.root.clone();
-        account.key_op(
-            Action::DeviceRevoke {
-                device: device.id(),
-                last_good: Some(at(5)),
-            },
-            &root,
-        );
+        account.key_op(Action::DeviceRevoke { device: device.id(), last_good: Some(at(5)) }, &root);
         let standing = |index| record(&envelope, Some(&at(index)), &account.keys).expect("signed").standing;
         assert_eq!(standing(5), Standing::Good);
         assert_eq!(standing(6), Standing::Disowned(UseError::Revoked(device.id())));

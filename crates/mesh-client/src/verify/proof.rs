@@ -103,19 +103,13 @@ impl Evidence {
         let value: serde_json::Value = serde_json::from_slice(bytes).map_err(unreadable)?;
         if value.get("card").is_some() {
             let view: RecordView = serde_json::from_value(value).map_err(unreadable)?;
-            let record = view
-                .record
-                .ok_or_else(|| ClientError::Input("the file has a card, but not the signed record".to_owned()))?;
+            let record = view.record.ok_or_else(|| ClientError::Input("the file has a card, but not the signed record".to_owned()))?;
             return Ok(Self::Logged(Box::new(record)));
         }
         if value.get("envelope").is_some() {
-            return serde_json::from_value(value)
-                .map(|record| Self::Logged(Box::new(record)))
-                .map_err(unreadable);
+            return serde_json::from_value(value).map(|record| Self::Logged(Box::new(record))).map_err(unreadable);
         }
-        serde_json::from_value(value)
-            .map(|envelope| Self::Bare(Box::new(envelope)))
-            .map_err(unreadable)
+        serde_json::from_value(value).map(|envelope| Self::Bare(Box::new(envelope))).map_err(unreadable)
     }
 
     /// The signed record.
@@ -197,9 +191,7 @@ impl Verifying {
         };
         let found = logged.envelope.id();
         if let Some(version) = version.filter(|version| *version != found) {
-            return Err(ClientError::NotFound(format!(
-                "version {version} is not the current one, which is {found}"
-            )));
+            return Err(ClientError::NotFound(format!("version {version} is not the current one, which is {found}")));
         }
         let ((checked, inclusion), author) = self.logged(&logged, view.card.address.domain()).await?;
         check::fits(target, &checked, &author.keys)?;
@@ -220,12 +212,7 @@ impl Verifying {
                 let person = self.account(&record.head.actor, via).await?;
                 // The author's home knows whether it was logged; that it does not answer is no reason to doubt the signature.
                 let home = self.home(person.keys.view().address().domain());
-                let found = home
-                    .record(&id)
-                    .await
-                    .ok()
-                    .and_then(|view| view.record)
-                    .filter(|found| found.envelope.id() == id);
+                let found = home.record(&id).await.ok().and_then(|view| view.record).filter(|found| found.envelope.id() == id);
                 if let Some(logged) = found {
                     let checked = check::logged_record(&logged, &person.keys)?;
                     let inclusion = self.include(&logged).await?;
@@ -262,9 +249,7 @@ impl Verifying {
 
     async fn log_key(&self, domain: &Domain) -> Result<KeyId> {
         let discovery = self.home(domain).discovery().await?;
-        discovery
-            .key(DomainKeyUse::Log)
-            .ok_or_else(|| ClientError::malformed(domain, "it names no log key"))
+        discovery.key(DomainKeyUse::Log).ok_or_else(|| ClientError::malformed(domain, "it names no log key"))
     }
 
     /// The newest verified checkpoint, which must cover the leaf.
@@ -302,9 +287,7 @@ impl Verifying {
                 Err(ClientError::Remote { problem, .. }) if problem.status == 404 => home.tile(origin.number(), &tile.full_path()).await?,
                 other => other?,
             };
-            tiles
-                .add(tile, &bytes)
-                .map_err(|what| ClientError::malformed(origin.domain(), what))?;
+            tiles.add(tile, &bytes).map_err(|what| ClientError::malformed(origin.domain(), what))?;
         }
         Err(ClientError::malformed(origin.domain(), "its log's tiles do not make a proof"))
     }
@@ -321,11 +304,7 @@ fn summary(checked: &Checked, person: &Person, logged: Option<(&LoggedRecord, &I
         address: view.address().clone(),
         name_leaf: person.name.as_ref().map(|name| name.leaf.clone()),
         device: head.device,
-        device_name: view
-            .devices()
-            .get(&head.device)
-            .map(|device| device.name.clone())
-            .unwrap_or_default(),
+        device_name: view.devices().get(&head.device).map(|device| device.name.clone()).unwrap_or_default(),
         signed_under: head.keys,
         head: person.keys.head(),
         operations: person.keys.len(),

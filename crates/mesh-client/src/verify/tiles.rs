@@ -26,11 +26,7 @@ impl TileId {
     /// The path below the log: `tile/<L>/<N>[.p/<W>]`, N in groups of three digits, all but the last with `x` before them.
     pub fn path(&self) -> String {
         let full = self.full_path();
-        if self.width < TILE_WIDTH {
-            format!("{full}.p/{}", self.width)
-        } else {
-            full
-        }
+        if self.width < TILE_WIDTH { format!("{full}.p/{}", self.width) } else { full }
     }
 
     /// The path of the tile once it is full: a server may drop partial tiles that have become full.
@@ -59,10 +55,7 @@ pub struct Wanted(pub TileId);
 impl Tiles {
     /// No tiles yet of a log of `size` leaves.
     pub fn new(size: u64) -> Self {
-        Self {
-            size,
-            known: BTreeMap::new(),
-        }
+        Self { size, known: BTreeMap::new() }
     }
 
     /// Adds a fetched tile: at least as many hashes as it must hold, 32 bytes each.
@@ -74,8 +67,7 @@ impl Tiles {
         if !rest.is_empty() || hashes.len() as u64 > TILE_WIDTH || (hashes.len() as u64) < tile.width {
             return Err("a tile has the wrong size");
         }
-        self.known
-            .insert((tile.level, tile.index), hashes.iter().map(|hash| Hash(*hash)).collect());
+        self.known.insert((tile.level, tile.index), hashes.iter().map(|hash| Hash(*hash)).collect());
         Ok(())
     }
 
@@ -91,11 +83,7 @@ impl Tiles {
 
     fn tile(&self, level: u32, index: u64) -> TileId {
         let hashes = self.size.checked_shr(level * TILE_HEIGHT).unwrap_or(0);
-        TileId {
-            level,
-            index,
-            width: hashes.saturating_sub(index * TILE_WIDTH).min(TILE_WIDTH),
-        }
+        TileId { level, index, width: hashes.saturating_sub(index * TILE_WIDTH).min(TILE_WIDTH) }
     }
 }
 
@@ -156,11 +144,7 @@ mod tests {
         let mut tiles = BTreeMap::new();
         for (level, row) in rows {
             for (index, hashes) in row.chunks(256).enumerate() {
-                let id = TileId {
-                    level,
-                    index: index as u64,
-                    width: hashes.len() as u64,
-                };
+                let id = TileId { level, index: index as u64, width: hashes.len() as u64 };
                 tiles.insert(id, hashes.iter().flat_map(|hash| hash.0).collect());
             }
         }
@@ -174,9 +158,7 @@ mod tests {
             match prove(&mut tiles, size, &[index]) {
                 Ok(proof) => break proof.expect("a good index"),
                 Err(Wanted(tile)) => {
-                    let bytes = served
-                        .get(&tile)
-                        .unwrap_or_else(|| panic!("{} of {size} is not served", tile.path()));
+                    let bytes = served.get(&tile).unwrap_or_else(|| panic!("{} of {size} is not served", tile.path()));
                     tiles.add(tile, bytes).expect("well-formed");
                 }
             }
@@ -198,11 +180,7 @@ mod tests {
     #[test]
     fn tile_of_the_wrong_size_is_refused() {
         let mut tiles = Tiles::new(10);
-        let tile = TileId {
-            level: 0,
-            index: 0,
-            width: 10,
-        };
+        let tile = TileId { level: 0, index: 0, width: 10 };
         assert!(tiles.add(tile, &[0; 319]).is_err());
         assert!(tiles.add(tile, &[0; 32 * 9]).is_err());
         assert!(tiles.add(tile, &[0; 32 * 257]).is_err());

@@ -4,7 +4,7 @@
 //! Deliveries of one domain are stored one after the other, so that two of them never decide about the same actor at once; their signatures are
 //! verified before that, side by side. A crash leaves whole deliveries or nothing.
 
-use crate::accounts::{Account, Accounts, knows, refused_use};
+use crate::accounts::{Account, Accounts, Sender, knows, refused_use};
 use crate::bodies::Bodies;
 use crate::bus::Bus;
 use crate::error::{NodeError, Result};
@@ -12,10 +12,10 @@ use crate::index::{Indexer, Statement, early_key, early_retract};
 use crate::objects::Objects;
 use crate::peers::{Peer, Peers};
 use crate::tables::reference::Reference;
-use crate::tables::{Lid, OriginNo};
+use crate::tables::{HERE, Lid, ObjectLid, OriginNo, peer_count_key};
 use mesh_proto::api::{Delivery, DeliveryAnswer, DeliveryItem, DomainKeyUse, ItemResult, KeysKnown, code};
 use mesh_proto::bytes::Hash;
-use mesh_proto::envelope::{RecordId, id_of_pae};
+use mesh_proto::envelope::{Kind, RecordId, id_of_pae};
 use mesh_proto::keylog::{LogPosition, UseError};
 use mesh_proto::limits::{BATCH_RECORDS_MAX, CLOCK_AHEAD_MS_MAX, KEY_OPS_MAX, LEAF_INDEX_MAX};
 use mesh_proto::log::{Checkpoint, Opening, Origin, entry_hash, verify};
@@ -82,7 +82,8 @@ impl Intake {
             if push.ops.len() > KEY_OPS_MAX {
                 return Err(NodeError::refused(code::TOO_LARGE, "an account has more key operations than it may have"));
             }
-            self.accounts.merge(&push.account, &push.ops)?;
+            let sender = Sender { domain: Some(peer.domain()), now_ms: self.clock.now_ms() };
+            self.accounts.merge(&push.account, &push.ops, sender)?;
         }
         let mut wanted = BTreeMap::new();
         let mut checked = Vec::with_capacity(delivery.items.len());
@@ -218,9 +219,8 @@ impl Intake {
             return Ok(ItemResult::Known);
         }
         let resolved = self.objects.resolve(&verified.record, &verified.actor)?;
-        let addressed = resolved.object.is_some() || matches!(verified.record.content, Content::Retract(_));
-        if !addressed {
-            return Err(NodeError::refused(code::OBJECT, "the record acts on nothing that is here"));
+        if !self.is_wanted(&verified.record, &verified.actor, resolved.object)? {
+            return Err(NodeError::refused(code::OBJECT, "the record acts on nothing that is here, and nobody here subscribes to its actor"));
         }
         let mut indexer = Indexer::new(&*self.kv);
         let statement = Statement {
@@ -248,6 +248,19 @@ impl Intake {
         group.news.extend(indexer.news);
         self.bodies.keep(&mut group.bodies, lid, &statement, verified.item)?;
         Ok(ItemResult::Accepted)
+    }
+
+    /// Whether a record concerns this domain: it acts on something here, or publishes for someone here who subscribes.
+    fn is_wanted(&self, record: &Record, actor: &Account, object: Option<ObjectLid>) -> Result<bool> {
+        match record.kind() {
+            Kind::Retract => Ok(true),
+            Kind::Repost if object.is_some() => Ok(true),
+            Kind::Post | Kind::Profile | Kind::Repost => {
+                let subscribers = peer_count_key(actor.lid.into(), Kind::Subscribe, HERE);
+                Ok(mesh_store::counter(&*self.kv, Space::CountByPeer, &subscribers)? > 0)
+            }
+            _ => Ok(object.is_some()),
+        }
     }
 
     fn is_known(&self, lid: Lid, id: &RecordId) -> Result<bool> {

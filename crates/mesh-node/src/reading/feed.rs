@@ -16,8 +16,7 @@ use mesh_store::Kv;
 use std::collections::BinaryHeap;
 use std::sync::Arc;
 
-/// Most accounts that one account follows.
-pub const FOLLOWING_MAX: usize = 10_000;
+pub use crate::tables::account::FOLLOWING_MAX;
 
 /// The feed service.
 pub struct Feed {

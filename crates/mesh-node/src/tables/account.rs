@@ -102,6 +102,9 @@ pub(crate) fn follow(read: &dyn Read, subscriber: AccountLid, author: AccountLid
     Ok(read.get(Space::Follow, &pair_key(subscriber.0, author.0))?.is_some())
 }
 
+/// Most accounts that one account subscribes to.
+pub const FOLLOWING_MAX: usize = 10_000;
+
 /// Whom `subscriber`, who lives here, follows.
 pub(crate) fn following(read: &dyn Read, subscriber: AccountLid, limit: usize) -> Result<Vec<AccountLid>, StoreError> {
     let rows = read.scan(Space::Follow, &KeyRange::prefix(subscriber.0.to_be_bytes()), Order::Forward, limit)?;

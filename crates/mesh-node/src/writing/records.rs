@@ -1,12 +1,13 @@
 //! Records, key operations and registrations of this domain's people: verified here, then given a leaf by [`crate::writing::append`].
 
-use crate::accounts::{Account, Accounts, refused_op, refused_use};
+use crate::accounts::{Account, Accounts, Sender, refused_op, refused_use};
 use crate::writing::append::{Entry, NewRecord};
 use crate::error::{NodeError, Result};
 use crate::index::act;
 use crate::objects::Objects;
 use crate::peers::Peers;
 use crate::registration::Registrar;
+use crate::tables::account::{FOLLOWING_MAX, following};
 use crate::tables::reference::Reference;
 use mesh_proto::address::Domain;
 use mesh_proto::api::{Accepted, Acts, KeysAdded, KeysView, NewAccount, Registered, code};
@@ -48,6 +49,9 @@ impl Records {
         let key = *allowed.map_err(|error| refused_use(&error))?;
         key.verify(&pae, envelope.signature()).map_err(|error| NodeError::refused(code::BAD_SIGNATURE, error.to_string()))?;
         if let Content::Subscribe(subscribe) = &record.content {
+            if following(&*self.kv, actor.lid, FOLLOWING_MAX)?.len() >= FOLLOWING_MAX {
+                return Err(NodeError::refused(code::TOO_LARGE, format!("an account subscribes to at most {FOLLOWING_MAX} others: undo one first")));
+            }
             self.learn(&subscribe.object.actor, &subscribe.object.home).await?;
         }
         // Said here too, so that most refusals never reach the append thread.
@@ -93,9 +97,9 @@ impl Records {
         }
         let keys: KeysView = serde_json::from_slice(&answer.body).map_err(|error| remote(error.to_string()))?;
         let accounts = Arc::clone(&self.accounts);
-        let wanted = *id;
+        let (wanted, home, now_ms) = (*id, home.clone(), self.clock.now_ms());
         tokio::task::spawn_blocking(move || {
-            accounts.merge(&wanted, &keys.ops)?;
+            accounts.merge(&wanted, &keys.ops, Sender { domain: Some(&home), now_ms })?;
             accounts.expect(&wanted)
         })
         .await

@@ -36,12 +36,7 @@ pub(super) struct LogFacts {
 impl LogFacts {
     pub(super) fn new(origin: &Origin, size: u64, key: KeyId) -> Self {
         let checkpoint = format!("/log/{}/checkpoint", origin.number());
-        Self {
-            origin: origin.to_string(),
-            size: grouped(size),
-            key: key.to_string(),
-            checkpoint,
-        }
+        Self { origin: origin.to_string(), size: grouped(size), key: key.to_string(), checkpoint }
     }
 }
 
@@ -54,14 +49,7 @@ impl AboutPage {
             alternate: Some("/.well-known/mesh".to_owned()),
             noindex: false,
         };
-        Self {
-            site,
-            head,
-            joining,
-            log,
-            request_key: request_key.to_string(),
-            limits: named_limits(),
-        }
+        Self { site, head, joining, log, request_key: request_key.to_string(), limits: named_limits() }
     }
 }
 

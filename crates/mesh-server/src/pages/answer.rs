@@ -23,10 +23,7 @@ pub(super) struct Page {
 impl Page {
     /// Renders a template. It fails only where writing to a string could.
     pub(super) fn render(status: StatusCode, template: &impl Template) -> Self {
-        Self {
-            status,
-            html: template.render().expect("writing to a string does not fail"),
-        }
+        Self { status, html: template.render().expect("writing to a string does not fail") }
     }
 }
 
@@ -47,25 +44,12 @@ pub(super) fn answer(app: &App, headers: &HeaderMap, outcome: Outcome) -> Respon
         Ok(response) => response,
         Err(fault) => {
             let retry_after_s = fault.retry_after_s;
-            let head = Head {
-                title: fault.heading.clone(),
-                noindex: true,
-                ..Head::default()
-            };
+            let head = Head { title: fault.heading.clone(), noindex: true, ..Head::default() };
             let status = fault.status;
-            let page = Page::render(
-                status,
-                &FaultPage {
-                    site: Site::of(app),
-                    head,
-                    fault,
-                },
-            );
+            let page = Page::render(status, &FaultPage { site: Site::of(app), head, fault });
             let mut response = send(headers, page);
             if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
-                response
-                    .headers_mut()
-                    .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+                response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
             }
             if let Some(seconds) = retry_after_s {
                 response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
@@ -84,10 +68,7 @@ pub(super) fn send(headers: &HeaderMap, page: Page) -> Response {
         false => (page.status, [(header::CONTENT_TYPE, "text/html; charset=utf-8")], page.html).into_response(),
     };
     response.headers_mut().insert(header::ETAG, etag);
-    response.headers_mut().insert(
-        header::CACHE_CONTROL,
-        HeaderValue::from_static("public, max-age=0, must-revalidate"),
-    );
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=0, must-revalidate"));
     harden(&mut response);
     response
 }
@@ -115,28 +96,16 @@ pub(super) fn harden(response: &mut Response) {
 pub(super) fn matches(headers: &HeaderMap, etag: &HeaderValue) -> bool {
     let opaque = |tag: &[u8]| tag.strip_prefix(b"W/").unwrap_or(tag).to_owned();
     let wanted = opaque(etag.as_bytes());
-    let tags = headers
-        .get_all(header::IF_NONE_MATCH)
-        .iter()
-        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+    let tags = headers.get_all(header::IF_NONE_MATCH).iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
     tags.map(<[u8]>::trim_ascii).any(|tag| tag == b"*" || opaque(tag) == wanted)
 }
 
 /// Whether the reader is a browser: its `Accept` names HTML, and not only to refuse it.
 pub(super) fn wants_html(headers: &HeaderMap) -> bool {
-    let accepted = headers
-        .get_all(header::ACCEPT)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','));
-    accepted
-        .map(|range| range.split(';').map(str::trim).collect::<Vec<_>>())
-        .any(|range| {
-            let html = range
-                .first()
-                .is_some_and(|kind| kind.eq_ignore_ascii_case("text/html") || kind.eq_ignore_ascii_case("application/xhtml+xml"));
-            html && !range
-                .iter()
-                .any(|parameter| matches!(parameter.strip_prefix("q="), Some("0" | "0.0" | "0.00" | "0.000")))
-        })
+    let accepted = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
+    accepted.map(|range| range.split(';').map(str::trim).collect::<Vec<_>>()).any(|range| {
+        let html =
+            range.first().is_some_and(|kind| kind.eq_ignore_ascii_case("text/html") || kind.eq_ignore_ascii_case("application/xhtml+xml"));
+        html && !range.iter().any(|parameter| matches!(parameter.strip_prefix("q="), Some("0" | "0.0" | "0.00" | "0.000")))
+    })
 }

@@ -22,30 +22,18 @@ impl Asset {
         let version = base64url(&Sha256::digest(text)[..9]);
         let url = format!("{path}?v={version}");
         let etag = HeaderValue::try_from(format!("\"{version}\"")).expect("base64url is fit for a header");
-        Self {
-            text,
-            media_type,
-            version,
-            url,
-            etag,
-        }
+        Self { text, media_type, version, url, etag }
     }
 
     /// For ever if asked for by its version; otherwise it may be another one tomorrow.
     fn answer(&self, query: Option<&str>, headers: &HeaderMap) -> Response {
         let by_version = query.and_then(|query| query.strip_prefix("v=")) == Some(self.version.as_str());
-        let caching = if by_version {
-            "public, max-age=31536000, immutable"
-        } else {
-            "public, max-age=0, must-revalidate"
-        };
+        let caching = if by_version { "public, max-age=31536000, immutable" } else { "public, max-age=0, must-revalidate" };
         let mut response = match matches(headers, &self.etag) {
             true => StatusCode::NOT_MODIFIED.into_response(),
             false => ([(header::CONTENT_TYPE, self.media_type)], self.text).into_response(),
         };
-        response
-            .headers_mut()
-            .insert(header::CACHE_CONTROL, HeaderValue::from_static(caching));
+        response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static(caching));
         response.headers_mut().insert(header::ETAG, self.etag.clone());
         harden(&mut response);
         response

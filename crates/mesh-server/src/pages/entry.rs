@@ -83,15 +83,8 @@ pub(super) struct Passed {
 impl Author {
     pub(super) fn new(address: &Address, here: &Domain) -> Self {
         let path = format!("/@{}", address.user());
-        let href = if address.domain() == here {
-            path
-        } else {
-            format!("{}{path}", address.domain().base_url())
-        };
-        Self {
-            address: address.clone(),
-            href,
-        }
+        let href = if address.domain() == here { path } else { format!("{}{path}", address.domain().base_url()) };
+        Self { address: address.clone(), href }
     }
 }
 
@@ -115,12 +108,7 @@ impl Entry {
     /// The record's name in the network.
     pub(super) fn uri(&self) -> String {
         let person = Person::Address(self.author.address.clone());
-        Target::Record {
-            person,
-            record: self.id,
-            version: None,
-        }
-        .to_string()
+        Target::Record { person, record: self.id, version: None }.to_string()
     }
 
     /// Its words, if there are any to show.
@@ -176,10 +164,7 @@ fn read(view: &RecordView, extent: Extent) -> (Body, Option<u64>) {
                 tags: Vec::new(),
             }),
         },
-        Content::Repost(repost) => Body::Repost(Box::new(Passed {
-            post: None,
-            uri: uri_of(&repost.object),
-        })),
+        Content::Repost(repost) => Body::Repost(Box::new(Passed { post: None, uri: uri_of(&repost.object) })),
         _ => Body::Unknown,
     };
     (body, edited)
@@ -213,16 +198,8 @@ pub(super) fn withdrawn_by(tombstone: &Tombstone) -> &'static str {
 
 /// The name in the network of a record of which only a reference is known.
 pub(super) fn uri_of(object: &ObjectRef) -> String {
-    let person = Person::Account {
-        id: object.actor,
-        home: Some(object.home.clone()),
-    };
-    Target::Record {
-        person,
-        record: object.id,
-        version: None,
-    }
-    .to_string()
+    let person = Person::Account { id: object.actor, home: Some(object.home.clone()) };
+    Target::Record { person, record: object.id, version: None }.to_string()
 }
 
 /// What comments on a record of this kind are called: those on a comment are answers.
@@ -232,9 +209,7 @@ pub(super) fn comments_word(kind: Kind) -> &'static str {
 
 fn counts(counts: &Counts, comments: &str) -> Vec<String> {
     let words = [(Kind::Comment, comments), (Kind::Like, "like"), (Kind::Repost, "repost")];
-    let live = words
-        .into_iter()
-        .filter_map(|(kind, word)| counts.get(&kind).filter(|count| **count > 0).map(|count| plural(*count, word)));
+    let live = words.into_iter().filter_map(|(kind, word)| counts.get(&kind).filter(|count| **count > 0).map(|count| plural(*count, word)));
     live.collect()
 }
 

@@ -4,6 +4,9 @@ use axum::http::StatusCode;
 use mesh_node::NodeError;
 use mesh_proto::api::code;
 
+/// When to try again, seconds.
+const RETRY_AFTER_S: u64 = 10;
+
 /// Why a page cannot be shown.
 #[derive(Debug)]
 pub(super) struct Fault {
@@ -15,12 +18,7 @@ pub(super) struct Fault {
 
 impl Fault {
     fn new(status: StatusCode, heading: &str, words: &str) -> Self {
-        Self {
-            status,
-            heading: heading.to_owned(),
-            words: words.to_owned(),
-            retry_after_s: None,
-        }
+        Self { status, heading: heading.to_owned(), words: words.to_owned(), retry_after_s: None }
     }
 
     /// Nothing under this path.
@@ -57,49 +55,39 @@ impl Fault {
     }
 
     fn not_now(words: &str, retry_after_s: u64) -> Self {
-        Self {
-            retry_after_s: Some(retry_after_s),
-            ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "Not now", words)
-        }
+        Self { retry_after_s: Some(retry_after_s), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "Not now", words) }
     }
 }
 
 impl From<NodeError> for Fault {
     fn from(error: NodeError) -> Self {
-        match error {
-            NodeError::NotFound(_) => Self::not_found(),
-            NodeError::Gone(_) => Self::new(StatusCode::GONE, "This was withdrawn", "It was here, and its text is erased."),
+        match &error {
+            NodeError::NotFound(_) => return Self::not_found(),
+            NodeError::Gone(_) => return Self::new(StatusCode::GONE, "This was withdrawn", "It was here, and its text is erased."),
             NodeError::SlowDown { retry_after_s } => {
                 let fault = Self::new(
                     StatusCode::TOO_MANY_REQUESTS,
                     "Too fast",
                     "Too many requests came from where you are. Please wait a moment.",
                 );
-                Self {
-                    retry_after_s: Some(retry_after_s),
-                    ..fault
-                }
+                return Self { retry_after_s: Some(*retry_after_s), ..fault };
             }
-            NodeError::Remote { domain, .. } => Self::new(
-                StatusCode::BAD_GATEWAY,
-                "Another domain does not answer",
-                &format!("{domain} did not answer well. Please try again later."),
-            ),
-            NodeError::Full => Self::not_now("This server's disk is full. Please try again later, or tell its operator.", 60),
+            NodeError::Remote { domain, .. } => {
+                let words = format!("{domain} did not answer well. Please try again later.");
+                return Self::new(StatusCode::BAD_GATEWAY, "Another domain does not answer", &words);
+            }
             NodeError::Stopping => {
-                Self::not_now("This server is being restarted. Please try again in a moment.", 10)
+                return Self::not_now("This server is being restarted. Please try again in a moment.", RETRY_AFTER_S);
             }
-            NodeError::Store(store) => {
-                tracing::error!(error.message = %store, error.detail = ?store, "store.failed");
-                Self::not_now(
-                    "This server's store does not answer as it should. Please try again later, or tell its operator.",
-                    10,
-                )
+            NodeError::Store(store) => tracing::error!(error.message = %store, error.detail = ?store, "store.failed"),
+            _ => {}
+        }
+        match error.code() {
+            code::MALFORMED => Self::malformed(),
+            code::UNAVAILABLE | code::INTERNAL => {
+                Self::not_now("This server cannot read what it needs. Please try again later, or tell its operator.", RETRY_AFTER_S)
             }
-            NodeError::Refused { code: code::MALFORMED, .. } => Self::malformed(),
-            NodeError::Refused { .. } | NodeError::KeysWanted(_) => {
-                Self::new(StatusCode::BAD_REQUEST, "This cannot be shown", &error.to_string())
-            }
+            _ => Self::new(StatusCode::BAD_REQUEST, "This cannot be shown", &error.to_string()),
         }
     }
 }

@@ -39,10 +39,7 @@ impl Person {
     pub(super) fn new(view: &AccountView) -> Self {
         let user = view.address.user().to_string();
         let name = Some(name(&view.profile.name)).filter(|name| !name.is_empty());
-        Self {
-            name: name.unwrap_or_else(|| user.clone()),
-            user,
-        }
+        Self { name: name.unwrap_or_else(|| user.clone()), user }
     }
 }
 
@@ -69,10 +66,7 @@ impl Joining {
                 "This domain takes no new accounts. Any other domain of the network will do: people here can be read and answered from all of them."
             }
         };
-        Self {
-            possible: mode != RegistrationMode::Closed,
-            words,
-        }
+        Self { possible: mode != RegistrationMode::Closed, words }
     }
 }
 
@@ -80,21 +74,12 @@ impl HomePage {
     pub(super) fn new(site: Site, people: Vec<Person>, more: bool, joining: Joining) -> Self {
         let head = Head {
             title: site.domain.to_string(),
-            description: format!(
-                "{} is a home in the MESH network: the people who live here, and how to join them.",
-                site.domain
-            ),
+            description: format!("{} is a home in the MESH network: the people who live here, and how to join them.", site.domain),
             canonical: Some(format!("{}/", site.domain.base_url())),
             alternate: None,
             noindex: false,
         };
-        Self {
-            site,
-            head,
-            people,
-            more,
-            joining,
-        }
+        Self { site, head, people, more, joining }
     }
 }
 
@@ -110,18 +95,13 @@ async fn page(app: &App, headers: &HeaderMap) -> Outcome {
         let mut names = node.accounts.names(None, PEOPLE_MAX + 1)?;
         let more = names.len() > PEOPLE_MAX;
         names.truncate(PEOPLE_MAX);
-        let lives_here = names
-            .iter()
-            .filter(|(_, account)| account.home() == node.domain() && account.log.view().status() != Status::Closed);
-        let people = lives_here
-            .map(|(_, account)| Ok(Person::new(&node.views.account(account)?)))
-            .collect::<Result<Vec<_>, NodeError>>()?;
+        let lives_here =
+            names.iter().filter(|(_, account)| account.home() == node.domain() && account.log.view().status() != Status::Closed);
+        let people =
+            lives_here.map(|(_, account)| Ok(Person::new(&node.views.account(account)?))).collect::<Result<Vec<_>, NodeError>>()?;
         Ok((people, more))
     })
     .await?;
     let joining = Joining::new(app.node.registrar.rules().mode);
-    Ok(send(
-        headers,
-        Page::render(StatusCode::OK, &HomePage::new(Site::of(app), people, more, joining)),
-    ))
+    Ok(send(headers, Page::render(StatusCode::OK, &HomePage::new(Site::of(app), people, more, joining))))
 }

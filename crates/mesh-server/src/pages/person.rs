@@ -104,23 +104,12 @@ impl PersonPage {
         let bio = summary(&view.profile.bio);
         let head = Head {
             title: format!("{} ({})", person.name, person.address),
-            description: if bio.is_empty() {
-                format!("What {} publishes in the MESH network.", person.address)
-            } else {
-                bio
-            },
+            description: if bio.is_empty() { format!("What {} publishes in the MESH network.", person.address) } else { bio },
             canonical: home_url(view),
             alternate: Some(person.json.clone()),
             noindex: person.moved.is_some() || view.status == Status::Compromised,
         };
-        Self {
-            site,
-            head,
-            person,
-            posts,
-            later,
-            next,
-        }
+        Self { site, head, person, posts, later, next }
     }
 }
 
@@ -209,9 +198,7 @@ pub(super) async fn whole(app: &App, view: &RecordView) -> Entry {
     let mut entry = Entry::new(view, here, Extent::Whole);
     if let (Body::Repost(passed), Some(id)) = (&mut entry.body, passed_on(view)) {
         let post = app.node.views.record(id).await.ok();
-        passed.post = post
-            .map(|view| Entry::new(&view, here, Extent::Excerpt))
-            .filter(|entry| entry.kind == Kind::Post);
+        passed.post = post.map(|view| Entry::new(&view, here, Extent::Excerpt)).filter(|entry| entry.kind == Kind::Post);
     }
     entry
 }

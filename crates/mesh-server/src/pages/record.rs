@@ -90,19 +90,12 @@ pub(super) struct Answer {
 impl Thread {
     /// Nests a page of comments under the record `root`.
     pub(super) fn new(root: &RecordView, comments: &Comments, later: bool, here: &Domain) -> Self {
-        let entries: Vec<Entry> = comments
-            .comments
-            .iter()
-            .map(|view| Entry::new(view, here, Extent::Excerpt))
-            .collect();
+        let entries: Vec<Entry> = comments.comments.iter().map(|view| Entry::new(view, here, Extent::Excerpt)).collect();
         let parents: Vec<_> = comments.comments.iter().map(|view| (view.card.id, view.card.parent)).collect();
         let places = arrange(&root.card.id, &parents);
         let mut answers = Vec::with_capacity(places.len());
         for (at, place) in places.iter().enumerate() {
-            let depth_before = at
-                .checked_sub(1)
-                .and_then(|before| places.get(before))
-                .map_or(0, |before| before.depth);
+            let depth_before = at.checked_sub(1).and_then(|before| places.get(before)).map_or(0, |before| before.depth);
             let depth_after = places.get(at + 1).map_or(0, |after| after.depth);
             answers.push(Answer {
                 entry: entries[place.position].clone(),
@@ -110,15 +103,9 @@ impl Thread {
                     Answers::Outer => None,
                     Answers::Comment(position) => {
                         let outer = &entries[position];
-                        Some(Link {
-                            href: Some(format!("#c-{}", outer.id)),
-                            words: outer.author.address.to_string(),
-                        })
+                        Some(Link { href: Some(format!("#c-{}", outer.id)), words: outer.author.address.to_string() })
                     }
-                    Answers::Elsewhere => Some(Link {
-                        href: None,
-                        words: "a comment on another page".to_owned(),
-                    }),
+                    Answers::Elsewhere => Some(Link { href: None, words: "a comment on another page".to_owned() }),
                 },
                 opens: place.depth > depth_before,
                 nests: depth_after > place.depth,
@@ -126,21 +113,14 @@ impl Thread {
             });
         }
         let count = root.counts.get(&Kind::Comment).copied().unwrap_or_default();
-        Self {
-            heading: plural(count, comments_word(root.card.kind)),
-            count,
-            answers,
-            later,
-            next: comments.next.clone(),
-        }
+        Self { heading: plural(count, comments_word(root.card.kind)), count, answers, later, next: comments.next.clone() }
     }
 }
 
 impl RecordPage {
     pub(super) fn new(site: Site, author: &AccountView, view: &RecordView, entry: Entry, thread: Thread) -> Self {
-        let name = Some(text::name(&author.profile.name))
-            .filter(|name| !name.is_empty())
-            .unwrap_or_else(|| author.address.user().to_string());
+        let name =
+            Some(text::name(&author.profile.name)).filter(|name| !name.is_empty()).unwrap_or_else(|| author.address.user().to_string());
         let by = format!("{} by {}", capital(entry.kind.name()), entry.author.address);
         let words = entry.words();
         let summary = words.map(|words| words.summary.clone());
@@ -157,15 +137,7 @@ impl RecordPage {
             noindex: entry.author.address.domain() != &site.domain || words.is_none(),
         };
         let proof = view.record.as_ref().and_then(|logged| Proof::new(&entry, logged, &site.domain));
-        Self {
-            site,
-            head,
-            entry,
-            name,
-            context: None,
-            proof,
-            thread,
-        }
+        Self { site, head, entry, name, context: None, proof, thread }
     }
 }
 
@@ -179,12 +151,7 @@ fn shortened(summary: &str) -> String {
 
 fn capital(word: &str) -> String {
     let mut letters = word.chars();
-    letters
-        .next()
-        .map(|first| first.to_ascii_uppercase())
-        .into_iter()
-        .chain(letters)
-        .collect()
+    letters.next().map(|first| first.to_ascii_uppercase()).into_iter().chain(letters).collect()
 }
 
 /// The page of what was withdrawn.
@@ -212,14 +179,7 @@ impl WithdrawnPage {
             alternate: Some(json.clone()),
             noindex: true,
         };
-        Self {
-            site,
-            head,
-            by: withdrawn_by(tombstone),
-            at: retract.map(|record| Moment::new(record.head.at)),
-            json,
-            entry,
-        }
+        Self { site, head, by: withdrawn_by(tombstone), at: retract.map(|record| Moment::new(record.head.at)), json, entry }
     }
 }
 
@@ -257,10 +217,7 @@ async fn page(app: &App, user: &str, id: &str, seek: Seek, headers: &HeaderMap) 
     let later = seek.after.is_some();
     let comments = match view.card.kind {
         Kind::Post | Kind::Comment => app.node.views.comments(view.card.id, seek.after, COMMENTS_MAX).await?,
-        _ => Comments {
-            comments: Vec::new(),
-            next: None,
-        },
+        _ => Comments { comments: Vec::new(), next: None },
     };
     let thread = Thread::new(&view, &comments, later, app.node.domain());
     let mut page = RecordPage::new(site, &author, &view, whole(app, &view).await, thread);
@@ -291,11 +248,7 @@ async fn context(app: &App, view: &RecordView) -> Option<Context> {
     let record = Record::open(&view.record.as_ref()?.envelope).ok()?;
     let Content::Comment(comment) = record.content else { return None };
     let root = link(app, &comment.root, "a post").await;
-    let parent = if comment.parent.id == comment.root.id {
-        None
-    } else {
-        Some(link(app, &comment.parent, "a comment").await)
-    };
+    let parent = if comment.parent.id == comment.root.id { None } else { Some(link(app, &comment.parent, "a comment").await) };
     Some(Context { root, parent })
 }
 
@@ -308,15 +261,9 @@ async fn link(app: &App, object: &ObjectRef, what: &str) -> Link {
                 Some(title) => format!("“{title}” by {}", entry.author.address),
                 None => format!("{what} by {}", entry.author.address),
             };
-            Link {
-                href: Some(local(&view.url, here)),
-                words,
-            }
+            Link { href: Some(local(&view.url, here)), words }
         }
-        Err(_) => Link {
-            href: None,
-            words: uri_of(object),
-        },
+        Err(_) => Link { href: None, words: uri_of(object) },
     }
 }
 

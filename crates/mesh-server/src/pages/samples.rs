@@ -80,71 +80,31 @@ impl World {
             domain: domain(),
             request_key: SecretKey::from_seed(&[250; 32]),
             log_key: SecretKey::from_seed(&[251; 32]),
-            registration: RegistrationRules {
-                mode: RegistrationMode::Open,
-                pow_bits: 8,
-            },
+            registration: RegistrationRules { mode: RegistrationMode::Open, pow_bits: 8 },
             rates: Rates::default(),
             cache_bytes_max: 1 << 20,
             accounts_bytes_max: 1 << 20,
             heads_bytes_max: 1 << 20,
         };
         let clock = Arc::new(Ticking(AtomicU64::new(START_MS)));
-        let ports = Ports {
-            kv: Arc::new(MemoryStore::new()),
-            clock,
-            rng: Arc::new(Counting(AtomicU64::new(0))),
-            transport: Arc::new(Alone),
-        };
+        let ports =
+            Ports { kv: Arc::new(MemoryStore::new()), clock, rng: Arc::new(Counting(AtomicU64::new(0))), transport: Arc::new(Alone) };
         let node = Node::open(config, ports).expect("a new store opens");
-        Self {
-            app: App::new(Arc::new(node), Default::default()),
-            salts: 0,
-        }
+        Self { app: App::new(Arc::new(node), Default::default()), salts: 0 }
     }
 
     pub(super) async fn join(&mut self, user: &str, name: &str, bio: &str) -> Someone {
         self.salts += 1;
-        let (root, device) = (
-            SecretKey::from_seed(&[self.salts; 32]),
-            SecretKey::from_seed(&[self.salts + 100; 32]),
-        );
+        let (root, device) = (SecretKey::from_seed(&[self.salts; 32]), SecretKey::from_seed(&[self.salts + 100; 32]));
         let address = Address::new(user.parse().expect("a user"), domain());
-        let action = Action::Genesis {
-            root: root.id(),
-            device: device.id(),
-            address,
-            name: "laptop".into(),
-        };
-        let genesis = NewOp {
-            follows: None,
-            action,
-            at: START_MS,
-            salt: Salt([self.salts; 16]),
-        }
-        .sign(&root);
+        let action = Action::Genesis { root: root.id(), device: device.id(), address, name: "laptop".into() };
+        let genesis = NewOp { follows: None, action, at: START_MS, salt: Salt([self.salts; 16]) }.sign(&root);
         let keys = genesis.id();
-        let new = NewAccount {
-            genesis,
-            invite: None,
-            pow_salt: None,
-            pow_nonce: None,
-        };
+        let new = NewAccount { genesis, invite: None, pow_salt: None, pow_nonce: None };
         let registered = self.app.node.records.register(new).await.expect("the name is free");
-        let someone = Someone {
-            id: registered.account,
-            device,
-            keys,
-        };
+        let someone = Someone { id: registered.account, device, keys };
         if !name.is_empty() {
-            self.say(
-                &someone,
-                Content::Profile(Profile {
-                    name: name.into(),
-                    bio: bio.into(),
-                }),
-            )
-            .await;
+            self.say(&someone, Content::Profile(Profile { name: name.into(), bio: bio.into() })).await;
         }
         someone
     }
@@ -152,14 +112,7 @@ impl World {
     pub(super) fn signed(&mut self, who: &Someone, content: Content) -> Envelope {
         self.salts += 1;
         let salt = Salt([self.salts; 16]);
-        let head = Head {
-            actor: who.id,
-            device: who.device.id(),
-            keys: who.keys,
-            at: START_MS,
-            salt,
-            crit: BTreeSet::new(),
-        };
+        let head = Head { actor: who.id, device: who.device.id(), keys: who.keys, at: START_MS, salt, crit: BTreeSet::new() };
         Record { head, content }.sign(&who.device)
     }
 
@@ -174,14 +127,8 @@ impl World {
     }
 
     pub(super) async fn comment(&mut self, who: &Someone, root: &ObjectRef, parent: &ObjectRef, text: &str) -> ObjectRef {
-        let comment = Comment {
-            root: root.clone(),
-            parent: parent.clone(),
-            text: text.into(),
-            lang: None,
-            terms: Terms::Free,
-            revises: None,
-        };
+        let comment =
+            Comment { root: root.clone(), parent: parent.clone(), text: text.into(), lang: None, terms: Terms::Free, revises: None };
         object(who, self.say(who, Content::Comment(comment)).await)
     }
 
@@ -194,64 +141,26 @@ impl World {
     }
 
     pub(super) async fn withdraw(&mut self, who: &Someone, id: RecordId) {
-        self.say(
-            who,
-            Content::Retract(Retract {
-                object: id,
-                reason: RetractReason::Author,
-            }),
-        )
-        .await;
+        self.say(who, Content::Retract(Retract { object: id, reason: RetractReason::Author })).await;
     }
 
     pub(super) fn account(&self, user: &str) -> Arc<Account> {
-        self.app
-            .node
-            .accounts
-            .by_name(user)
-            .expect("the store answers")
-            .expect("someone of this name")
+        self.app.node.accounts.by_name(user).expect("the store answers").expect("someone of this name")
     }
 }
 
 /// A reference to a record of someone here.
 pub(super) fn object(who: &Someone, id: RecordId) -> ObjectRef {
-    ObjectRef {
-        actor: who.id,
-        home: domain(),
-        id,
-        version: id,
-    }
+    ObjectRef { actor: who.id, home: domain(), id, version: id }
 }
 
 /// A comment from another domain whose body is not here.
 pub(super) fn foreign_comment(number: u8, parent: RecordId) -> RecordView {
     let home: Domain = "two.localhost:8002".parse().expect("a domain");
-    let (id, address) = (
-        RecordId::from_hash([number; 32]),
-        Address::new("trinity".parse().expect("a user"), home.clone()),
-    );
+    let (id, address) = (RecordId::from_hash([number; 32]), Address::new("trinity".parse().expect("a user"), home.clone()));
     let url = format!("{}/@trinity/{id}", home.base_url());
-    let leaf = LogPosition {
-        origin: Origin::new(home, 1),
-        index: 7,
-    };
+    let leaf = LogPosition { origin: Origin::new(home, 1), index: 7 };
     let actor = AccountId::from_hash([9; 32]);
-    let card = Card {
-        id,
-        kind: Kind::Comment,
-        actor,
-        address,
-        leaf,
-        received: START_MS,
-        parent: Some(parent),
-        disowned: false,
-    };
-    RecordView {
-        card,
-        record: None,
-        tombstone: None,
-        counts: Default::default(),
-        url,
-    }
+    let card = Card { id, kind: Kind::Comment, actor, address, leaf, received: START_MS, parent: Some(parent), disowned: false };
+    RecordView { card, record: None, tombstone: None, counts: Default::default(), url }
 }

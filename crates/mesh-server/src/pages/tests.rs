@@ -29,22 +29,15 @@ impl Got {
 
     fn link(&self, rel: &str) -> Option<String> {
         let of_rel = |element: &&Element| element.name == "link" && element.attribute("rel") == Some(rel);
-        self.elements()
-            .iter()
-            .find(of_rel)
-            .and_then(|link| link.attribute("href").map(str::to_owned))
+        self.elements().iter().find(of_rel).and_then(|link| link.attribute("href").map(str::to_owned))
     }
 
     fn has(&self, words: &str) -> bool {
-        self.elements()
-            .iter()
-            .any(|element| element.name == "body" && element.text.contains(words))
+        self.elements().iter().any(|element| element.name == "body" && element.text.contains(words))
     }
 
     fn is_noindex(&self) -> bool {
-        self.elements()
-            .iter()
-            .any(|element| element.attribute("content") == Some("noindex"))
+        self.elements().iter().any(|element| element.attribute("content") == Some("noindex"))
     }
 }
 
@@ -54,17 +47,10 @@ async fn get(world: &World, path: &str, with: &[(header::HeaderName, &str)]) -> 
         request = request.header(name, *value);
     }
     let service = router().fallback(not_found).with_state(world.app.clone());
-    let response = service
-        .oneshot(request.body(Body::empty()).expect("a request"))
-        .await
-        .expect("an answer");
+    let response = service.oneshot(request.body(Body::empty()).expect("a request")).await.expect("an answer");
     let (parts, body) = response.into_parts();
     let body = to_bytes(body, 4 << 20).await.expect("a body");
-    Got {
-        status: parts.status,
-        headers: parts.headers,
-        body: String::from_utf8(body.to_vec()).expect("UTF-8"),
-    }
+    Got { status: parts.status, headers: parts.headers, body: String::from_utf8(body.to_vec()).expect("UTF-8") }
 }
 
 async fn page(world: &World, path: &str) -> Got {
@@ -93,19 +79,9 @@ async fn small_world() -> (World, RecordId, RecordId) {
 #[tokio::test]
 async fn every_page_is_sound() {
     let (world, post, comment) = small_world().await;
-    for path in [
-        "/",
-        "/about",
-        "/@ada",
-        "/@neo",
-        &format!("/@ada/{post}"),
-        &format!("/@neo/{comment}"),
-    ] {
+    for path in ["/", "/about", "/@ada", "/@neo", &format!("/@ada/{post}"), &format!("/@neo/{comment}")] {
         let got = page(&world, path).await;
-        assert!(
-            got.header(header::CONTENT_SECURITY_POLICY).starts_with("default-src 'none'"),
-            "{path}"
-        );
+        assert!(got.header(header::CONTENT_SECURITY_POLICY).starts_with("default-src 'none'"), "{path}");
         assert_eq!(got.header(header::X_CONTENT_TYPE_OPTIONS), "nosniff");
         assert_eq!(got.header(header::REFERRER_POLICY), "no-referrer");
         assert_eq!(got.header(header::CACHE_CONTROL), "public, max-age=0, must-revalidate");
@@ -127,10 +103,7 @@ async fn a_post_is_shown_with_its_proof_and_its_thread() {
     let elements = got.elements();
     let heading = elements.iter().find(|element| element.name == "h1").expect("a heading");
     assert_eq!(heading.text, "On engines");
-    let link = elements
-        .iter()
-        .find(|element| element.text == "https://mesh.example/a?b=1&c=2" && element.name == "a")
-        .expect("a link");
+    let link = elements.iter().find(|element| element.text == "https://mesh.example/a?b=1&c=2" && element.name == "a").expect("a link");
     assert_eq!(link.attribute("href"), Some("https://mesh.example/a?b=1&c=2"));
     assert_eq!(link.attribute("rel"), Some("ugc nofollow noopener"));
     for words in [
@@ -143,13 +116,8 @@ async fn a_post_is_shown_with_its_proof_and_its_thread() {
     ] {
         assert!(got.has(words), "{words}");
     }
-    let depth = |words: &str| {
-        elements
-            .iter()
-            .filter(|element| element.name == "p" && element.text == words)
-            .map(|element| element.depth)
-            .next()
-    };
+    let depth =
+        |words: &str| elements.iter().filter(|element| element.name == "p" && element.text == words).map(|element| element.depth).next();
     assert!(depth("Very true.") < depth("Thank you."), "the answer is nested");
     let answer = page(&world, &format!("/@neo/{comment}")).await;
     assert!(answer.has("In reply to “On engines” by ada@"), "{}", answer.body);
@@ -159,15 +127,8 @@ async fn a_post_is_shown_with_its_proof_and_its_thread() {
 async fn the_present_version_is_shown_for_every_version() {
     let (mut world, post, _) = small_world().await;
     let ada = world.account("ada");
-    let someone = super::samples::Someone {
-        id: ada.id(),
-        device: mesh_proto::key::SecretKey::from_seed(&[101; 32]),
-        keys: ada.log.head(),
-    };
-    let edit = Post {
-        revises: Some(post),
-        ..Post::free("Corrected.")
-    };
+    let someone = super::samples::Someone { id: ada.id(), device: mesh_proto::key::SecretKey::from_seed(&[101; 32]), keys: ada.log.head() };
+    let edit = Post { revises: Some(post), ..Post::free("Corrected.") };
     let edit = world.say(&someone, Content::Post(edit)).await;
     let got = page(&world, &format!("/@ada/{post}")).await;
     assert!(got.has("Corrected.") && got.has("edited") && got.has("This version was signed"));
@@ -181,15 +142,7 @@ async fn the_present_version_is_shown_for_every_version() {
 async fn what_is_not_here_is_not_found() {
     let (world, post, comment) = small_world().await;
     let unknown = RecordId::from_hash([77; 32]);
-    for path in [
-        "/@nobody",
-        "/@..",
-        "/@%3Cscript%3E",
-        "/nowhere",
-        "/@ada/x",
-        &format!("/@neo/{post}"),
-        &format!("/@ada/{unknown}"),
-    ] {
+    for path in ["/@nobody", "/@..", "/@%3Cscript%3E", "/nowhere", "/@ada/x", &format!("/@neo/{post}"), &format!("/@ada/{unknown}")] {
         let got = get(&world, path, &[(header::ACCEPT, "text/html,*/*;q=0.1")]).await;
         assert_eq!(got.status, StatusCode::NOT_FOUND, "{path}");
         assert!(got.is_noindex());
@@ -201,10 +154,7 @@ async fn what_is_not_here_is_not_found() {
         assert_eq!(get(&world, &format!("/@ada?{query}"), &[]).await.status, StatusCode::BAD_REQUEST);
     }
     let problem = get(&world, "/nowhere", &[(header::ACCEPT, "application/json")]).await;
-    assert_eq!(
-        (problem.status, problem.header(header::CONTENT_TYPE)),
-        (StatusCode::NOT_FOUND, "application/problem+json")
-    );
+    assert_eq!((problem.status, problem.header(header::CONTENT_TYPE)), (StatusCode::NOT_FOUND, "application/problem+json"));
 }
 
 #[tokio::test]
@@ -229,11 +179,7 @@ async fn terms_that_a_page_cannot_meet_hide_the_text() {
     let mut world = World::new();
     let ada = world.join("ada", "Ada", "").await;
     for terms in [Terms::Sub, Terms::Paid, Terms::Unknown("<auction>".into())] {
-        let post = Post {
-            terms,
-            title: Some("xyzzy".into()),
-            ..Post::free("xyzzy")
-        };
+        let post = Post { terms, title: Some("xyzzy".into()), ..Post::free("xyzzy") };
         let post = world.say(&ada, Content::Post(post)).await;
         for path in ["/@ada".to_owned(), format!("/@ada/{post}")] {
             let got = page(&world, &path).await;
@@ -254,11 +200,7 @@ async fn hostile_names_and_texts_stay_text() {
     for path in ["/", "/@ada", &format!("/@ada/{post}"), &format!("/@ada/{}", comment.id)] {
         let got = page(&world, path).await;
         assert!(got.has("alert(1)"), "{path}");
-        for element in got
-            .elements()
-            .iter()
-            .filter(|element| element.name == "bdi" || element.name == "title")
-        {
+        for element in got.elements().iter().filter(|element| element.name == "bdi" || element.name == "title") {
             assert!(!element.text.contains('\u{202E}'), "{path}: {element:?}");
         }
     }
@@ -277,9 +219,7 @@ async fn lists_are_paged() {
         let got = page(&world, &path).await;
         let elements = got.elements();
         seen += elements.iter().filter(|element| element.name == "article").count();
-        let next = elements
-            .iter()
-            .find(|element| element.name == "a" && element.attribute("rel") == Some("next"));
+        let next = elements.iter().find(|element| element.name == "a" && element.attribute("rel") == Some("next"));
         path = next.and_then(|next| next.attribute("href")).unwrap_or_default().to_owned();
     }
     assert_eq!((seen, path.as_str()), (45, ""));
@@ -290,20 +230,11 @@ async fn a_repost_shows_what_it_passes_on() {
     let (mut world, post, _) = small_world().await;
     let ada = world.account("ada");
     let bob = world.join("bob", "Bob", "").await;
-    let here = mesh_proto::record::ObjectRef {
-        actor: ada.id(),
-        home: domain(),
-        id: post,
-        version: post,
-    };
+    let here = mesh_proto::record::ObjectRef { actor: ada.id(), home: domain(), id: post, version: post };
     let repost = world.repost(&bob, here).await;
     for path in ["/@bob".to_owned(), format!("/@bob/{repost}")] {
         let got = page(&world, &path).await;
-        assert!(
-            got.has("reposts") && got.has("On engines") && got.has("A second paragraph."),
-            "{path}: {}",
-            got.body
-        );
+        assert!(got.has("reposts") && got.has("On engines") && got.has("A second paragraph."), "{path}: {}", got.body);
     }
 }
 
@@ -316,40 +247,17 @@ async fn comments_of_other_domains_lead_home_and_say_when_it_does_not_answer() {
     comments.extend((2..12).map(|number| foreign_comment(number, RecordId::from_hash([number - 1; 32]))));
     comments[0].card.disowned = true;
     let url = comments[0].url.clone();
-    let thread = record::Thread::new(
-        &view,
-        &Comments {
-            comments,
-            next: Some("next".into()),
-        },
-        false,
-        &domain(),
-    );
+    let thread = record::Thread::new(&view, &Comments { comments, next: Some("next".into()) }, false, &domain());
     let entry = entry::Entry::new(&view, &domain(), entry::Extent::Whole);
     let page = record::RecordPage::new(Site::new(domain()), &author, &view, entry, thread);
     let html = answer::Page::render(StatusCode::OK, &page).html;
     let elements = html::read(&html);
-    assert!(
-        elements
-            .iter()
-            .any(|element| element.name == "a" && element.attribute("href") == Some(&url))
-    );
+    assert!(elements.iter().any(|element| element.name == "a" && element.attribute("href") == Some(&url)));
     let body = elements.iter().find(|element| element.name == "body").expect("a body");
-    assert!(
-        body.text
-            .contains("This comment lives at trinity@two.localhost:8002, which does not answer right now.")
-    );
+    assert!(body.text.contains("This comment lives at trinity@two.localhost:8002, which does not answer right now."));
     assert!(body.text.contains("was revoked, and its owner does not stand by it"));
-    assert!(
-        body.text.contains("in reply to trinity@two.localhost:8002"),
-        "deep answers say what they answer"
-    );
-    let deepest = elements
-        .iter()
-        .filter(|element| element.name == "ol")
-        .map(|element| element.depth)
-        .max()
-        .expect("lists");
+    assert!(body.text.contains("in reply to trinity@two.localhost:8002"), "deep answers say what they answer");
+    let deepest = elements.iter().filter(|element| element.name == "ol").map(|element| element.depth).max().expect("lists");
     assert!(deepest < 20, "{deepest}");
 }
 
@@ -368,10 +276,7 @@ async fn the_stylesheet_is_cached_under_its_version() {
 
 #[test]
 fn counters_have_the_right_number() {
-    assert_eq!(
-        [0, 1, 2, 12_345].map(|count| plural(count, "comment")),
-        ["0 comments", "1 comment", "2 comments", "12,345 comments"]
-    );
+    assert_eq!([0, 1, 2, 12_345].map(|count| plural(count, "comment")), ["0 comments", "1 comment", "2 comments", "12,345 comments"]);
     assert_eq!([999, 1_000, 1_000_000].map(grouped), ["999", "1,000", "1,000,000"]);
 }
 

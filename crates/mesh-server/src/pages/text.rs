@@ -67,11 +67,7 @@ impl Text {
             end = at;
         }
         let cut = end < text.len();
-        let shown = if cut {
-            text[..end].trim_end_matches([' ', ',', ';', ':', '–', '-'])
-        } else {
-            text
-        };
+        let shown = if cut { text[..end].trim_end_matches([' ', ',', ';', ':', '–', '-']) } else { text };
         Self { cut, ..Self::whole(shown) }
     }
 }
@@ -100,11 +96,7 @@ pub(super) fn name(raw: &str) -> String {
     }
     name.truncate(name.trim_end().len());
     // Joiners are wanted between letters and between emoji; alone they are a name that nobody sees.
-    if name.chars().all(|c| matches!(c, ' ' | '\u{200C}' | '\u{200D}')) {
-        String::new()
-    } else {
-        name
-    }
+    if name.chars().all(|c| matches!(c, ' ' | '\u{200C}' | '\u{200D}')) { String::new() } else { name }
 }
 
 /// Marks, embeddings, overrides and isolates of the bidirectional algorithm (UAX #9).

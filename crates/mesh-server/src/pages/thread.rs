@@ -60,11 +60,7 @@ pub(super) fn arrange(root: &RecordId, comments: &[(RecordId, Option<RecordId>)]
                 (Some(_), Some(_)) if (1..=DEPTH_MAX).contains(&level) => Answers::Outer,
                 (Some(_), Some(parent)) => Answers::Comment(parent),
             };
-            places.push(Place {
-                position,
-                depth: level.min(DEPTH_MAX),
-                answers: answers_to,
-            });
+            places.push(Place { position, depth: level.min(DEPTH_MAX), answers: answers_to });
             open.extend(answers[position].iter().rev().map(|answer| (*answer, level + 1)));
         }
     }
@@ -82,21 +78,13 @@ mod tests {
     fn arranged(comments: &[(u8, u8)]) -> Vec<(u8, usize, Answers)> {
         let comments: Vec<_> = comments.iter().map(|(comment, parent)| (id(*comment), Some(id(*parent)))).collect();
         let places = arrange(&id(0), &comments);
-        places
-            .into_iter()
-            .map(|place| (comments[place.position].0.hash()[0], place.depth, place.answers))
-            .collect()
+        places.into_iter().map(|place| (comments[place.position].0.hash()[0], place.depth, place.answers)).collect()
     }
 
     #[test]
     fn answers_follow_what_they_answer() {
-        let expected = [
-            (1, 0, Answers::Outer),
-            (3, 1, Answers::Outer),
-            (4, 2, Answers::Outer),
-            (5, 1, Answers::Outer),
-            (2, 0, Answers::Outer),
-        ];
+        let expected =
+            [(1, 0, Answers::Outer), (3, 1, Answers::Outer), (4, 2, Answers::Outer), (5, 1, Answers::Outer), (2, 0, Answers::Outer)];
         assert_eq!(arranged(&[(1, 0), (2, 0), (3, 1), (4, 3), (5, 1)]), expected);
     }
 

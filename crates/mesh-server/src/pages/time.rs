@@ -3,20 +3,8 @@
 /// The last moment of the year 9999: later ones are shown as it, since RFC 3339 has no fifth digit.
 const LAST_MS: u64 = 253_402_300_799_999;
 const DAY_S: u64 = 24 * 3600;
-const MONTHS: [&str; 12] = [
-    "January",
-    "February",
-    "March",
-    "April",
-    "May",
-    "June",
-    "July",
-    "August",
-    "September",
-    "October",
-    "November",
-    "December",
-];
+const MONTHS: [&str; 12] =
+    ["January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December"];
 
 /// A moment in both forms.
 #[derive(Debug, Clone, PartialEq, Eq)]

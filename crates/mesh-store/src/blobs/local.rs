@@ -38,23 +38,12 @@ impl LocalBlobs {
     /// `Storage` if the folder cannot be created or read.
     pub fn open(folder: impl AsRef<Path>) -> Result<Self, BlobError> {
         let folder = folder.as_ref();
-        let failed = |source: std::io::Error| {
-            storage("creating the folder of blobs")(Error::Generic {
-                store: "local",
-                source: source.into(),
-            })
-        };
+        let failed =
+            |source: std::io::Error| storage("creating the folder of blobs")(Error::Generic { store: "local", source: source.into() });
         std::fs::create_dir_all(folder.join(UPLOADS)).map_err(failed)?;
         let folder = folder.canonicalize().map_err(failed)?;
-        let store = LocalFileSystem::new_with_prefix(&folder)
-            .map_err(storage("opening the folder of blobs"))?
-            .with_fsync(true);
-        Ok(Self {
-            store,
-            folder,
-            names: RandomState::new(),
-            uploads: AtomicU64::new(0),
-        })
+        let store = LocalFileSystem::new_with_prefix(&folder).map_err(storage("opening the folder of blobs"))?.with_fsync(true);
+        Ok(Self { store, folder, names: RandomState::new(), uploads: AtomicU64::new(0) })
     }
 
     fn upload_path(&self) -> object_store::path::Path {
@@ -78,22 +67,12 @@ impl LocalBlobs {
         };
         upload.complete().await.map_err(&failed)?;
         self.store.rename(&path, &key(hash)).await.map_err(&failed)?;
-        Ok(BlobInfo {
-            hash,
-            size_bytes,
-            modified: SystemTime::now(),
-        })
+        Ok(BlobInfo { hash, size_bytes, modified: SystemTime::now() })
     }
 
     async fn read(&self, hash: BlobHash, range: Option<Range<u64>>) -> Result<object_store::GetResult, BlobError> {
-        let options = GetOptions {
-            range: range.map(GetRange::Bounded),
-            ..GetOptions::default()
-        };
-        self.store
-            .get_opts(&key(hash), options)
-            .await
-            .map_err(|error| read_error(error, hash))
+        let options = GetOptions { range: range.map(GetRange::Bounded), ..GetOptions::default() };
+        self.store.get_opts(&key(hash), options).await.map_err(|error| read_error(error, hash))
     }
 }
 
@@ -128,11 +107,7 @@ fn key(hash: BlobHash) -> object_store::path::Path {
 }
 
 fn info(hash: BlobHash, meta: &ObjectMeta) -> BlobInfo {
-    BlobInfo {
-        hash,
-        size_bytes: meta.size,
-        modified: meta.last_modified.into(),
-    }
+    BlobInfo { hash, size_bytes: meta.size, modified: meta.last_modified.into() }
 }
 
 /// Wraps an error of the storage, telling a full disk from the rest.
@@ -140,18 +115,12 @@ fn storage(doing: &'static str) -> impl Fn(Error) -> BlobError {
     move |error| {
         let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&error);
         while let Some(inner) = cause {
-            if inner
-                .downcast_ref::<std::io::Error>()
-                .is_some_and(|error| error.kind() == std::io::ErrorKind::StorageFull)
-            {
+            if inner.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == std::io::ErrorKind::StorageFull) {
                 return BlobError::Full;
             }
             cause = inner.source();
         }
-        BlobError::Storage {
-            doing,
-            source: Arc::new(error),
-        }
+        BlobError::Storage { doing, source: Arc::new(error) }
     }
 }
 
@@ -174,20 +143,13 @@ impl Blobs for LocalBlobs {
                 return Err(BlobError::TooLarge { limit_bytes });
             }
             let content = found.bytes().await.map_err(|error| read_error(error, hash))?;
-            if BlobHash::of(&content) == hash {
-                Ok(content)
-            } else {
-                Err(BlobError::Corrupt(hash))
-            }
+            if BlobHash::of(&content) == hash { Ok(content) } else { Err(BlobError::Corrupt(hash)) }
         })
     }
 
     fn get_range(&self, hash: BlobHash, range: Range<u64>) -> BoxFuture<'_, Result<BlobStream<'static, BlobError>, BlobError>> {
         Box::pin(async move {
-            let bad = BlobError::BadRange {
-                start: range.start,
-                end: range.end,
-            };
+            let bad = BlobError::BadRange { start: range.start, end: range.end };
             let info = self.head(hash).await?.ok_or(BlobError::NotFound(hash))?;
             let range = range.start..range.end.min(info.size_bytes);
             if range.is_empty() {
@@ -207,11 +169,7 @@ impl Blobs for LocalBlobs {
             while let Some(chunk) = content.next().await {
                 hasher.update(&chunk.map_err(|error| read_error(error, hash))?);
             }
-            if hasher.finalize() == blake3::Hash::from_bytes(hash.0) {
-                Ok(info)
-            } else {
-                Err(BlobError::Corrupt(hash))
-            }
+            if hasher.finalize() == blake3::Hash::from_bytes(hash.0) { Ok(info) } else { Err(BlobError::Corrupt(hash)) }
         })
     }
 
@@ -237,16 +195,9 @@ impl Blobs for LocalBlobs {
     fn list(&self, first_byte: u8) -> BoxFuture<'_, Result<Vec<BlobInfo>, BlobError>> {
         Box::pin(async move {
             let prefix = object_store::path::Path::from(format!("b/{first_byte:02x}"));
-            let found: Vec<ObjectMeta> = self
-                .store
-                .list(Some(&prefix))
-                .try_collect()
-                .await
-                .map_err(storage("listing blobs"))?;
-            let mut blobs: Vec<BlobInfo> = found
-                .iter()
-                .filter_map(|meta| meta.location.filename()?.parse().ok().map(|hash| info(hash, meta)))
-                .collect();
+            let found: Vec<ObjectMeta> = self.store.list(Some(&prefix)).try_collect().await.map_err(storage("listing blobs"))?;
+            let mut blobs: Vec<BlobInfo> =
+                found.iter().filter_map(|meta| meta.location.filename()?.parse().ok().map(|hash| info(hash, meta))).collect();
             blobs.sort_unstable_by_key(|blob| blob.hash);
             Ok(blobs)
         })
@@ -262,12 +213,7 @@ impl Blobs for LocalBlobs {
             // `object_store` hides unfinished uploads from its lists, so this reads the folder itself.
             let sweep = tokio::task::spawn_blocking(move || sweep(&folder, older_than)).await;
             let outcome = sweep.map_err(std::io::Error::other).and_then(|swept| swept);
-            outcome.map_err(|source| {
-                storage("sweeping uploads")(Error::Generic {
-                    store: "local",
-                    source: source.into(),
-                })
-            })
+            outcome.map_err(|source| storage("sweeping uploads")(Error::Generic { store: "local", source: source.into() }))
         })
     }
 }
@@ -277,10 +223,7 @@ fn sweep(folder: &Path, older_than: Duration) -> std::io::Result<usize> {
     let mut swept = 0;
     for entry in std::fs::read_dir(folder)? {
         let entry = entry?;
-        let age = entry
-            .metadata()
-            .and_then(|data| data.modified())
-            .map(|modified| now.duration_since(modified).unwrap_or_default());
+        let age = entry.metadata().and_then(|data| data.modified()).map(|modified| now.duration_since(modified).unwrap_or_default());
         // A file that vanished meanwhile was an upload that ended.
         if age.is_ok_and(|age| age >= older_than) && std::fs::remove_file(entry.path()).is_ok() {
             swept += 1;

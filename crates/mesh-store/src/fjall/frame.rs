@@ -54,12 +54,7 @@ impl SegmentHeader {
 
     /// Reads the header of segment `number`; none if it is damaged or another's.
     pub(super) fn decode(bytes: &[u8], number: u64) -> Option<Self> {
-        let header = Self {
-            number,
-            salt: integer(bytes, 16)?,
-            sequence: integer(bytes, 24)?,
-            previous: integer(bytes, 32)?,
-        };
+        let header = Self { number, salt: integer(bytes, 16)?, sequence: integer(bytes, 24)?, previous: integer(bytes, 32)? };
         (bytes.get(..SEGMENT_HEADER_BYTES)? == header.encode()).then_some(header)
     }
 }
@@ -139,13 +134,7 @@ impl<'a> Frame<'a> {
             return None;
         }
         let payload = checked.get(FRAME_HEADER_BYTES - 16..)?;
-        Some(Self {
-            check,
-            first: integer(bytes, 16)?,
-            last: integer(bytes, 24)?,
-            previous: integer(bytes, 32)?,
-            payload,
-        })
+        Some(Self { check, first: integer(bytes, 16)?, last: integer(bytes, 24)?, previous: integer(bytes, 32)?, payload })
     }
 
     /// The frame's length with its header.
@@ -155,10 +144,7 @@ impl<'a> Frame<'a> {
 
     /// The changes in the frame; an item is none if the entry makes no sense to this program.
     pub(super) fn entries(&self) -> Entries<'a> {
-        Entries {
-            rest: self.payload,
-            sequence: self.last,
-        }
+        Entries { rest: self.payload, sequence: self.last }
     }
 }
 
@@ -220,12 +206,7 @@ impl<'a> Entries<'a> {
             KIND_DELETE => None,
             _ => return None,
         };
-        Some(Logged {
-            space,
-            key,
-            value,
-            sequence: self.sequence,
-        })
+        Some(Logged { space, key, value, sequence: self.sequence })
     }
 }
 

@@ -39,10 +39,7 @@ pub(super) struct Group {
 
 impl Default for Group {
     fn default() -> Self {
-        Self {
-            spaces: vec![BTreeMap::new(); slots()],
-            undo: Vec::new(),
-        }
+        Self { spaces: vec![BTreeMap::new(); slots()], undo: Vec::new() }
     }
 }
 
@@ -119,11 +116,7 @@ impl Group {
         self.undo.clear();
         for slot in self.spaces.iter_mut().flat_map(BTreeMap::values_mut) {
             if let Slot::Counter(value) = *slot {
-                *slot = if value == 0 {
-                    Slot::Absent
-                } else {
-                    Slot::Value(Slice::from(value.to_be_bytes()))
-                };
+                *slot = if value == 0 { Slot::Absent } else { Slot::Value(Slice::from(value.to_be_bytes())) };
             }
         }
     }

@@ -54,17 +54,10 @@ fn contents(path: &Path) -> Result<Vec<u8>, String> {
     let mut trailer = [0; TRAILER_BYTES as usize];
     file.read_exact_at(&mut trailer, end).map_err(cut)?;
     let (checksum, position) = parse_trailer(&trailer).ok_or("the end of the file is damaged or cut off")?;
-    let size = end
-        .checked_sub(position)
-        .filter(|size| *size <= CONTENTS_BYTES_MAX)
-        .ok_or("the end of the file is damaged")?;
+    let size = end.checked_sub(position).filter(|size| *size <= CONTENTS_BYTES_MAX).ok_or("the end of the file is damaged")?;
     let mut contents = vec![0; size as usize];
     file.read_exact_at(&mut contents, position).map_err(cut)?;
-    if xxh3_128(&contents) == checksum {
-        Ok(contents)
-    } else {
-        Err("the table of contents is damaged".to_owned())
-    }
+    if xxh3_128(&contents) == checksum { Ok(contents) } else { Err("the table of contents is damaged".to_owned()) }
 }
 
 fn parse_trailer(bytes: &[u8]) -> Option<(u128, u64)> {

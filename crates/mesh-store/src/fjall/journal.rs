@@ -37,18 +37,8 @@ impl Tail {
     pub(super) fn start_of(number: u64, sequence: u64, previous: u64) -> Self {
         // The hasher's keys are random, which is all a salt needs.
         let salt = RandomState::new().hash_one(number);
-        let header = SegmentHeader {
-            number,
-            salt,
-            sequence,
-            previous,
-        };
-        Self {
-            header,
-            offset: SEGMENT_HEADER_BYTES as u64,
-            sequence,
-            previous,
-        }
+        let header = SegmentHeader { number, salt, sequence, previous };
+        Self { header, offset: SEGMENT_HEADER_BYTES as u64, sequence, previous }
     }
 }
 
@@ -79,13 +69,7 @@ impl Journal {
         file.write_at(&tail.header.encode(), 0)?;
         file.sync()?;
         files.sync_folder(&folder.join(JOURNAL_FOLDER))?;
-        Ok(Self {
-            files,
-            folder: folder.to_path_buf(),
-            file,
-            tail,
-            buffer: Vec::new(),
-        })
+        Ok(Self { files, folder: folder.to_path_buf(), file, tail, buffer: Vec::new() })
     }
 
     /// Goes on after the last good frame of an existing segment and cuts what follows.
@@ -94,23 +78,12 @@ impl Journal {
         file.truncate(tail.offset)?;
         // Also makes frames durable that the last process wrote but did not get to sync: they are replayed, hence visible.
         file.sync()?;
-        Ok(Self {
-            files,
-            folder: folder.to_path_buf(),
-            file,
-            tail,
-            buffer: Vec::new(),
-        })
+        Ok(Self { files, folder: folder.to_path_buf(), file, tail, buffer: Vec::new() })
     }
 
     /// Writes a finished group whose last batch is `last`, without making it durable.
     pub(super) fn append(&mut self, group: &Group, last: u64) -> Result<(), Trouble> {
-        let place = Place {
-            salt: self.tail.header.salt,
-            first: self.tail.sequence + 1,
-            last,
-            previous: self.tail.previous,
-        };
+        let place = Place { salt: self.tail.header.salt, first: self.tail.sequence + 1, last, previous: self.tail.previous };
         let check = frame::encode(&mut self.buffer, group, place);
         if let Err(error) = self.file.write_at(&self.buffer, self.tail.offset) {
             return Err(match self.file.truncate(self.tail.offset) {

@@ -163,11 +163,7 @@ impl Work {
                 return None;
             }
             if self.due.is_some() {
-                let (next, waited) = self
-                    .keeper
-                    .changed
-                    .wait_timeout(state, RETRY)
-                    .unwrap_or_else(PoisonError::into_inner);
+                let (next, waited) = self.keeper.changed.wait_timeout(state, RETRY).unwrap_or_else(PoisonError::into_inner);
                 state = next;
                 if waited.timed_out() {
                     return Some(Next::Checkpoint);
@@ -232,9 +228,10 @@ impl Work {
     fn remove_tables_from(&self, space: Space, first_table: u64) {
         let folder = self.folder.join(super::trees::TREES_FOLDER).join(space.name()).join("tables");
         let Ok(entries) = std::fs::read_dir(folder) else { return };
-        let known: BTreeSet<u64> = self.trees.get(space).map_or_else(BTreeSet::new, |tree| {
-            tree.tree().current_version().iter_tables().map(lsm_tree::Table::id).collect()
-        });
+        let known: BTreeSet<u64> = self
+            .trees
+            .get(space)
+            .map_or_else(BTreeSet::new, |tree| tree.tree().current_version().iter_tables().map(lsm_tree::Table::id).collect());
         for entry in entries.flatten() {
             let id = entry.file_name().to_str().and_then(|name| name.parse::<u64>().ok());
             if id.is_some_and(|id| id >= first_table && !known.contains(&id)) {

@@ -48,17 +48,11 @@ impl Checkpoint {
         }
         let (sequence, rest) = body.strip_prefix(CHECKPOINT_MAGIC)?.split_first_chunk::<8>()?;
         let (segment, trees) = rest.split_first_chunk::<8>()?;
-        Some(Self {
-            sequence: u64::from_be_bytes(*sequence),
-            segment: u64::from_be_bytes(*segment),
-            trees: trees.to_vec(),
-        })
+        Some(Self { sequence: u64::from_be_bytes(*sequence), segment: u64::from_be_bytes(*segment), trees: trees.to_vec() })
     }
 
     pub(super) fn write(&self, files: &dyn Files, folder: &Path) -> Result<(), StoreError> {
-        files
-            .replace(&folder.join(CHECKPOINT_FILE), &self.encode())
-            .map_err(|error| StoreError::io("writing the checkpoint", error))
+        files.replace(&folder.join(CHECKPOINT_FILE), &self.encode()).map_err(|error| StoreError::io("writing the checkpoint", error))
     }
 
     /// Reads the checkpoint; none in a fresh folder.
@@ -91,9 +85,7 @@ pub(super) struct Mark {
 
 impl Mark {
     pub(super) fn open(files: &dyn Files, folder: &Path) -> Result<Self, StoreError> {
-        let file = files
-            .open(&folder.join(MARK_FILE))
-            .map_err(|error| StoreError::io("opening the journal mark", error))?;
+        let file = files.open(&folder.join(MARK_FILE)).map_err(|error| StoreError::io("opening the journal mark", error))?;
         Ok(Self { file, slot: 0 })
     }
 
@@ -104,9 +96,7 @@ impl Mark {
         bytes[8..].copy_from_slice(&xxh3_64(&sequence.to_be_bytes()).to_be_bytes());
         self.slot ^= 1;
         let offset = self.slot * MARK_SLOT_BYTES as u64;
-        self.file
-            .write_at(&bytes, offset)
-            .map_err(|error| StoreError::io("writing the journal mark", error))
+        self.file.write_at(&bytes, offset).map_err(|error| StoreError::io("writing the journal mark", error))
     }
 
     pub(super) fn sync(&mut self) -> Result<(), StoreError> {

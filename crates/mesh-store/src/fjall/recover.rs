@@ -28,22 +28,14 @@ pub(super) fn create(files: &Arc<dyn Files>, folder: &Path) -> Result<(), StoreE
     let context = |error| StoreError::io("creating the store", error);
     files.sync_folder(folder).map_err(context)?;
     Journal::create(Arc::clone(files), folder, Tail::start_of(1, 0, 0)).map_err(context)?;
-    Checkpoint {
-        sequence: 0,
-        segment: 1,
-        trees: Vec::new(),
-    }
-    .write(&**files, folder)
+    Checkpoint { sequence: 0, segment: 1, trees: Vec::new() }.write(&**files, folder)
 }
 
 /// Opens the trees that the checkpoint names, and those that were begun since.
 pub(super) fn open_trees(trees: &Trees, checkpoint: &Checkpoint) -> Result<(), StoreError> {
     for space in checkpoint.spaces() {
         if !trees.exists(space) {
-            return Err(corrupt(format!(
-                "the tree {} is missing or has lost its list of tables",
-                space.name()
-            )));
+            return Err(corrupt(format!("the tree {} is missing or has lost its list of tables", space.name())));
         }
     }
     for space in crate::space::Space::ALL.iter().copied().filter(|space| trees.exists(*space)) {
@@ -68,11 +60,7 @@ pub(super) fn replay(
         }
         let bytes = std::fs::read(segment_path(folder, number))
             .map_err(|error| StoreError::io(format!("reading journal segment {number}"), error))?;
-        let segment = Segment {
-            number,
-            bytes: &bytes,
-            is_last: number == last,
-        };
+        let segment = Segment { number, bytes: &bytes, is_last: number == last };
         let start = segment.start(checkpoint, tail)?;
         let mut changes = Vec::new();
         tail = Some(segment.read(start, &mut changes)?);
@@ -82,9 +70,7 @@ pub(super) fn replay(
     let mark = Mark::read(folder)?;
     if tail.sequence < mark {
         let found = tail.sequence;
-        return Err(corrupt(format!(
-            "the journal ends at batch {found}, but batch {mark} was synced: its end is cut off or damaged"
-        )));
+        return Err(corrupt(format!("the journal ends at batch {found}, but batch {mark} was synced: its end is cut off or damaged")));
     }
     Ok(tail)
 }
@@ -115,10 +101,9 @@ impl Segment<'_> {
         let Some(header) = SegmentHeader::decode(self.bytes, number) else {
             // The header is synced before the first frame is written, so without frames nothing is lost.
             return match before {
-                Some(before) if self.is_last && self.bytes.len() <= SEGMENT_HEADER_BYTES => Ok(Tail {
-                    offset: 0,
-                    ..Tail::start_of(number, before.sequence, before.previous)
-                }),
+                Some(before) if self.is_last && self.bytes.len() <= SEGMENT_HEADER_BYTES => {
+                    Ok(Tail { offset: 0, ..Tail::start_of(number, before.sequence, before.previous) })
+                }
                 _ => Err(corrupt(format!("the start of journal segment {number} is damaged"))),
             };
         };
@@ -128,16 +113,9 @@ impl Segment<'_> {
         };
         if !continues {
             let found = header.sequence;
-            return Err(corrupt(format!(
-                "journal segment {number} begins after batch {found}, which does not continue what precedes it"
-            )));
+            return Err(corrupt(format!("journal segment {number} begins after batch {found}, which does not continue what precedes it")));
         }
-        Ok(Tail {
-            header,
-            offset: SEGMENT_HEADER_BYTES as u64,
-            sequence: header.sequence,
-            previous: header.previous,
-        })
+        Ok(Tail { header, offset: SEGMENT_HEADER_BYTES as u64, sequence: header.sequence, previous: header.previous })
     }
 
     /// Collects the changes of all frames.
@@ -160,12 +138,7 @@ impl Segment<'_> {
                 changes.push(entry);
             }
             offset += frame.size();
-            tail = Tail {
-                offset: offset as u64,
-                sequence: frame.last,
-                previous: frame.check,
-                ..tail
-            };
+            tail = Tail { offset: offset as u64, sequence: frame.last, previous: frame.check, ..tail };
         }
         Ok(tail)
     }
@@ -174,9 +147,7 @@ impl Segment<'_> {
     fn check_torn(&self, offset: usize, tail: &Tail) -> Result<(), StoreError> {
         let (number, sequence) = (self.number, tail.sequence);
         if !self.is_last {
-            return Err(corrupt(format!(
-                "journal segment {number} is damaged or cut after batch {sequence}, and a later segment follows"
-            )));
+            return Err(corrupt(format!("journal segment {number} is damaged or cut after batch {sequence}, and a later segment follows")));
         }
         if let Some((at, frame)) = find_frame(self.bytes, offset, tail.header.salt) {
             let last = frame.last;
@@ -185,11 +156,7 @@ impl Segment<'_> {
             )));
         }
         let cut = self.bytes.len() - offset;
-        tracing::warn!(
-            store.segment = number,
-            store.bytes = cut,
-            "cutting an unfinished write off the journal"
-        );
+        tracing::warn!(store.segment = number, store.bytes = cut, "cutting an unfinished write off the journal");
         Ok(())
     }
 }

@@ -88,13 +88,9 @@ impl Trees {
             .data_block_compression_policy(CompressionPolicy::new([CompressionType::None, CompressionType::Lz4]))
             .index_block_pinning_policy(PinningPolicy::new([true, true, false]))
             .filter_block_pinning_policy(PinningPolicy::new([true, false]));
-        let tree = config
-            .open()
-            .map_err(|error| damage(error, &format!("opening the tree {}", space.name())))?;
+        let tree = config.open().map_err(|error| damage(error, &format!("opening the tree {}", space.name())))?;
         // The tree syncs its own folder, not the entry that leads to it.
-        self.files
-            .sync_folder(&self.folder)
-            .map_err(|error| StoreError::io("syncing the folder of the trees", error))?;
+        self.files.sync_folder(&self.folder).map_err(|error| StoreError::io("syncing the folder of the trees", error))?;
         Ok(slot.get_or_init(|| SpaceTree { tree, counter }))
     }
 
@@ -163,18 +159,12 @@ impl Trees {
 
     /// Bytes of tables on disk.
     pub(super) fn disk_bytes(&self) -> u64 {
-        self.spaces()
-            .filter_map(|space| self.get(space))
-            .map(|tree| tree.tree.disk_space())
-            .sum()
+        self.spaces().filter_map(|space| self.get(space)).map(|tree| tree.tree.disk_space()).sum()
     }
 
     /// Bytes of entries in memory that are in the journal only.
     pub(super) fn memory_bytes(&self) -> u64 {
-        self.spaces()
-            .filter_map(|space| self.get(space))
-            .map(|tree| tree.tree.version_memtable_size_sum())
-            .sum()
+        self.spaces().filter_map(|space| self.get(space)).map(|tree| tree.tree.version_memtable_size_sum()).sum()
     }
 }
 
@@ -264,8 +254,5 @@ pub(super) fn damage(error: lsm_tree::Error, doing: &str) -> StoreError {
 }
 
 fn damaged(what: String) -> StoreError {
-    StoreError::Corrupt {
-        what,
-        advice: "Check the disk, then restore the folder from a backup",
-    }
+    StoreError::Corrupt { what, advice: "Check the disk, then restore the folder from a backup" }
 }

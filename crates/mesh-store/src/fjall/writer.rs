@@ -62,22 +62,12 @@ impl SharedHealth {
 impl Shared {
     /// Whether the disk has room for writes.
     pub(super) fn check_room(&self) -> Result<(), StoreError> {
-        let free_bytes = self
-            .files
-            .free_bytes(&self.folder)
-            .map_err(|error| StoreError::io("asking for free space", error))?;
-        if free_bytes < self.reserve_bytes {
-            Err(self.full(free_bytes))
-        } else {
-            Ok(())
-        }
+        let free_bytes = self.files.free_bytes(&self.folder).map_err(|error| StoreError::io("asking for free space", error))?;
+        if free_bytes < self.reserve_bytes { Err(self.full(free_bytes)) } else { Ok(()) }
     }
 
     fn full(&self, free_bytes: u64) -> StoreError {
-        StoreError::Full {
-            free_bytes,
-            reserve_bytes: self.reserve_bytes,
-        }
+        StoreError::Full { free_bytes, reserve_bytes: self.reserve_bytes }
     }
 }
 
@@ -205,14 +195,8 @@ impl Writer {
             self.shared.trees.open(space)?;
         }
         let length = self.journal.segment_bytes();
-        self.journal
-            .append(&self.group, self.sequence)
-            .and_then(|()| self.journal.sync())
-            .map_err(|trouble| self.failed(trouble))?;
-        self.shared
-            .keeper
-            .journal_bytes
-            .fetch_add(self.journal.segment_bytes() - length, Ordering::Relaxed);
+        self.journal.append(&self.group, self.sequence).and_then(|()| self.journal.sync()).map_err(|trouble| self.failed(trouble))?;
+        self.shared.keeper.journal_bytes.fetch_add(self.journal.segment_bytes() - length, Ordering::Relaxed);
         if let Err(error) = self.mark.set(self.sequence) {
             // The mark only guards against a journal cut by others; the group itself is durable.
             tracing::warn!(store.error = %error, "the journal mark lags behind");
@@ -274,10 +258,7 @@ impl Writer {
         }
         self.replayed = Replayed::Nothing;
         self.shared.trees.seal();
-        self.shared.keeper.push(Job::Checkpoint {
-            sequence: self.sequence,
-            segment: self.journal.segment(),
-        });
+        self.shared.keeper.push(Job::Checkpoint { sequence: self.sequence, segment: self.journal.segment() });
         Ok(())
     }
 }

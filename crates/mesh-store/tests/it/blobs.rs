@@ -58,13 +58,7 @@ async fn putting_twice_keeps_one_and_heals_damage() {
     let second = blobs.put(stream(&bytes, 100), 5000).await.unwrap();
     assert_eq!(first.hash, second.hash);
     assert_eq!(blobs.get(first.hash, 5000).await.unwrap(), bytes);
-    let all: Vec<_> = blobs
-        .list(first.hash.0[0])
-        .await
-        .unwrap()
-        .iter()
-        .map(|blob| (blob.hash, blob.size_bytes))
-        .collect();
+    let all: Vec<_> = blobs.list(first.hash.0[0]).await.unwrap().iter().map(|blob| (blob.hash, blob.size_bytes)).collect();
     assert_eq!(all, [(first.hash, 5000)]);
     assert_eq!(blobs.list(first.hash.0[0].wrapping_add(1)).await.unwrap(), []);
 }
@@ -97,10 +91,7 @@ async fn ranges_are_cut_at_the_end_and_refused_outside() {
         let outcome = blobs.get_range(hash, range.clone()).await.map(|_| ());
         assert!(matches!(outcome, Err(BlobError::BadRange { .. })), "{range:?}: {outcome:?}");
     }
-    assert!(matches!(
-        blobs.get_range(BlobHash::of(b"x"), 0..1).await.map(|_| ()),
-        Err(BlobError::NotFound(_))
-    ));
+    assert!(matches!(blobs.get_range(BlobHash::of(b"x"), 0..1).await.map(|_| ()), Err(BlobError::NotFound(_))));
 }
 
 #[tokio::test]

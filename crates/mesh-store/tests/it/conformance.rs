@@ -114,12 +114,7 @@ fn commit(store: &dyn Kv, build: impl FnOnce(&mut Batch)) -> Result<u64, StoreEr
 }
 
 fn keys(store: &dyn Read, range: &KeyRange, order: Order, limit: usize) -> Vec<Vec<u8>> {
-    store
-        .scan(S, range, order, limit)
-        .unwrap()
-        .into_iter()
-        .map(|(key, _)| key.to_vec())
-        .collect()
+    store.scan(S, range, order, limit).unwrap().into_iter().map(|(key, _)| key.to_vec()).collect()
 }
 
 fn a_put_is_read_back(store: &dyn Kv) {
@@ -144,13 +139,7 @@ fn a_put_is_read_back(store: &dyn Kv) {
 fn later_operations_of_a_batch_win(store: &dyn Kv) {
     commit(store, |batch| {
         batch.put(S, "a", "1").delete(S, "a").put(S, "b", "1").put(S, "b", "2");
-        batch
-            .put(S, "c", 5_i64.to_be_bytes())
-            .add(S, "c", 2)
-            .delete(S, "d")
-            .add(S, "d", 3)
-            .add(S, "e", 4)
-            .delete(S, "e");
+        batch.put(S, "c", 5_i64.to_be_bytes()).add(S, "c", 2).delete(S, "d").add(S, "d", 3).add(S, "e", 4).delete(S, "e");
     })
     .unwrap();
     assert_eq!(store.get(S, b"a").unwrap(), None);
@@ -225,10 +214,7 @@ fn the_failing_condition_is_named(store: &dyn Kv) {
     let outcome = commit(store, |batch| {
         batch.expect_absent(S, "a").expect_present(S, "b").put(S, "a", "1");
     });
-    assert!(
-        matches!(outcome, Err(StoreError::ConditionFailed { index: 1, space: S })),
-        "{outcome:?}"
-    );
+    assert!(matches!(outcome, Err(StoreError::ConditionFailed { index: 1, space: S })), "{outcome:?}");
     assert_eq!(outcome.unwrap_err().kind(), ErrorKind::Caller);
 }
 
@@ -312,10 +298,7 @@ fn scans_go_both_ways_and_stop_at_the_limit(store: &dyn Kv) {
     assert_eq!(forward, backward);
     assert!(forward.is_sorted());
     assert_eq!(keys(store, &KeyRange::all(), Order::Forward, 2), [b"j".to_vec(), b"k\0".to_vec()]);
-    assert_eq!(
-        keys(store, &KeyRange::all(), Order::Backward, 2),
-        [b"l".to_vec(), b"k\x63".to_vec()]
-    );
+    assert_eq!(keys(store, &KeyRange::all(), Order::Backward, 2), [b"l".to_vec(), b"k\x63".to_vec()]);
     assert_eq!(keys(store, &KeyRange::all(), Order::Forward, 0).len(), 0);
     assert_eq!(keys(store, &KeyRange::between("k\x30", "k\x35"), Order::Forward, 9).len(), 4);
     assert_eq!(keys(store, &KeyRange::starting_at("k\x62"), Order::Forward, 9).len(), 3);
@@ -334,14 +317,8 @@ fn prefixes_of_0xff_are_scanned_to_the_end(store: &dyn Kv) {
     })
     .unwrap();
     assert_eq!(keys(store, &KeyRange::prefix("a"), Order::Forward, 9).len(), 3);
-    assert_eq!(
-        keys(store, &KeyRange::prefix(b"a\xff"), Order::Backward, 9),
-        [b"a\xff\xff\x01".to_vec(), b"a\xff".to_vec()]
-    );
-    assert_eq!(
-        keys(store, &KeyRange::prefix(b"\xff\xff"), Order::Forward, 9),
-        [b"\xff\xff\xff".to_vec()]
-    );
+    assert_eq!(keys(store, &KeyRange::prefix(b"a\xff"), Order::Backward, 9), [b"a\xff\xff\x01".to_vec(), b"a\xff".to_vec()]);
+    assert_eq!(keys(store, &KeyRange::prefix(b"\xff\xff"), Order::Forward, 9), [b"\xff\xff\xff".to_vec()]);
     assert_eq!(keys(store, &KeyRange::prefix(""), Order::Backward, 9).len(), 5);
 }
 
@@ -350,12 +327,9 @@ fn empty_ranges_find_nothing(store: &dyn Kv) {
         batch.put(S, "a", "").put(S, "b", "");
     })
     .unwrap();
-    for range in [
-        KeyRange::between("b", "a"),
-        KeyRange::between("a", "a"),
-        KeyRange::all().after("b"),
-        KeyRange::prefix("a").after("a").before("a"),
-    ] {
+    for range in
+        [KeyRange::between("b", "a"), KeyRange::between("a", "a"), KeyRange::all().after("b"), KeyRange::prefix("a").after("a").before("a")]
+    {
         for order in [Order::Forward, Order::Backward] {
             assert_eq!(keys(store, &range, order, 9).len(), 0, "{range:?}");
         }

@@ -60,10 +60,7 @@ fn kill_cycles(cycles: u64) {
         let copy = tempfile::tempdir().unwrap();
         copy_folder(folder.path(), copy.path()).unwrap();
         let found = check_numbered(&open_small(copy.path()).unwrap());
-        assert!(
-            found >= expected,
-            "cycle {cycle}: {expected} batches were acknowledged, {found} are there"
-        );
+        assert!(found >= expected, "cycle {cycle}: {expected} batches were acknowledged, {found} are there");
     }
 }
 
@@ -73,10 +70,7 @@ fn number(line: &str) -> Option<u64> {
 
 #[test]
 fn acknowledged_batches_survive_kill_9() {
-    let cycles = std::env::var(CYCLES)
-        .ok()
-        .and_then(|cycles| cycles.parse().ok())
-        .unwrap_or(CYCLES_USUAL);
+    let cycles = std::env::var(CYCLES).ok().and_then(|cycles| cycles.parse().ok()).unwrap_or(CYCLES_USUAL);
     kill_cycles(cycles);
 }
 

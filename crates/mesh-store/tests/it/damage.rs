@@ -12,14 +12,7 @@ const BATCHES: u64 = 300;
 fn living_folder() -> tempfile::TempDir {
     let work = tempfile::tempdir().unwrap();
     let kept = tempfile::tempdir().unwrap();
-    let store = FjallStore::open(
-        work.path(),
-        Config {
-            disk_reserve_bytes: 0,
-            ..Config::default()
-        },
-    )
-    .unwrap();
+    let store = FjallStore::open(work.path(), Config { disk_reserve_bytes: 0, ..Config::default() }).unwrap();
     assert_eq!(write_numbered(&store, 0, 50, 4), 50);
     store.compact().unwrap();
     assert_eq!(write_numbered(&store, 50, BATCHES, 3), BATCHES);
@@ -28,10 +21,7 @@ fn living_folder() -> tempfile::TempDir {
 }
 
 fn journal(folder: &Path) -> PathBuf {
-    let mut segments: Vec<PathBuf> = std::fs::read_dir(folder.join("journal"))
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .collect();
+    let mut segments: Vec<PathBuf> = std::fs::read_dir(folder.join("journal")).unwrap().map(|entry| entry.unwrap().path()).collect();
     segments.sort();
     assert_eq!(segments.len(), 1);
     segments.remove(0)
@@ -132,9 +122,7 @@ fn a_flipped_bit_in_a_small_file_loses_nothing_silently() {
     for name in ["checkpoint", "journal-mark", "format"] {
         let length = std::fs::metadata(folder.path().join(name)).unwrap().len() as usize;
         for bit in 0..length * 8 {
-            let outcome = after(folder.path(), |copy| {
-                change(&copy.join(name), |bytes| bytes[bit / 8] ^= 1 << (bit % 8))
-            });
+            let outcome = after(folder.path(), |copy| change(&copy.join(name), |bytes| bytes[bit / 8] ^= 1 << (bit % 8)));
             if !matches!(outcome, Err(StoreError::FormatTooNew { .. })) {
                 assert_whole_or_refused(outcome, &format!("bit {bit} of {name}"));
             }
@@ -186,10 +174,6 @@ fn everything(store: &FjallStore) -> Result<Entries, StoreError> {
 fn list_files(folder: &Path, files: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
-        if path.is_dir() {
-            list_files(&path, files)
-        } else {
-            files.push(path)
-        }
+        if path.is_dir() { list_files(&path, files) } else { files.push(path) }
     }
 }

@@ -21,31 +21,14 @@ fn a_newer_format_is_refused_with_words() {
     drop(open_small(folder.path()).unwrap());
     std::fs::write(folder.path().join("format"), "7\n").unwrap();
     let error = open_small(folder.path()).unwrap_err();
-    assert!(
-        matches!(
-            error,
-            StoreError::FormatTooNew {
-                found: 7,
-                known: migrate::FORMAT
-            }
-        ),
-        "{error:?}"
-    );
+    assert!(matches!(error, StoreError::FormatTooNew { found: 7, known: migrate::FORMAT }), "{error:?}");
     assert!(error.to_string().contains("newer program"), "{error}");
 }
 
 /// Steps for the test: the first appends a line and then fails on its first try; the second appends another.
 const STEPS: &[Step] = &[
-    Step {
-        from: 1,
-        what: "fails half-way once",
-        run: half_way,
-    },
-    Step {
-        from: 2,
-        what: "appends",
-        run: |files, folder| append(files, folder, "two"),
-    },
+    Step { from: 1, what: "fails half-way once", run: half_way },
+    Step { from: 2, what: "appends", run: |files, folder| append(files, folder, "two") },
 ];
 
 fn half_way(files: &dyn Files, folder: &Path) -> Result<(), StoreError> {
@@ -60,9 +43,7 @@ fn half_way(files: &dyn Files, folder: &Path) -> Result<(), StoreError> {
 }
 
 fn append(files: &dyn Files, folder: &Path, text: &str) -> Result<(), StoreError> {
-    files
-        .replace(&folder.join("notes"), format!("one {text}").as_bytes())
-        .map_err(|_| StoreError::Closed)
+    files.replace(&folder.join("notes"), format!("one {text}").as_bytes()).map_err(|_| StoreError::Closed)
 }
 
 #[test]
@@ -76,10 +57,7 @@ fn an_interrupted_migration_goes_on_where_it_stopped() {
     assert_eq!(std::fs::read_to_string(folder.path().join("notes")).unwrap(), "one two");
     migrate::run(&OsFiles, folder.path(), STEPS).unwrap();
     let error = migrate::run(&OsFiles, folder.path(), migrate::STEPS).unwrap_err();
-    assert!(
-        matches!(error, StoreError::FormatTooNew { found: 3, .. }),
-        "the older program refuses the migrated folder: {error:?}"
-    );
+    assert!(matches!(error, StoreError::FormatTooNew { found: 3, .. }), "the older program refuses the migrated folder: {error:?}");
 }
 
 const FIXTURE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/fixtures/format-1");

@@ -36,22 +36,10 @@ fn a_journal_that_finds_no_room_refuses_writes_and_resumes() {
 #[test]
 fn too_little_reserve_refuses_writes() {
     let folder = tempfile::tempdir().unwrap();
-    let config = Config {
-        disk_reserve_bytes: u64::MAX,
-        ..small(Arc::new(OsFiles))
-    };
+    let config = Config { disk_reserve_bytes: u64::MAX, ..small(Arc::new(OsFiles)) };
     let store = FjallStore::open(folder.path(), config).unwrap();
     let error = store.commit(numbered(0)).wait().unwrap_err();
-    assert!(
-        matches!(
-            error,
-            StoreError::Full {
-                reserve_bytes: u64::MAX,
-                ..
-            }
-        ),
-        "{error:?}"
-    );
+    assert!(matches!(error, StoreError::Full { reserve_bytes: u64::MAX, .. }), "{error:?}");
     assert_eq!(store.status().health, Health::Full);
 }
 
@@ -61,10 +49,7 @@ struct TinyDisk(tempfile::TempDir);
 impl TinyDisk {
     fn mount() -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
-        let mounted = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", "size=24m", "tmpfs"])
-            .arg(folder.path())
-            .status();
+        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=24m", "tmpfs"]).arg(folder.path()).status();
         mounted.is_ok_and(|status| status.success()).then(|| Self(folder))
     }
 
@@ -84,9 +69,7 @@ fn fill(store: &FjallStore, from: u32) -> (u32, StoreError) {
     for n in from.. {
         let mut batch = Batch::new();
         // Incompressible, so that tables do not shrink it.
-        let value: Vec<u8> = (0..12_500_u32)
-            .flat_map(|i| (i ^ n).wrapping_mul(0x9e37_79b9).rotate_left(i % 31).to_be_bytes())
-            .collect();
+        let value: Vec<u8> = (0..12_500_u32).flat_map(|i| (i ^ n).wrapping_mul(0x9e37_79b9).rotate_left(i % 31).to_be_bytes()).collect();
         batch.put(Space::ALL[0], n.to_be_bytes(), value);
         if let Err(error) = store.commit(batch).wait() {
             return (n, error);
@@ -102,11 +85,7 @@ fn fill_tiny_disk(reserve_bytes: u64) {
     };
     let ballast = disk.path().join("ballast");
     std::fs::write(&ballast, vec![1; 8 << 20]).unwrap();
-    let config = Config {
-        segment_bytes: 1 << 20,
-        disk_reserve_bytes: reserve_bytes,
-        ..Config::default()
-    };
+    let config = Config { segment_bytes: 1 << 20, disk_reserve_bytes: reserve_bytes, ..Config::default() };
     let store = FjallStore::open(disk.path().join("store"), config.clone()).unwrap();
     let (written, error) = fill(&store, 0);
     assert!(matches!(error, StoreError::Full { .. }), "{error:?}");

@@ -86,10 +86,7 @@ fn same_content(left: &dyn Read, right: &dyn Read) {
     for space in Space::ALL.iter().copied() {
         for order in [Order::Forward, Order::Backward] {
             let all = KeyRange::all();
-            assert_eq!(
-                left.scan(space, &all, order, 1000).unwrap(),
-                right.scan(space, &all, order, 1000).unwrap()
-            );
+            assert_eq!(left.scan(space, &all, order, 1000).unwrap(), right.scan(space, &all, order, 1000).unwrap());
         }
     }
 }

@@ -68,10 +68,7 @@ fn acknowledged_batches_survive_a_loss_of_power() {
             let copy = tempfile::tempdir().unwrap();
             copy_folder(folder.path(), copy.path()).unwrap();
             from = check_numbered(&open_small(copy.path()).unwrap());
-            assert!(
-                from >= acknowledged,
-                "round {round}, life {life}, {torn:?}: {acknowledged} acknowledged, {from} there"
-            );
+            assert!(from >= acknowledged, "round {round}, life {life}, {torn:?}: {acknowledged} acknowledged, {from} there");
         }
     }
 }
@@ -100,10 +97,7 @@ fn a_failed_sync_stops_writes_until_reopened() {
 fn a_group_costs_one_sync() {
     let folder = tempfile::tempdir().unwrap();
     let files = FaultFiles::new();
-    let config = mesh_store::Config {
-        segment_bytes: 1 << 30,
-        ..small(Arc::new(files.clone()))
-    };
+    let config = mesh_store::Config { segment_bytes: 1 << 30, ..small(Arc::new(files.clone())) };
     let store = FjallStore::open(folder.path(), config).unwrap();
     write_numbered(&store, 0, 1, 1);
     let before = files.syncs();

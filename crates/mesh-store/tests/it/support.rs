@@ -8,24 +8,13 @@ use mesh_store::{Batch, Config, FjallStore, KeyRange, Kv, Order, Space, StoreErr
 
 /// Two spaces, by number: the stored fixture uses them, and numbers do not change.
 pub(crate) fn spaces() -> (Space, Space) {
-    let numbered = |number| {
-        Space::ALL
-            .iter()
-            .copied()
-            .find(|space| *space as u8 == number)
-            .expect("numbers are never given up")
-    };
+    let numbered = |number| Space::ALL.iter().copied().find(|space| *space as u8 == number).expect("numbers are never given up");
     (numbered(0), numbered(1))
 }
 
 /// Small segments, so that checkpoints and compactions happen all the time.
 pub(crate) fn small(files: Arc<dyn Files>) -> Config {
-    Config {
-        cache_bytes: 1 << 20,
-        segment_bytes: 32 * 1024,
-        disk_reserve_bytes: 0,
-        files,
-    }
+    Config { cache_bytes: 1 << 20, segment_bytes: 32 * 1024, disk_reserve_bytes: 0, files }
 }
 
 pub(crate) fn open_small(folder: &Path) -> Result<FjallStore, StoreError> {
@@ -59,22 +48,14 @@ fn number_value(n: u64) -> Vec<u8> {
 /// Checks that the store holds exactly the batches `0..k` for some `k`, whole, and answers `k`.
 pub(crate) fn check_numbered(store: &dyn Kv) -> u64 {
     let (first, second) = spaces();
-    let found = store
-        .scan(first, &KeyRange::prefix("n:"), Order::Forward, usize::MAX)
-        .expect("scan");
+    let found = store.scan(first, &KeyRange::prefix("n:"), Order::Forward, usize::MAX).expect("scan");
     for (n, (key, value)) in found.iter().enumerate() {
         assert_eq!(key.as_ref(), number_key(n as u64), "batch {n} is missing, later ones are there");
         assert_eq!(value.as_ref(), number_value(n as u64), "the value of batch {n}");
     }
     let total = found.len() as u64;
-    assert_eq!(
-        counter(store, second, b"c:total").expect("counter"),
-        total as i64,
-        "the counter counts each batch once"
-    );
-    let index = store
-        .scan(second, &KeyRange::prefix("i:"), Order::Backward, usize::MAX)
-        .expect("scan");
+    assert_eq!(counter(store, second, b"c:total").expect("counter"), total as i64, "the counter counts each batch once");
+    let index = store.scan(second, &KeyRange::prefix("i:"), Order::Backward, usize::MAX).expect("scan");
     let expected: Vec<Vec<u8>> = (total.saturating_sub(10)..total).rev().map(index_key).collect();
     let got: Vec<Vec<u8>> = index.iter().map(|(key, _)| key.to_vec()).collect();
     assert_eq!(got, expected, "the removals of the last batches");
@@ -95,10 +76,7 @@ pub(crate) fn write_numbered(store: &dyn Kv, from: u64, to: u64, ahead: usize) -
         let Some(commit) = flying.pop_front() else { break };
         if commit.wait().is_err() {
             // Those behind it rest on it, so none of them may have been acknowledged.
-            assert!(
-                flying.into_iter().all(|later| later.wait().is_err()),
-                "a batch was acknowledged after a lost one"
-            );
+            assert!(flying.into_iter().all(|later| later.wait().is_err()), "a batch was acknowledged after a lost one");
             break;
         }
         acknowledged += 1;

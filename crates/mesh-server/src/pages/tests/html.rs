@@ -36,10 +36,7 @@ pub(super) struct Element {
 
 impl Element {
     pub(super) fn attribute(&self, name: &str) -> Option<&str> {
-        self.attributes
-            .iter()
-            .find(|(known, _)| known == name)
-            .map(|(_, value)| value.as_str())
+        self.attributes.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 }
 
@@ -69,37 +66,23 @@ pub(super) fn read(html: &str) -> Vec<Element> {
         }
         elements.push(element);
     }
-    assert!(
-        open.is_empty(),
-        "left open: {:?}",
-        open.iter().map(|position| &elements[*position].name).collect::<Vec<_>>()
-    );
+    assert!(open.is_empty(), "left open: {:?}", open.iter().map(|position| &elements[*position].name).collect::<Vec<_>>());
     check(&elements);
     elements
 }
 
 fn element(tag: &str, depth: usize) -> Element {
     let (name, mut rest) = tag.split_once(' ').unwrap_or((tag, ""));
-    assert!(
-        name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit()),
-        "an element named {name:?}"
-    );
+    assert!(name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit()), "an element named {name:?}");
     let mut attributes = Vec::new();
     while !rest.trim().is_empty() {
-        let (attribute, value) = rest
-            .split_once("=\"")
-            .unwrap_or_else(|| panic!("an attribute without value in <{tag}>"));
+        let (attribute, value) = rest.split_once("=\"").unwrap_or_else(|| panic!("an attribute without value in <{tag}>"));
         let (value, next) = value.split_once('"').expect("values are quoted");
         assert!(ATTRIBUTES.contains(&attribute.trim()), "attribute {attribute:?} in <{tag}>");
         attributes.push((attribute.trim().to_owned(), unescape(value)));
         rest = next;
     }
-    Element {
-        name: name.to_owned(),
-        attributes,
-        text: String::new(),
-        depth,
-    }
+    Element { name: name.to_owned(), attributes, text: String::new(), depth }
 }
 
 /// What holds for every page.
@@ -118,19 +101,12 @@ fn check(elements: &[Element]) {
             assert!(ids.insert(id), "id {id} twice");
         }
         let href = element.attribute("href").unwrap_or("/");
-        assert!(
-            ["/", "#", "http://", "https://"]
-                .iter()
-                .any(|start| href.to_ascii_lowercase().starts_with(start)),
-            "href {href:?}"
-        );
+        assert!(["/", "#", "http://", "https://"].iter().any(|start| href.to_ascii_lowercase().starts_with(start)), "href {href:?}");
         assert!(!href.starts_with("//"), "href {href:?}");
     }
     for element in elements {
-        for referred in element
-            .attribute("aria-labelledby")
-            .into_iter()
-            .chain(element.attribute("href").and_then(|href| href.strip_prefix('#')))
+        for referred in
+            element.attribute("aria-labelledby").into_iter().chain(element.attribute("href").and_then(|href| href.strip_prefix('#')))
         {
             assert!(ids.contains(referred), "#{referred} is nowhere");
         }
@@ -145,10 +121,7 @@ fn unescape(text: &str) -> String {
     let mut rest = text;
     while let Some((before, after)) = rest.split_once('&') {
         let (entity, next) = after.split_once(';').unwrap_or_else(|| panic!("a stray & in {text:?}"));
-        let number = entity
-            .strip_prefix('#')
-            .and_then(|number| number.parse().ok())
-            .and_then(char::from_u32);
+        let number = entity.strip_prefix('#').and_then(|number| number.parse().ok()).and_then(char::from_u32);
         out.push_str(before);
         out.push(number.unwrap_or_else(|| panic!("entity {entity:?}")));
         rest = next;

@@ -3,17 +3,11 @@ use super::*;
 fn links(text: &str) -> Vec<String> {
     let paragraphs = Text::whole(text).paragraphs;
     let spans = paragraphs.into_iter().flatten().flatten();
-    spans
-        .filter_map(|span| if let Span::Link(link) = span { Some(link) } else { None })
-        .collect()
+    spans.filter_map(|span| if let Span::Link(link) = span { Some(link) } else { None }).collect()
 }
 
 fn plain(text: &Text) -> String {
-    let line = |line: &Line| {
-        line.iter()
-            .map(|(Span::Plain(text) | Span::Link(text))| text.as_str())
-            .collect::<String>()
-    };
+    let line = |line: &Line| line.iter().map(|(Span::Plain(text) | Span::Link(text))| text.as_str()).collect::<String>();
     let paragraph = |paragraph: &Paragraph| paragraph.iter().map(line).collect::<Vec<_>>().join("\n");
     text.paragraphs.iter().map(paragraph).collect::<Vec<_>>().join("\n\n")
 }

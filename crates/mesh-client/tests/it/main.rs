@@ -1,0 +1,6 @@
+//! The client against servers that misbehave: a tiny stub on loopback, port chosen by the system. Real servers are in the system tests.
+
+mod answers;
+mod follow;
+mod keys;
+mod stub;
