@@ -152,7 +152,7 @@ async fn fill(data: &Path, rows: u64) -> anyhow::Result<()> {
     let domain = domain()?;
     set_up(data, &domain)?;
     let mut senders = (0..DOMAINS).map(|n| Sender::new(format!("p{n}.localhost:{}", 7_100 + n).parse()?, PEOPLE_EACH)).collect::<anyhow::Result<Vec<_>>>()?;
-    let node = open_node(data, Peers::of(&senders))?;
+    let node = tokio::task::block_in_place(|| open_node(data, Peers::of(&senders)))?;
     node.start();
     let people = Person::many(&domain, OWN_PEOPLE + 1)?;
     let mut posts = own_people_and_posts(&node, &people).await?;
@@ -160,7 +160,7 @@ async fn fill(data: &Path, rows: u64) -> anyhow::Result<()> {
     let objects = Objects { posts, people: people.iter().take(OWN_PEOPLE as usize).map(Person::account_ref).collect() };
     let peers = stream::iter(&senders).then(|sender| node.peers.discover(&sender.domain, None)).try_collect::<Vec<_>>().await?;
     let threads = Threads { long: (long.clone(), THREADS.0 / DOMAINS), short: (short.clone(), THREADS.1 / DOMAINS + 1) };
-    let deliveries = rows.div_ceil(DOMAINS * BATCH_RECORDS_MAX as u64);
+    let deliveries = (rows.max(DOMAINS * PEOPLE_EACH)).div_ceil(DOMAINS * BATCH_RECORDS_MAX as u64);
     progress("the others speak");
     tokio::task::block_in_place(|| {
         std::thread::scope(|scope| {
@@ -170,9 +170,13 @@ async fn fill(data: &Path, rows: u64) -> anyhow::Result<()> {
                 .map(|(sender, peer)| (sender, peer, &node, &objects, &threads))
                 .map(|(sender, peer, node, objects, threads)| {
                     scope.spawn(move || {
-                        introduce(node, sender)?;
-                        for _ in 0..deliveries {
-                            deliver(node, peer, &sender.next(MIX, objects, Turns::InOrder))?;
+                        for n in 0..deliveries {
+                            let mut delivery = sender.next(MIX, objects, Turns::InOrder);
+                            // Until everyone has spoken once, nobody is known.
+                            if n < PEOPLE_EACH.div_ceil(BATCH_RECORDS_MAX as u64) {
+                                delivery.keys = sender.keys_of(&delivery)?;
+                            }
+                            deliver(node, peer, &delivery)?;
                         }
                         threads.speak(node, (sender, peer))
                     })
@@ -213,14 +217,6 @@ async fn own_people_and_posts(node: &Node, people: &[Person]) -> anyhow::Result<
         async move { node.records.submit(post).await.map(|_| object) }
     });
     Ok(stream::iter(posts).buffered(AT_ONCE).try_collect().await?)
-}
-
-/// Makes the key logs of another domain's people known.
-fn introduce(node: &Node, sender: &Sender) -> anyhow::Result<()> {
-    for person in &sender.people {
-        node.accounts.merge(&person.id, std::slice::from_ref(&person.genesis))?;
-    }
-    Ok(())
 }
 
 fn deliver(node: &Node, peer: &mesh_node::peers::Peer, delivery: &Delivery) -> anyhow::Result<()> {

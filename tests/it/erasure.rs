@@ -6,14 +6,6 @@ use mesh_proto::envelope::Kind;
 use mesh_store::{Config, FjallStore, KeyRange, Kv, Order, Read, Space};
 use std::path::Path;
 
-/// Every file of the folder as it is on disk (journals included), and every row of every key space, searched for a text.
-fn found_in(folder: &Path, text: &str) -> Vec<String> {
-    let mut places = Vec::new();
-    search_files(folder, text, &mut places);
-    places.extend(found_in_spaces(folder, text));
-    places
-}
-
 /// Every row of every key space, searched for a text.
 pub(crate) fn found_in_spaces(folder: &Path, text: &str) -> Vec<String> {
     let mut places = Vec::new();
@@ -37,6 +29,7 @@ pub(crate) fn found_in_spaces(folder: &Path, text: &str) -> Vec<String> {
     places
 }
 
+/// Every file as it lies on disk: journals, tables, configuration.
 fn search_files(folder: &Path, text: &str, places: &mut Vec<String>) {
     for entry in std::fs::read_dir(folder).expect("a folder") {
         let path = entry.expect("an entry").path();
@@ -62,8 +55,12 @@ async fn search_for_comment(cache_mb: u64) -> Vec<String> {
     let object = ada.object(&hello);
     two.says(&neo, comment(&object, &object, &word)).await;
     one.until_count(&hello.id(), Kind::Comment, 1).await;
+    // While it runs, its journal holds everything that was just written, as it was written.
+    let mut places = Vec::new();
+    search_files(one.folder.path(), &word, &mut places);
     one.stop().await;
-    found_in(one.folder.path(), &word)
+    places.extend(found_in_spaces(one.folder.path(), &word));
+    places
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -73,5 +70,7 @@ async fn comment_text_is_nowhere_in_the_objects_home_without_the_cache() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_same_search_finds_the_text_with_the_cache() {
-    assert!(search_for_comment(16).await.iter().any(|place| place == "key space cache"));
+    let places = search_for_comment(16).await;
+    assert!(places.iter().any(|place| place == "key space cache"), "{places:?}");
+    assert!(places.iter().any(|place| place.contains("journal")), "{places:?}");
 }

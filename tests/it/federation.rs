@@ -150,7 +150,9 @@ async fn authors_policy_governs_every_depth() {
     assert_eq!(one.submit(&eve.sign(comment(&object, &object, "may I?"))).await.problem(), "policy");
     one.says(&eve, subscribe(ada.account_ref())).await;
     let first = one.says(&eve, comment(&object, &object, "now I may")).await;
-    one.says(&ada, comment(&object, &eve.object(&first), "you may")).await;
+    let answer = one.says(&ada, comment(&object, &eve.object(&first), "you may")).await;
+    let answers: Comments = one.get(&format!("/api/v1/records/{}/comments", first.id())).await.json();
+    assert_eq!(answers.comments.iter().map(|comment| comment.card.id).collect::<Vec<_>>(), [answer.id()]);
     assert_eq!(one.count(&quiet.id(), Kind::Comment).await, 2);
     assert_eq!(one.count(&first.id(), Kind::Comment).await, 1);
 }

@@ -11,6 +11,7 @@ pub use signer::Signer;
 
 use crate::error::{ClientError, Result};
 use crate::limits::{ANSWER_BYTES_MAX, PROBLEM_BYTES_MAX};
+use futures_util::StreamExt;
 use mesh_proto::address::Domain;
 use mesh_proto::api::{PROBLEM_PREFIX, Problem};
 use mesh_proto::port::{Clock, Rng};
@@ -183,14 +184,16 @@ fn bare_problem(status: StatusCode) -> Problem {
     }
 }
 
-async fn read(domain: &Domain, mut response: Response, bytes_max: usize) -> Result<Vec<u8>> {
+async fn read(domain: &Domain, response: Response, bytes_max: usize) -> Result<Vec<u8>> {
     let too_large = || ClientError::malformed(domain, format!("it is larger than {bytes_max} bytes"));
     if response.content_length().is_some_and(|length| length > bytes_max as u64) {
         return Err(too_large());
     }
     let broken = |source: reqwest::Error| ClientError::Network { domain: domain.clone(), source: source.without_url() };
     let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(broken)? {
+    let mut stream = std::pin::pin!(response.bytes_stream());
+    while let Some(chunk) = stream.next().await {
+        let chunk = chunk.map_err(broken)?;
         if body.len() + chunk.len() > bytes_max {
             return Err(too_large());
         }

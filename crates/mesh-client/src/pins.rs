@@ -112,6 +112,7 @@ impl Pins {
     }
 
     /// Adds what another process has pinned meanwhile; where both know something, the newer wins.
+    #[cfg(not(target_arch = "wasm32"))]
     fn merge(&mut self, other: Pins) {
         for (account, pin) in other.accounts {
             let ours = self.accounts.entry(account).or_insert_with(|| pin.clone());

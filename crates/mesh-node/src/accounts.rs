@@ -6,7 +6,7 @@
 use crate::error::{NodeError, Result};
 use crate::tables::AccountLid;
 use crate::tables::account::{self, AccountRow};
-use mesh_proto::address::{Address, Domain};
+use mesh_proto::address::{Address, Domain, User};
 use mesh_proto::api::code;
 use mesh_proto::envelope::RecordId;
 use mesh_proto::key::{AccountId, KeyId};
@@ -110,6 +110,9 @@ impl Accounts {
 
     /// The account to which a name of this domain was given, if it still bears it.
     pub fn by_name(&self, user: &str) -> Result<Option<Arc<Account>>> {
+        // What is no name is not looked for: keys have a longest length.
+        let Ok(user) = user.parse::<User>() else { return Ok(None) };
+        let user = user.as_str();
         let Some(lid) = account::by_name(&*self.kv, user)? else { return Ok(None) };
         let account = self.by_lid(lid)?;
         Ok(Some(account).filter(|account| account.address().user().as_str() == user))
@@ -145,8 +148,8 @@ impl Accounts {
         AccountLid(self.next_lid.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// Held while foreign operations are merged and stored.
-    fn lock(&self) -> MutexGuard<'_, ()> {
+    /// Held while operations are merged and stored, foreign or own, so that no condition on what is new ever fails.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, ()> {
         self.merging.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

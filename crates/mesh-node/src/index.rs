@@ -158,6 +158,7 @@ impl<'a> Indexer<'a> {
             self.batch.put(Space::Object, ordered_key(object, Kind::Comment, statement.received, statement.lid), []);
             self.count(object, Kind::Comment, statement.peer, 1);
             if let Some(parent) = statement.resolved.parent {
+                self.batch.put(Space::Object, ordered_key(parent.into(), Kind::Comment, statement.received, statement.lid), []);
                 self.count(parent.into(), Kind::Comment, statement.peer, 1);
             }
             self.notify(statement, object);

@@ -164,7 +164,7 @@ impl Node {
             peers: Arc::clone(&peers),
             transport: Arc::clone(&transport),
             rng,
-            alive: tokio::sync::Notify::new(),
+            asleep: Mutex::default(),
         };
         let views = Views { kv: Arc::clone(&kv), accounts: Arc::clone(&accounts), peers: Arc::clone(&peers), log: Arc::clone(&log), bodies };
         let views = Arc::new(views);

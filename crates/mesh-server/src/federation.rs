@@ -1,10 +1,11 @@
 //! What other domains say. `spec/federation.md`.
 
-use crate::api::blocking;
 use crate::App;
+use crate::api::blocking;
+use crate::extract::Path;
 use crate::problem::{Answer, ApiError};
 use crate::{auth, body};
-use axum::extract::{ConnectInfo, Path, Request, State};
+use axum::extract::{ConnectInfo, Request, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -17,6 +18,11 @@ use mesh_proto::envelope::Envelope;
 use mesh_proto::key::AccountId;
 use mesh_proto::limits::{KEY_OPS_BATCH_MAX, KEYS_BATCH_MAX, TILE_WIDTH};
 use std::net::SocketAddr;
+
+/// Largest answer to `keys:batch`, bytes: any one key log fits.
+const KEYS_ANSWER_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// What stands around the body of a key operation, bytes.
+const KEY_OP_FRAME_BYTES: usize = 256;
 
 pub(crate) fn router() -> Router<App> {
     Router::new()
@@ -35,7 +41,7 @@ pub(crate) fn router() -> Router<App> {
 pub(crate) async fn challenge(State(app): State<App>, ConnectInfo(from): ConnectInfo<SocketAddr>, request: Request) -> Answer<Json<Envelope>> {
     app.node.buckets.write(from.ip())?;
     let (parts, sent) = request.into_parts();
-    let sent = body::read(sent).await?;
+    let sent = body::read(&app, sent).await?;
     let asked: ChallengeRequest = body::json(&body::decode(&parts.headers, sent)?)?;
     Ok(Json(app.node.answer_challenge(&asked)))
 }
@@ -43,10 +49,15 @@ pub(crate) async fn challenge(State(app): State<App>, ConnectInfo(from): Connect
 /// Takes in records of the signing domain's people.
 #[utoipa::path(post, path = "/mesh/v1/deliveries", request_body = Delivery,
     responses((status = 200, body = DeliveryAnswer), (status = 409, description = "`keys_wanted`"), (status = 429)))]
-pub(crate) async fn deliver(State(app): State<App>, request: Request) -> Answer<Json<DeliveryAnswer>> {
+pub(crate) async fn deliver(
+    State(app): State<App>,
+    ConnectInfo(from): ConnectInfo<SocketAddr>,
+    request: Request,
+) -> Answer<Json<DeliveryAnswer>> {
     let (parts, sent) = request.into_parts();
-    let sent = body::read(sent).await?;
-    let peer = auth::domain(&app, &parts, &sent).await?;
+    let (peer, head) = auth::domain(&app, &parts, from.ip()).await?;
+    let sent = body::read(&app, sent).await?;
+    auth::check_body(&head, &sent)?;
     let delivered = blocking(move || {
         let delivery: Delivery = body::json(&body::decode(&parts.headers, sent)?)?;
         app.node.buckets.delivery(peer.domain(), delivery.items.len())?;
@@ -60,7 +71,7 @@ pub(crate) async fn deliver(State(app): State<App>, request: Request) -> Answer<
 pub(crate) async fn push_keys(State(app): State<App>, ConnectInfo(from): ConnectInfo<SocketAddr>, request: Request) -> Answer<Json<KeysAdded>> {
     app.node.buckets.write(from.ip())?;
     let (parts, sent) = request.into_parts();
-    let sent = body::read(sent).await?;
+    let sent = body::read(&app, sent).await?;
     let added = blocking(move || {
         let push: KeysPush = body::json(&body::decode(&parts.headers, sent)?)?;
         if push.ops.len() > KEY_OPS_BATCH_MAX {
@@ -85,15 +96,21 @@ pub(crate) async fn keys(State(app): State<App>, Path(id): Path<String>) -> Answ
 #[utoipa::path(post, path = "/mesh/v1/keys:batch", request_body = KeysBatch, responses((status = 200, body = KeysBatchAnswer)))]
 pub(crate) async fn keys_batch(State(app): State<App>, request: Request) -> Answer<Json<KeysBatchAnswer>> {
     let (parts, sent) = request.into_parts();
-    let sent = body::read(sent).await?;
+    let sent = body::read(&app, sent).await?;
     let asked: KeysBatch = body::json(&body::decode(&parts.headers, sent)?)?;
     if asked.accounts.len() > KEYS_BATCH_MAX {
         return Err(ApiError::new(code::TOO_LARGE, format!("at most {KEYS_BATCH_MAX} accounts")));
     }
     let known = blocking(move || {
         let mut accounts = Vec::new();
+        let mut bytes = 0;
         for id in &asked.accounts {
             if let Some(account) = app.node.accounts.get(id)? {
+                bytes += account.log.ops().map(|op| op.envelope.body().len() * 4 / 3 + KEY_OP_FRAME_BYTES).sum::<usize>();
+                if bytes > KEYS_ANSWER_BYTES_MAX {
+                    let words = format!("these key logs have more than {KEYS_ANSWER_BYTES_MAX} bytes together: ask for fewer at a time");
+                    return Err(ApiError::new(code::TOO_LARGE, words));
+                }
                 accounts.push(app.node.keys(&account)?);
             }
         }
@@ -106,7 +123,7 @@ pub(crate) async fn keys_batch(State(app): State<App>, request: Request) -> Answ
 #[utoipa::path(post, path = "/mesh/v1/records:batch", request_body = RecordsBatch, responses((status = 200, body = RecordsBatchAnswer)))]
 pub(crate) async fn records_batch(State(app): State<App>, request: Request) -> Answer<Json<RecordsBatchAnswer>> {
     let (parts, sent) = request.into_parts();
-    let sent = body::read(sent).await?;
+    let sent = body::read(&app, sent).await?;
     let asked: RecordsBatch = body::json(&body::decode(&parts.headers, sent)?)?;
     blocking(move || Ok(Json(RecordsBatchAnswer { records: app.node.views.batch(&asked.ids)? }))).await
 }

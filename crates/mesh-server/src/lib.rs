@@ -20,6 +20,7 @@ mod transport;
 use mesh_node::Node;
 use mesh_proto::http_signature::NonceWindow;
 use std::sync::{Arc, Mutex};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 /// What every handler has at hand.
@@ -31,6 +32,8 @@ pub struct App {
     started_s: u64,
     stopping: CancellationToken,
     limits: Arc<config::Limits>,
+    /// Memory for bodies on their way in.
+    room: Arc<Semaphore>,
 }
 
 impl App {
@@ -38,7 +41,8 @@ impl App {
     pub fn new(node: Arc<Node>, limits: config::Limits) -> Self {
         let started_s = node.clock().now_ms() / 1000;
         let nonces = Arc::new(Mutex::new(NonceWindow::new()));
-        Self { node, nonces, started_s, stopping: CancellationToken::new(), limits: Arc::new(limits) }
+        let room = Arc::new(Semaphore::new(body::ROOM_UNITS));
+        Self { node, nonces, started_s, stopping: CancellationToken::new(), limits: Arc::new(limits), room }
     }
 }
 
@@ -52,6 +56,7 @@ pub fn router(app: App) -> axum::Router {
         .merge(federation::router())
         .merge(pages::router())
         .fallback(pages::not_found)
+        .method_not_allowed_fallback(problem::method_not_allowed)
         .layer(axum::middleware::from_fn(problem::guard_panics))
         .with_state(app)
 }

@@ -15,14 +15,29 @@ pub(crate) struct ApiError {
     detail: String,
     keys_wanted: Vec<KeysKnown>,
     retry_after_s: Option<u64>,
+    /// The one status that has no code of its own.
+    method_not_allowed: bool,
 }
+
+/// Longest detail, characters: what peers and parsers say may be long.
+const DETAIL_CHARS_MAX: usize = 500;
 
 /// What handlers answer.
 pub(crate) type Answer<T> = Result<T, ApiError>;
 
 impl ApiError {
     pub(crate) fn new(code: &'static str, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into(), keys_wanted: Vec::new(), retry_after_s: None }
+        Self { code, detail: detail.into(), keys_wanted: Vec::new(), retry_after_s: None, method_not_allowed: false }
+    }
+
+    /// Our fault, and only for now.
+    pub(crate) fn busy(detail: &str, retry_after_s: u64) -> Self {
+        Self { retry_after_s: Some(retry_after_s), ..Self::new(code::UNAVAILABLE, detail) }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn code(&self) -> &'static str {
+        self.code
     }
 
     pub(crate) fn malformed(error: impl std::fmt::Display) -> Self {
@@ -32,6 +47,7 @@ impl ApiError {
     /// The status and the fixed title of each code.
     fn kind(&self) -> (StatusCode, &'static str) {
         match self.code {
+            code::MALFORMED if self.method_not_allowed => (StatusCode::METHOD_NOT_ALLOWED, "The request is not what this endpoint takes"),
             code::MALFORMED => (StatusCode::BAD_REQUEST, "The request is not what this endpoint takes"),
             code::FUTURE => (StatusCode::UNPROCESSABLE_ENTITY, "The claimed time lies in the future"),
             code::UNAUTHENTICATED => (StatusCode::UNAUTHORIZED, "The request needs a good signature"),
@@ -85,7 +101,7 @@ impl IntoResponse for ApiError {
             problem_type: format!("{PROBLEM_PREFIX}{}", self.code),
             title: title.to_owned(),
             status: status.as_u16(),
-            detail: self.detail,
+            detail: self.detail.chars().take(DETAIL_CHARS_MAX).collect(),
             keys_wanted: self.keys_wanted,
         };
         let mut response = (status, Json(problem)).into_response();
@@ -95,6 +111,12 @@ impl IntoResponse for ApiError {
         }
         response
     }
+}
+
+/// Where the path is good and the method is not.
+pub(crate) async fn method_not_allowed() -> ApiError {
+    let words = "this path does not take this method: those that it takes are in the header Allow";
+    ApiError { method_not_allowed: true, ..ApiError::malformed(words) }
 }
 
 /// Turns a panic in a handler into a problem, so that one request's bug ends one request.

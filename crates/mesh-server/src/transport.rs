@@ -11,14 +11,16 @@ use mesh_proto::http_signature::{CONTENT_DIGEST, ContentDigest, RequestParts, SI
 use mesh_proto::key::SecretKey;
 use mesh_proto::port::{Answer, BoxFuture, Clock, Rng, Transport, TransportError, random};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 /// Time to connect, and for a whole exchange.
 const WAITS: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(30));
-/// Largest answer that is read.
-pub(crate) const ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Largest answers that are read, bytes. Strangers can make us `GET`: one record, a key log, or what a domain says of itself. We `POST` of our own will.
+const GET_BYTES_MAX: usize = 4 * 1024 * 1024;
+const POST_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Bodies from this size on are compressed.
 const COMPRESS_FROM: usize = 1024;
 
@@ -31,24 +33,43 @@ enum Reach {
     Internet,
 }
 
-struct Resolver(Reach);
+/// Asks for the addresses of a name: the system's resolver, or what a test says.
+type Lookup = Arc<dyn Fn(String) -> BoxFuture<'static, io::Result<Vec<SocketAddr>>> + Send + Sync>;
+
+fn system_lookup() -> Lookup {
+    Arc::new(|host| Box::pin(async move { Ok(tokio::net::lookup_host((host, 0)).await?.collect()) }))
+}
+
+/// The only thing that turns names into addresses. Every new connection asks anew, and goes to nothing but what was checked here.
+#[derive(Clone)]
+struct Resolver {
+    reach: Reach,
+    lookup: Lookup,
+}
+
+impl Resolver {
+    async fn addresses(self, host: String) -> Result<Vec<SocketAddr>, Box<dyn std::error::Error + Send + Sync>> {
+        if self.reach == Reach::Localhost {
+            return Ok(vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 0))]);
+        }
+        let addresses = (self.lookup)(host.clone()).await?;
+        if let Some(inside) = addresses.iter().find(|address| !is_public(address.ip())) {
+            // Which one is nobody's business out there: names inside could be asked for.
+            tracing::debug!(peer.domain = %host, peer.address = %inside.ip(), "transport.forbidden");
+            return Err(format!("{FORBIDDEN}{host} leads to an address that is not on the public internet").into());
+        }
+        Ok(addresses)
+    }
+}
+
+/// Marks the resolver's refusal among the client's errors.
+const FORBIDDEN: &str = "forbidden: ";
 
 impl Resolve for Resolver {
     fn resolve(&self, name: Name) -> Resolving {
-        let reach = self.0;
-        Box::pin(async move {
-            let host = name.as_str().to_owned();
-            let addresses: Vec<SocketAddr> = match reach {
-                Reach::Localhost => vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 0))],
-                Reach::Internet => tokio::net::lookup_host((host.as_str(), 0)).await?.collect(),
-            };
-            if reach == Reach::Internet
-                && let Some(inside) = addresses.iter().find(|address| !is_public(address.ip()))
-            {
-                return Err(format!("forbidden: {host} leads to {}", inside.ip()).into());
-            }
-            Ok(Box::new(addresses.into_iter()) as Addrs)
-        })
+        let this = self.clone();
+        let host = name.as_str().to_owned();
+        Box::pin(async move { Ok(Box::new(this.addresses(host).await?.into_iter()) as Addrs) })
     }
 }
 
@@ -65,11 +86,15 @@ pub(crate) struct Http {
 impl Http {
     /// The way out of `domain`, whose requests `key` signs.
     pub(crate) fn new(domain: Domain, key: SecretKey, clock: Arc<dyn Clock>, rng: Arc<dyn Rng>) -> Result<Self, reqwest::Error> {
+        Self::over(system_lookup(), domain, key, (clock, rng))
+    }
+
+    fn over(lookup: Lookup, domain: Domain, key: SecretKey, (clock, rng): (Arc<dyn Clock>, Arc<dyn Rng>)) -> Result<Self, reqwest::Error> {
         let reach = if domain.is_local() { Reach::Localhost } else { Reach::Internet };
         let client = reqwest::Client::builder()
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
-            .dns_resolver(Arc::new(Resolver(reach)))
+            .dns_resolver(Arc::new(Resolver { reach, lookup }))
             .connect_timeout(WAITS.0)
             .timeout(WAITS.1)
             .tcp_nodelay(true)
@@ -87,7 +112,7 @@ impl Http {
         Err(TransportError::Forbidden(format!("{} and {domain} are not on the same network", self.domain)))
     }
 
-    async fn exchange(&self, request: reqwest::RequestBuilder) -> Result<Answer, TransportError> {
+    async fn exchange(&self, request: reqwest::RequestBuilder, bytes_max: usize) -> Result<Answer, TransportError> {
         let response = request.send().await.map_err(|error| failure(&error))?;
         let status = response.status().as_u16();
         let retry_after = response.headers().get("retry-after").and_then(|value| value.to_str().ok()).and_then(|text| text.parse().ok());
@@ -95,8 +120,8 @@ impl Http {
         let mut chunks = response.bytes_stream();
         while let Some(chunk) = chunks.next().await {
             let chunk: Bytes = chunk.map_err(|error| failure(&error))?;
-            if body.len() + chunk.len() > ANSWER_BYTES_MAX {
-                return Err(TransportError::TooLarge(ANSWER_BYTES_MAX));
+            if body.len() + chunk.len() > bytes_max {
+                return Err(TransportError::TooLarge(bytes_max));
             }
             body.extend_from_slice(&chunk);
         }
@@ -139,21 +164,100 @@ fn failure(error: &reqwest::Error) -> TransportError {
         text = format!("{text}: {inner}");
         source = inner.source();
     }
-    if text.contains("forbidden: ") { TransportError::Forbidden(text) } else { TransportError::Unreachable(text) }
+    if text.contains(FORBIDDEN) { TransportError::Forbidden(text) } else { TransportError::Unreachable(text) }
 }
 
 impl Transport for Http {
     fn get<'a>(&'a self, domain: &'a Domain, path: &'a str) -> BoxFuture<'a, Result<Answer, TransportError>> {
         Box::pin(async move {
             self.check(domain)?;
-            self.exchange(self.client.get(format!("{}{path}", domain.base_url()))).await
+            self.exchange(self.client.get(format!("{}{path}", domain.base_url())), GET_BYTES_MAX).await
         })
     }
 
     fn post<'a>(&'a self, domain: &'a Domain, path: &'a str, body: Vec<u8>) -> BoxFuture<'a, Result<Answer, TransportError>> {
         Box::pin(async move {
             self.check(domain)?;
-            self.exchange(self.signed(domain, path, body)?).await
+            self.exchange(self.signed(domain, path, body)?, POST_BYTES_MAX).await
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ports::{SystemClock, SystemRng};
+    use std::net::IpAddr;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use tokio::net::TcpListener;
+
+    /// A resolver's answers, one after the other and the last for ever, and how often it was asked.
+    fn lookup(answers: Vec<Vec<IpAddr>>) -> (Lookup, Arc<AtomicUsize>) {
+        let asked = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&asked);
+        let lookup = move |_| -> BoxFuture<'static, io::Result<Vec<SocketAddr>>> {
+            let turn = counted.fetch_add(1, Ordering::Relaxed).min(answers.len() - 1);
+            let answer = answers[turn].iter().map(|ip| SocketAddr::from((*ip, 0))).collect();
+            Box::pin(std::future::ready(Ok(answer)))
+        };
+        (Arc::new(lookup), asked)
+    }
+
+    /// A server of `domain` for which all names lead to `answers`.
+    fn server(domain: &str, answers: Vec<Vec<IpAddr>>) -> (Http, Arc<AtomicUsize>) {
+        let (lookup, asked) = lookup(answers);
+        let ports: (Arc<dyn Clock>, Arc<dyn Rng>) = (Arc::new(SystemClock), Arc::new(SystemRng));
+        let domain = domain.parse().expect("a domain");
+        (Http::over(lookup, domain, SecretKey::from_seed(&[1; 32]), ports).expect("a client"), asked)
+    }
+
+    fn ips(texts: &[&str]) -> Vec<IpAddr> {
+        texts.iter().map(|text| text.parse().expect("an address")).collect()
+    }
+
+    async fn get(from: &Http, domain: &str) -> TransportError {
+        from.get(&domain.parse().expect("a domain"), "/").await.expect_err("nothing is there")
+    }
+
+    #[tokio::test]
+    async fn names_that_lead_inside_are_never_connected_to() {
+        for inside in ["127.0.0.1", "10.0.0.1", "169.254.169.254", "100.64.0.1", "::1", "fd00::1", "fe80::1", "::ffff:10.0.0.1", "64:ff9b::a00:1"] {
+            let (one, _) = server("one.example", vec![ips(&[inside])]);
+            let TransportError::Forbidden(words) = get(&one, "evil.example").await else { panic!("{inside} was tried") };
+            assert!(!words.contains(inside), "the address inside is told: {words}");
+            // One good address beside it does not help.
+            let (one, _) = server("one.example", vec![ips(&["9.9.9.9", inside])]);
+            assert!(matches!(get(&one, "evil.example").await, TransportError::Forbidden(_)), "{inside}");
+        }
+    }
+
+    #[tokio::test]
+    async fn name_that_leads_inside_the_second_time_is_refused_the_second_time() {
+        let (lookup, _) = lookup(vec![ips(&["9.9.9.9"]), ips(&["127.0.0.1"])]);
+        let resolver = Resolver { reach: Reach::Internet, lookup };
+        let first = resolver.clone().addresses("evil.example".into()).await.expect("a public address");
+        assert_eq!(first, [SocketAddr::from(([9, 9, 9, 9], 0))]);
+        assert!(resolver.addresses("evil.example".into()).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn name_is_looked_up_once_for_a_connection() {
+        let (one, asked) = server("one.example", vec![ips(&["127.0.0.1"]), ips(&["9.9.9.9"])]);
+        assert!(matches!(get(&one, "evil.example").await, TransportError::Forbidden(_)));
+        assert_eq!(asked.load(Ordering::Relaxed), 1);
+    }
+
+    #[tokio::test]
+    async fn local_and_other_domains_never_reach_each_other() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let port = listener.local_addr().expect("bound").port();
+        let (public, asked) = server("one.example", vec![ips(&["127.0.0.1"])]);
+        assert!(matches!(get(&public, &format!("two.localhost:{port}")).await, TransportError::Forbidden(_)));
+        assert!(matches!(get(&public, "localhost").await, TransportError::Forbidden(_)));
+        let (local, asked_locally) = server("one.localhost:8001", vec![ips(&["9.9.9.9"])]);
+        assert!(matches!(get(&local, "mesh.example").await, TransportError::Forbidden(_)));
+        assert_eq!((asked.load(Ordering::Relaxed), asked_locally.load(Ordering::Relaxed)), (0, 0), "no name was even looked up");
+        let nobody = tokio::time::timeout(Duration::ZERO, listener.accept()).await;
+        assert!(nobody.is_err(), "no connection was made");
     }
 }

@@ -30,12 +30,15 @@ const KEYS_KEPT: usize = 50_000;
 pub struct Buckets {
     writes: DefaultKeyedRateLimiter<IpAddr>,
     deliveries: DefaultKeyedRateLimiter<Domain>,
+    deliveries_burst: NonZeroU32,
 }
 
 impl Buckets {
     pub(crate) fn new(rates: Rates) -> Self {
-        let quota = |rate: NonZeroU32| Quota::per_second(rate).allow_burst(rate.saturating_mul(NonZeroU32::new(10).unwrap_or(NonZeroU32::MIN)));
-        Self { writes: RateLimiter::keyed(quota(rates.writes)), deliveries: RateLimiter::keyed(quota(rates.deliveries)) }
+        let burst = |rate: NonZeroU32| rate.saturating_mul(NonZeroU32::new(10).unwrap_or(NonZeroU32::MIN));
+        let quota = |rate: NonZeroU32| Quota::per_second(rate).allow_burst(burst(rate));
+        let (writes, deliveries) = (RateLimiter::keyed(quota(rates.writes)), RateLimiter::keyed(quota(rates.deliveries)));
+        Self { writes, deliveries, deliveries_burst: burst(rates.deliveries) }
     }
 
     /// Takes a token for a write from `address`. Loopback is the operator's own machine or a proxy that limits for itself.
@@ -48,7 +51,8 @@ impl Buckets {
 
     /// Takes tokens for `records` delivered by a domain.
     pub fn delivery(&self, domain: &Domain, records: usize) -> Result<()> {
-        let records = u32::try_from(records).ok().and_then(NonZeroU32::new).unwrap_or(NonZeroU32::MIN);
+        // More than a burst would never pass, however long its sender waited.
+        let records = u32::try_from(records).ok().and_then(NonZeroU32::new).unwrap_or(NonZeroU32::MIN).min(self.deliveries_burst);
         take(&self.deliveries, domain, records)
     }
 }
@@ -78,5 +82,36 @@ fn block(address: IpAddr) -> IpAddr {
                 IpAddr::V6(Ipv6Addr::new(a, b, c, 0, 0, 0, 0, 0))
             }
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn buckets() -> Buckets {
+        Buckets::new(Rates { writes: NonZeroU32::MIN, deliveries: NonZeroU32::MIN })
+    }
+
+    fn writes_until_refused(buckets: &Buckets, from: &str) -> usize {
+        (0..100).take_while(|_| buckets.write(from.parse().expect("an address")).is_ok()).count()
+    }
+
+    #[test]
+    fn neighbours_share_a_bucket_and_strangers_do_not() {
+        let buckets = buckets();
+        assert_eq!(writes_until_refused(&buckets, "9.9.9.9"), 10);
+        assert_eq!(writes_until_refused(&buckets, "9.9.9.250"), 0);
+        assert_eq!(writes_until_refused(&buckets, "::ffff:9.9.9.1"), 0);
+        assert_eq!(writes_until_refused(&buckets, "9.9.8.9"), 10);
+        assert_eq!(writes_until_refused(&buckets, "2606:4700:0:1::1"), 10);
+        assert_eq!(writes_until_refused(&buckets, "2606:4700:0:2::1"), 0);
+    }
+
+    #[test]
+    fn largest_delivery_passes_even_where_little_is_allowed() {
+        let (buckets, domain) = (buckets(), "peer.example".parse().expect("a domain"));
+        assert!(buckets.delivery(&domain, 100).is_ok());
+        assert!(matches!(buckets.delivery(&domain, 100), Err(NodeError::SlowDown { retry_after_s: 1..=11 })));
     }
 }

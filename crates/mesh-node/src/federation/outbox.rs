@@ -16,15 +16,17 @@ use crate::tables::{AccountLid, HERE, PeerNo, object_key};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesOrdered;
 use mesh_proto::address::Domain;
-use mesh_proto::api::{Challenge, ChallengeRequest, Delivery, DeliveryAnswer, DeliveryItem, DomainKeyUse, ItemResult, KeysKnown, KeysPush, Problem};
+use mesh_proto::api::{Challenge, ChallengeRequest, Delivery, DeliveryAnswer, DeliveryItem, DomainKeyUse, ItemResult, KeysPush, Problem};
 use mesh_proto::bytes::Salt;
-use mesh_proto::envelope::{Envelope, Kind};
-use mesh_proto::limits::{BATCH_RECORDS_MAX, DELIVERY_BYTES_MAX};
+use mesh_proto::envelope::{Envelope, Kind, RecordId};
+use mesh_proto::key::AccountId;
+use mesh_proto::keylog::LoggedOp;
+use mesh_proto::limits::{BATCH_RECORDS_MAX, DELIVERY_BYTES_MAX, KEY_OP_BYTES_MAX};
 use mesh_proto::port::{Answer, Rng, Transport, random};
 use mesh_proto::record::{Content, Record};
 use mesh_store::{Batch, KeyRange, Kv, Order, Read, Space};
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::task::{AbortHandle, JoinSet};
@@ -33,6 +35,12 @@ use tokio::task::{AbortHandle, JoinSet};
 const IN_FLIGHT: usize = 8;
 /// First and longest wait after a failure.
 const BACKOFF_MS: (u64, u64) = (10_000, 6 * 3_600_000);
+/// Longest part of another domain's words in a log line, characters.
+const EXCERPT_CHARS_MAX: usize = 200;
+/// Bytes of key operations that go with a delivery or in one `keys` request; what is more goes ahead of the delivery.
+const KEYS_BYTES_MAX: usize = 128 * 1024;
+/// What stands around the body of a key operation on its way, bytes.
+const KEY_OP_FRAME_BYTES: usize = 256;
 /// Lanes start this long after a change, so that a burst of writes makes one delivery.
 const GATHER: Duration = Duration::from_millis(5);
 
@@ -98,8 +106,8 @@ pub struct Outbox {
     pub(crate) peers: Arc<Peers>,
     pub(crate) transport: Arc<dyn Transport>,
     pub(crate) rng: Arc<dyn Rng>,
-    /// Rung when any domain shows a sign of life.
-    pub(crate) alive: Notify,
+    /// The lanes that wait after a failure, each to be woken by a sign of life of its domain.
+    pub(crate) asleep: Mutex<BTreeMap<PeerNo, Arc<Notify>>>,
 }
 
 /// Leaves for one delivery, with what was left out because its payload is gone.
@@ -137,9 +145,25 @@ impl Outbox {
         }
     }
 
-    /// A domain that was thought dead may be alive: lanes that wait try again.
-    pub fn sign_of_life(&self) {
-        self.alive.notify_waiters();
+    /// A domain that was thought dead may be alive: if its lane waits, it tries again.
+    pub fn sign_of_life(&self, peer: PeerNo) {
+        if let Some(lane) = self.asleep().get(&peer) {
+            lane.notify_one();
+        }
+    }
+
+    fn asleep(&self) -> MutexGuard<'_, BTreeMap<PeerNo, Arc<Notify>>> {
+        self.asleep.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits, at most until the domain shows a sign of life.
+    async fn pause(&self, peer: PeerNo, wait: Duration) {
+        let alive = Arc::clone(self.asleep().entry(peer).or_default());
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            () = alive.notified() => {}
+        }
+        self.asleep().remove(&peer);
     }
 
     /// Number of leaves that wait for a destination, at most `limit`.
@@ -170,10 +194,7 @@ impl Outbox {
                     let wait = self.backoff(&error, failures);
                     tracing::warn!(peer.domain = %domain, wait_ms = wait.as_millis() as u64, error.message = %error, "outbox.delivery_failed");
                     failures = failures.saturating_add(1);
-                    tokio::select! {
-                        () = tokio::time::sleep(wait) => {}
-                        () = self.alive.notified() => {}
-                    }
+                    self.pause(no, wait).await;
                 }
             }
         }
@@ -218,22 +239,21 @@ impl Outbox {
         let mut answer = self.post(domain, "/mesh/v1/deliveries", &delivery).await?;
         if answer.status == 409 {
             let problem: Problem = self.parse(domain, &answer)?;
-            let this = Arc::clone(self);
-            let keys = tokio::task::spawn_blocking(move || this.keys(&problem.keys_wanted)).await.map_err(|_| NodeError::Stopping)??;
-            delivery.keys = keys;
+            let actors: BTreeSet<AccountId> = delivery.items.iter().filter_map(|item| actor_of(&item.envelope)).collect();
+            // Asked for once each, and only those that the delivery is about.
+            let wanted: BTreeMap<AccountId, Option<RecordId>> =
+                problem.keys_wanted.into_iter().filter(|known| actors.contains(&known.account)).map(|known| (known.account, known.head)).collect();
+            delivery.keys = self.keys(domain, wanted).await?;
             answer = self.post(domain, "/mesh/v1/deliveries", &delivery).await?;
         }
-        match answer.status {
-            200 => {}
-            429 | 503 => return Err(NodeError::SlowDown { retry_after_s: answer.retry_after_s.unwrap_or(10) }),
-            status => return Err(remote(domain, format!("HTTP status {status}: {}", String::from_utf8_lossy(&answer.body)))),
-        }
+        check_status(domain, &answer)?;
         let answer: DeliveryAnswer = self.parse(domain, &answer)?;
         if answer.results.len() != delivery.items.len() {
             return Err(remote(domain, "it answered another number of results than there were records".into()));
         }
         for (item, result) in delivery.items.iter().zip(&answer.results) {
             if let ItemResult::Refused { code, detail } = result {
+                let (code, detail) = (excerpt(code), excerpt(detail));
                 tracing::info!(peer.domain = %domain, leaf.index = item.index, refusal.code = code, refusal.detail = detail, "outbox.refused");
             }
         }
@@ -267,13 +287,27 @@ impl Outbox {
         Ok(Chunk { indexes: indexes_taken, delivery: Some(delivery) })
     }
 
-    fn keys(&self, wanted: &[KeysKnown]) -> Result<Vec<KeysPush>> {
-        let mut keys = Vec::new();
-        for known in wanted.iter().take(BATCH_RECORDS_MAX) {
-            let account = self.accounts.expect(&known.account)?;
-            keys.push(KeysPush { account: known.account, ops: account.log.ops_after(known.head.as_ref()) });
+    /// The key operations that go with a delivery. Those of a log that is too long for that are sent ahead of it, in parts: else one long log
+    /// would keep everybody's records from a destination.
+    async fn keys(self: &Arc<Self>, domain: &Domain, wanted: BTreeMap<AccountId, Option<RecordId>>) -> Result<Vec<KeysPush>> {
+        let mut along = Vec::new();
+        let mut room = KEYS_BYTES_MAX;
+        for (account, head) in wanted {
+            let this = Arc::clone(self);
+            let ops = tokio::task::spawn_blocking(move || this.accounts.expect(&account).map(|known| known.log.ops_after(head.as_ref())));
+            let ops = ops.await.map_err(|_| NodeError::Stopping)??;
+            let bytes: usize = ops.iter().map(op_bytes).sum();
+            if bytes <= room {
+                room -= bytes;
+                along.push(KeysPush { account, ops });
+                continue;
+            }
+            for part in ops.chunks(KEYS_BYTES_MAX / (KEY_OP_BYTES_MAX * 4 / 3 + KEY_OP_FRAME_BYTES)) {
+                let answer = self.post(domain, "/mesh/v1/keys", &KeysPush { account, ops: part.to_vec() }).await?;
+                check_status(domain, &answer)?;
+            }
         }
-        Ok(keys)
+        Ok(along)
     }
 
     /// Nothing is delivered to a domain that did not show, by signing our nonce, that it speaks this protocol.
@@ -307,6 +341,27 @@ impl Outbox {
     fn parse<T: serde::de::DeserializeOwned>(&self, domain: &Domain, answer: &Answer) -> Result<T> {
         serde_json::from_slice(&answer.body).map_err(|error| remote(domain, format!("its answer is malformed: {error}")))
     }
+}
+
+fn op_bytes(op: &LoggedOp) -> usize {
+    op.envelope.body().len() * 4 / 3 + KEY_OP_FRAME_BYTES
+}
+
+fn actor_of(envelope: &Envelope) -> Option<AccountId> {
+    Record::open(envelope).ok().map(|record| record.head.actor)
+}
+
+fn check_status(domain: &Domain, answer: &Answer) -> Result<()> {
+    match answer.status {
+        200 => Ok(()),
+        429 | 503 => Err(NodeError::SlowDown { retry_after_s: answer.retry_after_s.unwrap_or(10) }),
+        status => Err(remote(domain, format!("HTTP status {status}: {}", excerpt(&String::from_utf8_lossy(&answer.body))))),
+    }
+}
+
+/// As much of another domain's words as a log line holds.
+fn excerpt(words: &str) -> String {
+    words.chars().filter(|c| !c.is_control()).take(EXCERPT_CHARS_MAX).collect()
 }
 
 fn remote(domain: &Domain, detail: String) -> NodeError {

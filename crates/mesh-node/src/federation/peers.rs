@@ -9,13 +9,19 @@ use mesh_proto::key::KeyId;
 use mesh_proto::log::Origin;
 use mesh_proto::port::{Clock, Transport};
 use mesh_store::{Batch, KeyRange, Kv, Order, Space};
+use quick_cache::sync::Cache;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use tokio::sync::Semaphore;
 
 /// Most other domains that one server knows.
 pub const PEERS_MAX: usize = 100_000;
-/// How long an answer to discovery is believed before a failing signature makes us ask again, milliseconds.
+/// How long an answer to discovery, or its lack, is believed before a request that somebody signed makes us ask again, milliseconds.
 const DISCOVERY_PAUSE_MS: u64 = 60_000;
+/// Domains of which it is remembered when they were last asked: about 100 bytes each.
+const ASKED_KEPT: usize = 10_000;
+/// Discoveries under way because of requests that somebody signed, and so perhaps of nobody's.
+const ASKED_AT_ONCE_MAX: usize = 64;
 
 /// Another domain.
 #[derive(Debug, Clone)]
@@ -34,6 +40,10 @@ impl Peer {
     /// Its name.
     pub fn domain(&self) -> &Domain {
         &self.row.domain
+    }
+
+    fn has_key(&self, key: &KeyId) -> bool {
+        self.row.discovery.as_ref().is_some_and(|discovery| discovery.keys.iter().any(|known| known.id == *key))
     }
 
     /// Its key for one use, as it last said.
@@ -59,6 +69,9 @@ pub struct Peers {
     known: RwLock<Known>,
     /// Held while a number is given.
     numbering: Mutex<()>,
+    /// When a domain was last asked in vain, held while it is asked: many requests at once make us ask once.
+    asked: Cache<Domain, Arc<tokio::sync::Mutex<u64>>>,
+    asking: Semaphore,
 }
 
 impl Peers {
@@ -72,7 +85,7 @@ impl Peers {
             known.origins.insert(origin.clone(), no);
             known.origins_by_no.insert(no, origin);
         }
-        Ok(Self { kv, clock, transport, own, known: RwLock::new(known), numbering: Mutex::new(()) })
+        Ok(Self { kv, clock, transport, own, known: RwLock::new(known), numbering: Mutex::new(()), asked: Cache::new(ASKED_KEPT), asking: Semaphore::new(ASKED_AT_ONCE_MAX) })
     }
 
     fn read(&self) -> std::sync::RwLockReadGuard<'_, Known> {
@@ -166,21 +179,47 @@ impl Peers {
         self.store(PeerRow { challenged: true, ..peer.row.clone() }, peer.asked_ms)
     }
 
-    /// A domain with what it says of itself; it is asked if it never was, or if `key` is not among its keys and we did not ask a moment ago.
+    /// Whether a domain is known to have a key.
+    pub fn knows_key(&self, domain: &Domain, key: &KeyId) -> bool {
+        self.get(domain).is_some_and(|peer| peer.has_key(key))
+    }
+
+    /// A domain with what it says of itself; it is asked if it never was, or if `key`, by which somebody signed in its name, is not among its keys.
+    /// Because of such a key it is asked at most once a minute, whatever it answered.
     pub async fn discover(self: &Arc<Self>, domain: &Domain, key: Option<&KeyId>) -> Result<Arc<Peer>> {
-        if let Some(peer) = self.get(domain)
-            && let Some(discovery) = &peer.row.discovery
-        {
-            let has_key = key.is_none_or(|key| discovery.keys.iter().any(|known| known.id == *key));
-            if has_key || self.clock.now_ms() < peer.asked_ms.saturating_add(DISCOVERY_PAUSE_MS) {
-                return Ok(peer);
-            }
+        if let Some(peer) = self.discovered(domain, key) {
+            return Ok(peer);
         }
+        let in_vain = self.asked.get_or_insert_with(domain, || Ok::<_, std::convert::Infallible>(Arc::default()));
+        let in_vain = in_vain.unwrap_or_else(|never| match never {});
+        let mut in_vain = in_vain.lock().await;
+        if let Some(peer) = self.discovered(domain, key) {
+            return Ok(peer);
+        }
+        let now = self.clock.now_ms();
+        if key.is_some() && now < in_vain.saturating_add(DISCOVERY_PAUSE_MS) {
+            let detail = "it was asked for its keys a moment ago, in vain: try again in a minute".into();
+            return Err(NodeError::Remote { domain: domain.to_string(), detail });
+        }
+        let _asking = match key {
+            Some(_) => Some(self.asking.try_acquire().map_err(|_| NodeError::SlowDown { retry_after_s: 10 })?),
+            None => None,
+        };
+        *in_vain = now;
         let discovery = self.ask(domain).await?;
         let this = Arc::clone(self);
         let domain = domain.clone();
         let stored = tokio::task::spawn_blocking(move || this.learn(&domain, discovery));
-        stored.await.map_err(|_| NodeError::Stopping)?
+        let peer = stored.await.map_err(|_| NodeError::Stopping)??;
+        *in_vain = 0;
+        Ok(peer)
+    }
+
+    /// What is known already, if it will do.
+    fn discovered(&self, domain: &Domain, key: Option<&KeyId>) -> Option<Arc<Peer>> {
+        let peer = self.get(domain).filter(|peer| peer.row.discovery.is_some())?;
+        let fresh = self.clock.now_ms() < peer.asked_ms.saturating_add(DISCOVERY_PAUSE_MS);
+        (fresh || key.is_none_or(|key| peer.has_key(key))).then_some(peer)
     }
 
     async fn ask(&self, domain: &Domain) -> Result<Discovery> {

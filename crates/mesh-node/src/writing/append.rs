@@ -128,6 +128,10 @@ impl Appender {
     fn round(&mut self, waiting: VecDeque<Entry>) -> VecDeque<Entry> {
         let mut later = VecDeque::new();
         let mut claimed = BTreeSet::new();
+        // Nobody stores the same account or operation between the look and the commit: one entry whose condition fails would take the round with it.
+        let accounts = Arc::clone(&self.accounts);
+        let changes_keys = waiting.iter().any(|entry| matches!(entry, Entry::Key(..) | Entry::Register(..)));
+        let _merging = changes_keys.then(|| accounts.lock());
         let received = self.clock.now_ms().max(self.received);
         let mut round =
             Round { batch: Batch::new(), tree: self.tree.clone(), received, news: Vec::new(), accounts: Vec::new(), answers: Vec::new() };
@@ -294,6 +298,7 @@ impl Appender {
         let mut account = Account { lid: self.accounts.next_lid(), log, name_leaf: None };
         self.check_name(&account)?;
         if let Some(code) = invite {
+            self.check_invite(code)?;
             round.batch.expect_value(Space::Invite, code, []);
         }
         account::insert(&mut round.batch, account.lid, &AccountRow { id: account.id(), name_leaf: None });
@@ -306,6 +311,12 @@ impl Appender {
         let registered = Registered { account: account.id(), address: account.address().clone(), leaf };
         round.accounts.push(Arc::new(account));
         Ok((true, registered))
+    }
+
+    /// Invites are used up here alone, so that a look is enough.
+    fn check_invite(&self, code: &str) -> Result<()> {
+        let unused = self.kv.get(Space::Invite, code.as_bytes())?.is_some_and(|used_by| used_by.is_empty());
+        if unused { Ok(()) } else { Err(NodeError::refused(code::REGISTRATION, "the invite was used a moment ago: ask the operator for another")) }
     }
 
     fn registered(&self, account: &Account) -> Result<Registered> {

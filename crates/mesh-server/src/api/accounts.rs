@@ -5,7 +5,8 @@ use crate::App;
 use crate::problem::{Answer, ApiError};
 use crate::{auth, body};
 use axum::Json;
-use axum::extract::{ConnectInfo, Path, Query, Request, State};
+use crate::extract::{Path, Query};
+use axum::extract::{ConnectInfo, Request, State};
 use axum::http::StatusCode;
 use mesh_node::NodeError;
 use mesh_node::accounts::Account;
@@ -50,7 +51,7 @@ pub(crate) async fn register(
     request: Request,
 ) -> Answer<(StatusCode, Json<Registered>)> {
     app.node.buckets.write(from.ip())?;
-    let body = body::read(request.into_body()).await?;
+    let body = body::read(&app, request.into_body()).await?;
     let registered = app.node.records.register(body::json::<NewAccount>(&body)?).await?;
     Ok((StatusCode::CREATED, Json(registered)))
 }
@@ -80,8 +81,8 @@ pub(crate) async fn add_key(
     request: Request,
 ) -> Answer<Json<KeysAdded>> {
     app.node.buckets.write(from.ip())?;
-    let body = body::read(request.into_body()).await?;
-    let envelope = Envelope::from_json(&body).map_err(ApiError::malformed)?;
+    let body = body::read(&app, request.into_body()).await?;
+    let envelope = body::envelope(&body)?;
     let lookup = app.clone();
     let account = blocking(move || find(&lookup, &who)).await?;
     Ok(Json(app.node.records.add_key(account, envelope).await?))
@@ -97,7 +98,7 @@ pub(crate) async fn ask_pairing(
     request: Request,
 ) -> Answer<(StatusCode, Json<Pairing>)> {
     app.node.buckets.write(from.ip())?;
-    let body = body::read(request.into_body()).await?;
+    let body = body::read(&app, request.into_body()).await?;
     let asked: PairingRequest = body::json(&body)?;
     blocking(move || {
         let account = find(&app, &who)?;
@@ -111,7 +112,7 @@ pub(crate) async fn ask_pairing(
 #[utoipa::path(get, path = "/api/v1/accounts/{who}/pairings", params(("who" = String, Path)), responses((status = 200, body = PairingList)))]
 pub(crate) async fn list_pairings(State(app): State<App>, Path(who): Path<String>, request: Request) -> Answer<Json<PairingList>> {
     let (parts, _) = request.into_parts();
-    let signer = auth::device(&app, &parts, &[]).await?;
+    let signer = auth::device(&app, &parts).await?;
     let account = find(&app, &who)?;
     if signer.id() != account.id() {
         return Err(ApiError::new(code::FORBIDDEN, "only the account's own devices see its pairing requests"));

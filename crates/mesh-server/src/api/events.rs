@@ -21,7 +21,7 @@ pub(crate) async fn stream(
     request: Request,
 ) -> Answer<Sse<impl Stream<Item = Result<axum::response::sse::Event, Infallible>>>> {
     let (parts, _) = request.into_parts();
-    let account = auth::device(&app, &parts, &[]).await?;
+    let account = auth::device(&app, &parts).await?;
     let news = app.node.bus.listen();
     let stopping = app.stopping.clone();
     let listener = Listener { app, account, news };

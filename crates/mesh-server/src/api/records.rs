@@ -4,9 +4,10 @@ use super::Paging;
 use super::accounts::blocking;
 use crate::App;
 use crate::body;
+use crate::extract::{Path, Query};
 use crate::problem::{Answer, ApiError};
 use axum::Json;
-use axum::extract::{ConnectInfo, Path, Query, Request, State};
+use axum::extract::{ConnectInfo, Request, State};
 use axum::http::StatusCode;
 use mesh_proto::api::{Accepted, Cards, Comments, RecordView};
 use mesh_proto::envelope::{Envelope, Kind, RecordId};
@@ -26,8 +27,8 @@ pub(crate) async fn submit(
     request: Request,
 ) -> Answer<(StatusCode, Json<Accepted>)> {
     app.node.buckets.write(from.ip())?;
-    let body = body::read(request.into_body()).await?;
-    let envelope = Envelope::from_json(&body).map_err(ApiError::malformed)?;
+    let body = body::read(&app, request.into_body()).await?;
+    let envelope = body::envelope(&body)?;
     let (is_new, accepted) = app.node.records.submit(envelope).await?;
     Ok((if is_new { StatusCode::CREATED } else { StatusCode::OK }, Json(accepted)))
 }
@@ -47,6 +48,7 @@ pub(crate) async fn comments(State(app): State<App>, Path(text): Path<String>, Q
 
 /// Which references are wanted.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Wanted {
     /// `like` or `repost`.
     kind: Kind,

@@ -1,15 +1,18 @@
 //! Reading any domain's record through this server.
 
 use crate::App;
+use crate::extract::Query;
 use crate::problem::{Answer, ApiError};
 use axum::Json;
-use axum::extract::{Query, State};
+use axum::extract::{ConnectInfo, State};
 use mesh_proto::api::{RecordView, code};
 use mesh_proto::uri::{Person, Target};
 use serde::Deserialize;
+use std::net::SocketAddr;
 
 /// What is to be read.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Wanted {
     /// A `mesh:` URI or a permalink.
     uri: String,
@@ -17,7 +20,11 @@ pub(crate) struct Wanted {
 
 /// Reads a record of any domain: from here if it is known, else from its home.
 #[utoipa::path(get, path = "/api/v1/resolve", params(Wanted), responses((status = 200, body = RecordView), (status = 404), (status = 502)))]
-pub(crate) async fn resolve(State(app): State<App>, Query(wanted): Query<Wanted>) -> Answer<Json<RecordView>> {
+pub(crate) async fn resolve(
+    State(app): State<App>,
+    ConnectInfo(from): ConnectInfo<SocketAddr>,
+    Query(wanted): Query<Wanted>,
+) -> Answer<Json<RecordView>> {
     let target = Target::parse(&wanted.uri).map_err(ApiError::malformed)?;
     let Target::Record { person, record, .. } = target else {
         return Err(ApiError::new(code::MALFORMED, "the URI names a person: ask for the account"));
@@ -27,7 +34,23 @@ pub(crate) async fn resolve(State(app): State<App>, Query(wanted): Query<Wanted>
         Person::Account { home, .. } => home.clone(),
     };
     match home {
-        Some(home) if home != *app.node.domain() => Ok(Json(app.node.remote.record(&home, &record).await?)),
+        Some(home) if home != *app.node.domain() => {
+            // This makes us ask another domain, so that it costs as much as a write.
+            app.node.buckets.write(from.ip())?;
+            let view = app.node.remote.record(&home, &record).await?;
+            check_actor(&person, &view)?;
+            Ok(Json(view))
+        }
         _ => Ok(Json(app.node.views.record(record).await?)),
+    }
+}
+
+/// A link to a record of one account does not lead to another's.
+fn check_actor(person: &Person, view: &RecordView) -> Answer<()> {
+    match person {
+        Person::Account { id, .. } if *id != view.card.actor => {
+            Err(ApiError::new(code::REMOTE, "its home answered a record of another account than the link names"))
+        }
+        _ => Ok(()),
     }
 }

@@ -2,9 +2,10 @@
 
 use super::accounts::{blocking, find};
 use crate::App;
+use crate::extract::Query;
 use crate::problem::{Answer, ApiError};
 use axum::Json;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use mesh_proto::api::{Discovery, DomainKey, DomainKeyUse, LimitView, PolicyView, code};
