@@ -26,6 +26,9 @@ pub(crate) struct Objects {
 }
 
 impl Mix {
+    /// Nothing but posts.
+    pub(crate) const POSTS: Self = Self { posts: 100, likes: 0, comments: 0 };
+
     /// The `turn`-th statement of a person, who starts anywhere. One person hardly ever acts twice on the same object.
     pub(crate) fn content(&self, objects: &Objects, start: u64, turn: u64) -> Content {
         let chance = mixed(start ^ turn);

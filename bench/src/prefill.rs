@@ -38,8 +38,8 @@ const DOMAINS: u64 = 8;
 const PEOPLE_EACH: u64 = 1_250;
 /// Whom the reader follows, in each other domain.
 const FOLLOWED_EACH: usize = 125;
-/// What the others say.
-const MIX: Mix = Mix { posts: 40, likes: 40, comments: 15 };
+/// What the others say, but for those whom the reader follows: they post.
+const MIX: Mix = Mix { posts: 0, likes: 65, comments: 25 };
 /// Comments of the long and of the short thread.
 pub(crate) const THREADS: (u64, u64) = (10_000, 10);
 /// Writes under way at once while filling.
@@ -160,42 +160,26 @@ async fn fill(data: &Path, rows: u64) -> anyhow::Result<()> {
     let objects = Objects { posts, people: people.iter().take(OWN_PEOPLE as usize).map(Person::account_ref).collect() };
     let peers = stream::iter(&senders).then(|sender| node.peers.discover(&sender.domain, None)).try_collect::<Vec<_>>().await?;
     let threads = Threads { long: (long.clone(), THREADS.0 / DOMAINS), short: (short.clone(), THREADS.1 / DOMAINS + 1) };
-    let deliveries = (rows.max(DOMAINS * PEOPLE_EACH)).div_ceil(DOMAINS * BATCH_RECORDS_MAX as u64);
+    // Until everyone has spoken once, nobody is known.
+    let introductions = PEOPLE_EACH.div_ceil(BATCH_RECORDS_MAX as u64);
+    let deliveries = rows.div_ceil(DOMAINS * BATCH_RECORDS_MAX as u64);
     progress("the others speak");
-    tokio::task::block_in_place(|| {
-        std::thread::scope(|scope| {
-            let speaking: Vec<_> = senders
-                .iter_mut()
-                .zip(&peers)
-                .map(|(sender, peer)| (sender, peer, &node, &objects, &threads))
-                .map(|(sender, peer, node, objects, threads)| {
-                    scope.spawn(move || {
-                        for n in 0..deliveries {
-                            let mut delivery = sender.next(MIX, objects, Turns::InOrder);
-                            // Until everyone has spoken once, nobody is known.
-                            if n < PEOPLE_EACH.div_ceil(BATCH_RECORDS_MAX as u64) {
-                                delivery.keys = sender.keys_of(&delivery)?;
-                            }
-                            deliver(node, peer, &delivery)?;
-                        }
-                        threads.speak(node, (sender, peer))
-                    })
-                })
-                .collect();
-            speaking.into_iter().try_for_each(|thread| thread.join().expect("a panic is a bug of the bench"))
+    on_all((&mut senders, &peers), |sender, peer| {
+        (0..introductions).try_for_each(|_| {
+            let mut delivery = sender.next(MIX, &objects, Turns::InOrder);
+            delivery.keys = sender.keys_of(&delivery)?;
+            deliver(&node, peer, &delivery)
         })
     })?;
-    progress("the reader subscribes");
-    let reader = &people[OWN_PEOPLE as usize];
-    let followed = senders.iter().flat_map(|sender| sender.people.iter().take(FOLLOWED_EACH));
-    let subscriptions = followed.enumerate().map(|(n, author)| {
-        node.records.submit(reader.sign(Content::Subscribe(Subscribe { object: author.account_ref() }), n as u64, now_ms()))
-    });
-    stream::iter(subscriptions).buffer_unordered(AT_ONCE).try_collect::<Vec<_>>().await?;
-    drain(&node, &senders).await?;
+    subscribe(&node, &people[OWN_PEOPLE as usize], &senders).await?;
+    on_all((&mut senders, &peers), |sender, peer| {
+        sender.authors = FOLLOWED_EACH;
+        (introductions..deliveries).try_for_each(|_| deliver(&node, peer, &sender.next(MIX, &objects, Turns::InOrder)))?;
+        threads.speak(&node, (sender, peer))
+    })?;
     let threads = DOMAINS * (threads.long.1 + threads.short.1);
     let own = OWN_POSTS + DOMAINS * FOLLOWED_EACH as u64;
-    let references = deliveries * DOMAINS * BATCH_RECORDS_MAX as u64 + threads + own;
+    let references = deliveries.max(introductions) * DOMAINS * BATCH_RECORDS_MAX as u64 + threads + own;
     let manifest = Manifest { references, posts: objects.posts, long_thread: long.id, short_thread: short.id };
     std::fs::write(data.join(MANIFEST), serde_json::to_vec(&manifest)?)?;
     tokio::task::block_in_place(|| node.stop())?;
@@ -219,7 +203,33 @@ async fn own_people_and_posts(node: &Node, people: &[Person]) -> anyhow::Result<
     Ok(stream::iter(posts).buffered(AT_ONCE).try_collect().await?)
 }
 
-fn deliver(node: &Node, peer: &mesh_node::peers::Peer, delivery: &Delivery) -> anyhow::Result<()> {
+/// The reader subscribes to some people of each other domain, which are told.
+async fn subscribe(node: &Node, reader: &Person, senders: &[Sender]) -> anyhow::Result<()> {
+    let followed = senders.iter().flat_map(|sender| sender.people.iter().take(FOLLOWED_EACH));
+    let subscriptions = followed.enumerate().map(|(n, author)| {
+        node.records.submit(reader.sign(Content::Subscribe(Subscribe { object: author.account_ref() }), n as u64, now_ms()))
+    });
+    stream::iter(subscriptions).buffer_unordered(AT_ONCE).try_collect::<Vec<_>>().await?;
+    drain(node, senders).await
+}
+
+type KnownPeer = Arc<mesh_node::peers::Peer>;
+
+/// Lets all other domains work at once.
+fn on_all(
+    (senders, peers): (&mut [Sender], &[KnownPeer]),
+    work: impl Fn(&mut Sender, &KnownPeer) -> anyhow::Result<()> + Sync,
+) -> anyhow::Result<()> {
+    tokio::task::block_in_place(|| {
+        std::thread::scope(|scope| {
+            let work = &work;
+            let threads: Vec<_> = senders.iter_mut().zip(peers).map(|(sender, peer)| scope.spawn(move || work(sender, peer))).collect();
+            threads.into_iter().try_for_each(|thread| thread.join().expect("a panic is a bug of the bench"))
+        })
+    })
+}
+
+fn deliver(node: &Node, peer: &KnownPeer, delivery: &Delivery) -> anyhow::Result<()> {
     let answer = node.intake.deliver(peer, delivery)?;
     match answer.results.iter().find(|result| **result != ItemResult::Accepted) {
         Some(other) => bail!("a delivery was not accepted: {other:?}"),
@@ -234,7 +244,7 @@ struct Threads {
 }
 
 impl Threads {
-    fn speak(&self, node: &Node, (sender, peer): (&mut Sender, &mesh_node::peers::Peer)) -> anyhow::Result<()> {
+    fn speak(&self, node: &Node, (sender, peer): (&mut Sender, &KnownPeer)) -> anyhow::Result<()> {
         for (post, count) in [&self.long, &self.short] {
             let mut left = 0..*count;
             while !left.is_empty() {

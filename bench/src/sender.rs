@@ -30,6 +30,8 @@ pub(crate) struct Sender {
     made: u64,
     /// Sets its people's chances apart from those of other domains.
     seed: u64,
+    /// The first so many people do nothing but post.
+    pub(crate) authors: usize,
 }
 
 /// The hashes of all complete subtrees, by height.
@@ -84,6 +86,7 @@ impl Sender {
             turns: vec![0; people as usize],
             made: 0,
             seed,
+            authors: 0,
         })
     }
 
@@ -155,6 +158,7 @@ impl Sender {
             let turn = self.turns[person];
             self.turns[person] += 1;
             let speaker = &self.people[person];
+            let mix = if person < self.authors { Mix::POSTS } else { mix };
             let content = mix.content(objects, mixed(self.seed ^ speaker.number), turn);
             let envelope = speaker.sign(content, self.made, now_ms());
             self.log(person, envelope)

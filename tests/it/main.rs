@@ -1,8 +1,12 @@
 //! System tests: real servers on real sockets, and peers and people played over real HTTP.
 
+mod boundary;
 mod delivery;
+mod durability;
 mod erasure;
 mod federation;
 mod keys;
 mod network;
 mod peer;
+mod ssrf;
+mod vectors;

@@ -1,5 +1,6 @@
 //! Domains to test with: real servers in this process, each with its own data folder and port.
 
+use mesh_proto::address::Domain;
 use mesh_proto::api::{Accepted, NewAccount, Problem, RecordView};
 use mesh_proto::envelope::{Envelope, Kind, RecordId};
 use mesh_proto::http_signature::{CONTENT_DIGEST, ContentDigest, RequestParts, SIGNATURE, SIGNATURE_INPUT, SignatureInput, sign};
@@ -7,9 +8,12 @@ use mesh_proto::key::SecretKey;
 use mesh_proto::record::Content;
 use mesh_server::config::{self, Config};
 use mesh_server::serve;
+use mesh_store::FjallStore;
+use mesh_store::testing::FaultFiles;
 use mesh_testkit::TestAccount;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::net::TcpListener;
@@ -17,14 +21,16 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 /// How long a state may take to come about before a test fails.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A running domain.
 pub(crate) struct Home {
     pub(crate) domain: String,
     pub(crate) folder: tempfile::TempDir,
-    port: u16,
+    pub(crate) port: u16,
     running: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
+    /// The file operations of the store's journal, where tests put faults.
+    files: Option<FaultFiles>,
     pub(crate) http: reqwest::Client,
 }
 
@@ -57,24 +63,30 @@ impl Home {
 
     /// The same with other settings.
     pub(crate) async fn start_with(label: &str, change: impl FnOnce(&mut Config)) -> Self {
+        Self::start_as(|port| format!("{label}.localhost:{port}"), change).await
+    }
+
+    /// Starts a domain of any name, which is told the free port; it listens on loopback whatever it is called.
+    pub(crate) async fn start_as(name: impl FnOnce(u16) -> String, change: impl FnOnce(&mut Config)) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let port = listener.local_addr().expect("bound").port();
-        let domain = format!("{label}.localhost:{port}");
+        let domain = name(port);
         let folder = tempfile::tempdir().expect("a folder");
         let mut settings = Config::new(domain.parse().expect("a domain"));
         change(&mut settings);
         config::set_up(folder.path(), &settings, &mesh_server::system_rng()).expect("set up");
         let http = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().expect("a client");
-        let mut home = Self { domain, folder, port, running: None, http };
+        let mut home = Self { domain, folder, port, running: None, files: None, http };
         home.serve(listener);
         home
     }
 
     fn serve(&mut self, listener: TcpListener) {
         let folder = config::read(self.folder.path()).expect("a good folder");
+        let files = self.files.clone();
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(async move {
-            let (node, folder) = tokio::task::spawn_blocking(move || (serve::open(&folder).expect("opens"), folder)).await.expect("opens");
+            let (node, folder) = tokio::task::spawn_blocking(move || (open(&folder, files), folder)).await.expect("opens");
             let until = async move { drop(stopped.await) };
             serve::serve(node, vec![listener], &folder.config, until).await.expect("serves and stops");
         });
@@ -86,6 +98,20 @@ impl Home {
         let (stop, task) = self.running.take().expect("it runs");
         stop.send(()).expect("it runs");
         task.await.expect("stops in order");
+    }
+
+    /// Stops a server whose disk is gone: whatever it still tries fails.
+    pub(crate) async fn abandon(&mut self) {
+        let (stop, task) = self.running.take().expect("it runs");
+        stop.send(()).expect("it runs");
+        // That it cannot close its store is the point.
+        drop(task.await);
+    }
+
+    /// Starts again over the same folder, with these file operations under the store's journal.
+    pub(crate) async fn start_again_on(&mut self, files: FaultFiles) {
+        self.files = Some(files);
+        self.start_again().await;
     }
 
     /// Starts again over the same folder, on the same port.
@@ -123,7 +149,7 @@ impl Home {
 
     /// The three headers of a signature over a request with this body.
     pub(crate) fn sign(&self, method: &str, path: &str, body: &[u8], (keyid, key): (&str, &SecretKey)) -> [(&'static str, String); 3] {
-        let target = format!("http://{}{path}", self.domain);
+        let target = format!("{}{path}", self.domain.parse::<Domain>().expect("a domain").base_url());
         let parts = RequestParts::new(method, &target).expect("a target");
         let now_s = now_ms() / 1000;
         let nonce = format!("nonce{:016}", NONCE.fetch_add(1, Ordering::Relaxed));
@@ -200,6 +226,13 @@ impl Home {
     pub(crate) async fn until_count(&self, id: &RecordId, kind: Kind, count: u64) {
         until(&format!("{count} {kind} of {id}"), async || self.count(id, kind).await == count).await;
     }
+}
+
+fn open(folder: &config::Folder, files: Option<FaultFiles>) -> mesh_server::Node {
+    let Some(files) = files else { return serve::open(folder).expect("opens") };
+    let settings = mesh_store::Config { files: Arc::new(files), ..mesh_store::Config::default() };
+    let store = FjallStore::open(&folder.store, settings).expect("opens");
+    serve::open_over(Arc::new(store), folder).expect("opens")
 }
 
 static NONCE: AtomicU64 = AtomicU64::new(0);

@@ -8,7 +8,7 @@ mod read;
 mod verify;
 mod write;
 
-use crate::cli::{Cli, Command};
+use crate::cli::{Cli, Command, Mode};
 use crate::context::Context;
 use crate::out::Out;
 use anyhow::Result;
@@ -22,6 +22,9 @@ pub(crate) async fn run(cli: Cli, out: &Out) -> Result<()> {
     }
     let context = Context::new(&cli.global, out)?;
     let result = Box::pin(dispatch(&context, cli.command)).await;
+    if context.mode == Mode::DryRun {
+        return result;
+    }
     let saved = context.pins.save().map_err(anyhow::Error::from);
     result.and(saved)
 }

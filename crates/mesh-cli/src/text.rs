@@ -2,6 +2,7 @@
 
 use crate::out::Out;
 use crate::{safe, time};
+use mesh_client::error;
 use mesh_client::reader::{Shown, State};
 use mesh_client::verify::Proof;
 use mesh_proto::address::Address;
@@ -73,7 +74,7 @@ impl<'a> Entry<'a> {
             State::Disowned(_, why) => ("disowned", Some(why.to_string())),
             State::Withdrawn => ("withdrawn", None),
             State::Absent => ("absent", None),
-            State::Refused(why) => ("refused", Some(why.to_string())),
+            State::Refused(why) => ("refused", Some(error::words(why))),
         };
         let record = self.shown.record();
         let words = record.map(words).unwrap_or_default();
@@ -126,6 +127,7 @@ impl<'a> Entry<'a> {
         };
         let mark = match &self.shown.state {
             State::Disowned(..) => " [DISOWNED: its author does not stand by this]",
+            State::Absent | State::Refused(_) => " [unverified]",
             _ => "",
         };
         let deep = self.depth.filter(|depth| *depth > INDENT_DEPTH_MAX).map(|depth| format!(" [depth {depth}]")).unwrap_or_default();
@@ -186,7 +188,7 @@ fn body(shown: &Shown) -> String {
         State::Good(record) | State::Disowned(record, _) => record,
         State::Withdrawn => return "[withdrawn]".to_owned(),
         State::Absent => return "[its home cannot be reached now]".to_owned(),
-        State::Refused(why) => return format!("[NOT SHOWN, it could not be verified: {}]", safe::line(&why.to_string())),
+        State::Refused(why) => return format!("[NOT SHOWN, it could not be verified: {}]", safe::line(&error::words(why))),
     };
     if is_hidden(record) {
         return "[under terms of a later version: not shown]".to_owned();

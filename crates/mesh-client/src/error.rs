@@ -95,6 +95,11 @@ impl ClientError {
         }
     }
 
+    /// The words of the error and of everything behind it, once each.
+    pub fn words(&self) -> String {
+        words(self)
+    }
+
     /// Whether the same request may succeed if it is simply sent again.
     pub fn is_transient(&self) -> bool {
         match self {
@@ -107,6 +112,17 @@ impl ClientError {
     pub(crate) fn malformed(domain: &Domain, what: impl std::fmt::Display) -> Self {
         Self::Malformed { domain: domain.clone(), what: what.to_string() }
     }
+}
+
+/// The words of an error and of everything behind it.
+pub fn words(error: &dyn std::error::Error) -> String {
+    let mut words = error.to_string();
+    let mut behind = error.source();
+    while let Some(error) = behind {
+        words = format!("{words}: {error}");
+        behind = error.source();
+    }
+    words
 }
 
 fn kind_of_problem(problem: &Problem) -> ErrorKind {

@@ -187,7 +187,7 @@ impl PinBook {
             ours.merge(theirs);
             ours.clone()
         };
-        if merged == before && file.path.exists() {
+        if merged == before {
             return Ok(());
         }
         let bytes = serde_json::to_vec(&merged)

@@ -17,7 +17,7 @@ mod problem;
 pub mod serve;
 mod transport;
 
-use mesh_node::Node;
+pub use mesh_node::Node;
 use mesh_proto::http_signature::NonceWindow;
 use std::sync::{Arc, Mutex};
 use tokio::sync::Semaphore;

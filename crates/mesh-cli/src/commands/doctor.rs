@@ -52,7 +52,7 @@ pub(super) async fn run(context: &Context) -> Result<()> {
     let folder = context.keystore.folder().display().to_string();
     match context.keystore.stored() {
         Err(error) => {
-            doctor.bad("identity", ErrorKind::Failed, (ClientError::from(error).to_string(), "mesh init --recover, or mesh init --pair"))
+            doctor.bad("identity", ErrorKind::Failed, (ClientError::from(error).words(), "mesh init --recover, or mesh init --pair"))
         }
         Ok(None) => doctor.bad("identity", ErrorKind::NotFound, (format!("none in {folder}"), "mesh init")),
         Ok(Some(stored)) => {
@@ -83,8 +83,7 @@ async fn check_home(doctor: &mut Doctor<'_>, stored: &StoredIdentity) {
     let (discovery, date) = match home.discovery_dated().await {
         Ok(answer) => answer,
         Err(error) => {
-            let words = format!("{:#}", anyhow::Error::from(error));
-            return doctor.bad("home", ErrorKind::Network, (words, "check the network; ask the operator of the domain"));
+            return doctor.bad("home", ErrorKind::Network, (error.words(), "check the network; ask the operator of the domain"));
         }
     };
     doctor.good("home", format!("{} runs {}, log {}", discovery.domain, discovery.software, discovery.origin));
@@ -104,7 +103,7 @@ async fn check_account(doctor: &mut Doctor<'_>, session: &Session) {
         Ok(keys) => doctor.good("key log", format!("{} operations, head {}, this device is live", keys.len(), keys.head())),
         Err(error) => {
             let next = if error.kind() == ErrorKind::Permission { "mesh init --recover, or mesh init --pair" } else { "mesh id show" };
-            return doctor.bad("key log", error.kind(), (error.to_string(), next));
+            return doctor.bad("key log", error.kind(), (error.words(), next));
         }
     }
     match session.verifying().account(&session.account(), session.home().domain()).await {
@@ -114,6 +113,6 @@ async fn check_account(doctor: &mut Doctor<'_>, session: &Session) {
                 doctor.bad("name", ErrorKind::Verification, ("the home shows no name leaf".to_owned(), "ask the operator of the domain"))
             }
         },
-        Err(error) => doctor.bad("name", error.kind(), (error.to_string(), "ask the operator of the domain")),
+        Err(error) => doctor.bad("name", error.kind(), (error.words(), "ask the operator of the domain")),
     }
 }

@@ -110,7 +110,7 @@ async fn sign_up(context: &Context, args: &InitArgs, address: &Address) -> Resul
     }
     let identity = create::create(&context.http, address, &phrase, new_device(context, args));
     drop(phrase);
-    context.keystore.save(&identity).map_err(ClientError::from)?;
+    keep(context, &identity)?;
     finish_sign_up(context, args, identity).await
 }
 
@@ -174,7 +174,7 @@ async fn recover_account(context: &Context, args: &InitArgs, address: &Address) 
         context.dry_run_key(&op, recovery.root.id(), &format!("{}/api/v1/accounts/{}/keys", home.domain().base_url(), keys.account()));
         return Ok(());
     }
-    context.keystore.save(&identity).map_err(ClientError::from)?;
+    keep(context, &identity)?;
     change::submit(&home, &mut keys, &op, &recovery.root).await?;
     activate(context, &mut identity)?;
     report(context, &identity.stored);
@@ -215,7 +215,7 @@ async fn pair_device(context: &Context, args: &InitArgs, address: &Address) -> R
         context.out.talk(&format!("dry run: this device would ask {} to be added to account {account}", address.domain()));
         return Ok(());
     }
-    context.keystore.save(&identity).map_err(ClientError::from)?;
+    keep(context, &identity)?;
     wait_for_pairing(context, identity).await
 }
 
@@ -243,6 +243,12 @@ async fn wait_for_pairing(context: &Context, mut identity: Identity) -> Result<(
     activate(context, &mut identity)?;
     report(context, &identity.stored);
     Ok(())
+}
+
+/// Keeps a new identity in the place of what made room for it.
+fn keep(context: &Context, identity: &Identity) -> Result<()> {
+    context.keystore.remove().map_err(ClientError::from)?;
+    Ok(context.keystore.save(identity).map_err(ClientError::from)?)
 }
 
 fn activate(context: &Context, identity: &mut Identity) -> Result<()> {

@@ -73,7 +73,7 @@ impl<'a> Printer<'a> {
                 if error.kind() == ErrorKind::Verification {
                     self.refused += 1;
                 }
-                self.context.out.talk(&safe::line(&format!("no proof for {}: {error}", shown.target())));
+                self.context.out.talk(&safe::line(&format!("no proof for {}: {}", shown.target(), error.words())));
                 None
             }
         }
@@ -212,7 +212,7 @@ pub(super) async fn feed(context: &Context, args: FeedArgs) -> Result<()> {
             News::Notification(news) if !context.out.is_json() => context.out.talk(&notification(&context.out, &news)),
             News::Notification(_) => {}
             News::Broken { error, wait } => {
-                context.out.talk(&safe::line(&format!("{error}; trying again in {:.1} s", wait.as_secs_f32())));
+                context.out.talk(&safe::line(&format!("{}; trying again in {:.1} s", error.words(), wait.as_secs_f32())));
             }
         }
     }

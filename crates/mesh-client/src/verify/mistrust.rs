@@ -12,7 +12,7 @@ use mesh_proto::record::RecordError;
 #[non_exhaustive]
 pub enum Mistrust {
     /// The key log does not verify.
-    #[error("the key log of {account} does not verify: {source}")]
+    #[error("the key log of {account} does not verify")]
     KeyLog {
         /// Whose.
         account: AccountId,
@@ -20,7 +20,7 @@ pub enum Mistrust {
         source: KeyLogError,
     },
     /// The record cannot be read.
-    #[error("record {record} cannot be read: {source}")]
+    #[error("record {record} cannot be read")]
     Record {
         /// Which.
         record: RecordId,
@@ -28,7 +28,7 @@ pub enum Mistrust {
         source: RecordError,
     },
     /// The device may not have signed the record.
-    #[error("record {record} is not signed by a device of its author: {source}")]
+    #[error("record {record} is not signed by a device of its author")]
     Use {
         /// Which.
         record: RecordId,
@@ -36,7 +36,7 @@ pub enum Mistrust {
         source: UseError,
     },
     /// The signature is wrong.
-    #[error("the signature of record {record} is false: {source}")]
+    #[error("the signature of record {record} is false")]
     Signature {
         /// Which.
         record: RecordId,
@@ -52,7 +52,7 @@ pub enum Mistrust {
         what: &'static str,
     },
     /// A checkpoint is not good.
-    #[error("the checkpoint of {origin} does not verify: {source}")]
+    #[error("the checkpoint of {origin} does not verify")]
     Checkpoint {
         /// Of which log.
         origin: Origin,

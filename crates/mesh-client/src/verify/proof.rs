@@ -324,7 +324,9 @@ fn summary(checked: &Checked, person: &Person, logged: Option<(&LoggedRecord, &I
 }
 
 fn no_home(account: &AccountId) -> ClientError {
-    ClientError::Input(format!("nothing says where account {account} lives: add ?home=DOMAIN to the link"))
+    ClientError::Input(format!(
+        "nothing says where account {account} lives: add ?home=DOMAIN to the link, or name a domain to ask (mesh verify --via DOMAIN)"
+    ))
 }
 
 /// The error for a record that cannot be had.

@@ -13,7 +13,7 @@ use crate::support::{check_numbered, copy_folder, numbered, open_small};
 
 const FOLDER: &str = "MESH_STORE_CRASH_FOLDER";
 const CYCLES: &str = "MESH_STORE_CRASH_CYCLES";
-const CYCLES_USUAL: u64 = 20;
+const CYCLES_USUAL: u64 = 200;
 
 /// Not a test of its own: the process that gets killed. Writes numbered batches and prints the number of each acknowledged one.
 #[test]
