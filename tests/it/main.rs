@@ -8,5 +8,6 @@ mod federation;
 mod keys;
 mod network;
 mod peer;
+mod people;
 mod ssrf;
 mod vectors;

@@ -144,14 +144,14 @@ async fn pair_device(context: &Context, session: &Session, code: Option<String>)
             return Ok(());
         }
     };
-    let pairing = pair::matching(&pending, &code).ok_or_else(|| {
+    let pairing = pair::matching(&session.account(), &pending, &code).ok_or_else(|| {
         let message = "no waiting device shows this code".to_owned();
         Fault::new(ErrorKind::NotFound, message, "compare it with the new device; its request lasts ten minutes".to_owned())
     })?;
     let action = Action::DeviceAdd { device: pairing.device, name: pairing.name.clone() };
     let keys = session.keys().await?;
     let signer = session.identity().key.clone();
-    let words = format!("{} ({}) speaks for you now", safe::line(&pairing.name), PairingRequest::code(&pairing.device));
+    let words = format!("{} ({}) speaks for you now", safe::line(&pairing.name), PairingRequest::code(&session.account(), &pairing.device));
     apply(context, session, (keys, signer), (action, &words)).await
 }
 

@@ -1,6 +1,6 @@
 //! Pairing: a new device asks, an old one compares a code and adds it.
 //!
-//! Both sides make the code from the new device's key, so the server between them cannot put another key in its place.
+//! Both sides make the code from the account and the new device's key, so the server between them cannot put another key in its place.
 
 use super::{Identity, NewDevice, Stage, StoredIdentity};
 use crate::error::Result;
@@ -8,7 +8,7 @@ use crate::home::Home;
 use crate::http::Http;
 use crate::verify::{Person, Verifying};
 use mesh_proto::api::{Pairing, PairingRequest};
-use mesh_proto::key::SecretKey;
+use mesh_proto::key::{AccountId, SecretKey};
 
 /// Makes the identity of a device that waits to be added to `person`'s account.
 pub fn create(http: &Http, person: &Person, device: NewDevice) -> Identity {
@@ -26,7 +26,7 @@ pub fn create(http: &Http, person: &Person, device: NewDevice) -> Identity {
 
 /// The code that the person compares.
 pub fn code(stored: &StoredIdentity) -> String {
-    PairingRequest::code(&stored.device)
+    PairingRequest::code(&stored.account, &stored.device)
 }
 
 /// Asks the account's home to show the device to the others.
@@ -42,10 +42,10 @@ pub async fn is_added(verifying: &Verifying, stored: &StoredIdentity) -> Result<
 }
 
 /// The request whose code was typed; case, spaces and hyphens do not matter.
-pub fn matching<'a>(pairings: &'a [Pairing], typed: &str) -> Option<&'a Pairing> {
+pub fn matching<'a>(account: &AccountId, pairings: &'a [Pairing], typed: &str) -> Option<&'a Pairing> {
     let plain = |code: &str| code.chars().filter(|c| c.is_ascii_alphanumeric()).collect::<String>().to_ascii_lowercase();
     let typed = plain(typed);
-    pairings.iter().find(|pairing| plain(&PairingRequest::code(&pairing.device)) == typed)
+    pairings.iter().find(|pairing| plain(&PairingRequest::code(account, &pairing.device)) == typed)
 }
 
 #[cfg(test)]
@@ -56,10 +56,11 @@ mod tests {
     fn code_is_matched_as_people_type_it_and_never_by_its_start() {
         let pairing = |seed| Pairing { device: SecretKey::from_seed(&[seed; 32]).id(), name: String::new(), expires: 0 };
         let pairings = [pairing(1), pairing(2)];
-        let code = PairingRequest::code(&pairings[1].device);
+        let account = AccountId::from_hash([7; 32]);
+        let code = PairingRequest::code(&account, &pairings[1].device);
         let typed = format!(" {} ", code.to_uppercase().replace('-', " "));
-        assert_eq!(matching(&pairings, &typed), Some(&pairings[1]));
-        assert_eq!(matching(&pairings, &code[..9]), None);
-        assert_eq!(matching(&pairings, ""), None);
+        assert_eq!(matching(&account, &pairings, &typed), Some(&pairings[1]));
+        assert_eq!(matching(&account, &pairings, &code[..9]), None);
+        assert_eq!(matching(&account, &pairings, ""), None);
     }
 }

@@ -58,7 +58,7 @@ pub(super) fn files() -> Vec<File> {
         },
         File {
             path: "valid/pairing",
-            about: "People compare `code` for `device`.",
+            about: "People compare `code` for `device` of `account`.",
             page: "spec/pairing.md",
             cases: pairings(),
             verify: verify_pairing,
@@ -273,12 +273,12 @@ fn verify_bad_phrase(case: &Value) {
 
 fn pairings() -> Vec<Value> {
     (1..=5)
-        .map(|seed| json!({ "device": key_id(seed), "code": PairingRequest::code(&key_id(seed)) }))
+        .map(|seed| json!({ "account": account(), "device": key_id(seed), "code": PairingRequest::code(&account(), &key_id(seed)) }))
         .collect()
 }
 
 fn verify_pairing(case: &Value) {
-    assert_eq!(PairingRequest::code(&member(case, "device")), text(case, "code"));
+    assert_eq!(PairingRequest::code(&member(case, "account"), &member(case, "device")), text(case, "code"));
 }
 
 fn challenge(case: &Value) -> Challenge {

@@ -1,0 +1,93 @@
+//! `meshd` as a process: setting up, starting, stopping, refusing.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+
+fn meshd(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_meshd")).args(arguments).output().expect("the program runs")
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("a plain path")
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").port()
+}
+
+/// Starts a server and waits until it says that it is ready.
+fn serve(folder: &Path) -> Child {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_meshd"));
+    let mut child = command.args(["serve", "--data", text(folder)]).stderr(Stdio::piped()).spawn().expect("the program runs");
+    let stderr = child.stderr.take().expect("a pipe");
+    let ready = BufReader::new(stderr).lines().map_while(Result::ok).any(|line| line.contains("server.ready"));
+    assert!(ready, "it ended before it was ready");
+    child
+}
+
+fn get(port: u16, path: &str) -> String {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("it listens");
+    stream.write_all(format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").as_bytes()).expect("sent");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("answered");
+    answer
+}
+
+#[test]
+fn domain_is_set_up_served_and_stopped_and_keeps_its_keys() {
+    let (folder, port) = (tempfile::tempdir().expect("a folder"), free_port());
+    let data = folder.path().join("data");
+    let domain = format!("one.localhost:{port}");
+    let made = meshd(&["setup", "--domain", &domain, "--data", text(&data)]);
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let again = meshd(&["setup", "--domain", &domain, "--data", text(&data)]);
+    assert!(!again.status.success() && String::from_utf8_lossy(&again.stderr).contains("holds a domain already"));
+    let mut answers = Vec::new();
+    for _ in 0..2 {
+        let mut child = serve(&data);
+        assert!(get(port, "/readyz").contains("ready"));
+        let body = get(port, "/.well-known/mesh");
+        answers.push(body.split("\r\n\r\n").nth(1).expect("a body").to_owned());
+        let pid = child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().expect("kill runs").success());
+        assert!(child.wait().expect("it ends").success());
+    }
+    assert_eq!(answers[0], answers[1]);
+}
+
+#[test]
+fn second_server_on_one_folder_is_refused_with_words() {
+    let (folder, port) = (tempfile::tempdir().expect("a folder"), free_port());
+    let data = folder.path().join("data");
+    assert!(meshd(&["setup", "--domain", &format!("one.localhost:{port}"), "--data", text(&data)]).status.success());
+    let mut first = serve(&data);
+    let second = meshd(&["serve", "--data", text(&data)]);
+    assert!(String::from_utf8_lossy(&second.stderr).contains("another meshd is using"), "{}", String::from_utf8_lossy(&second.stderr));
+    first.kill().expect("killed");
+    first.wait().expect("ended");
+}
+
+#[test]
+fn local_domain_never_listens_beyond_loopback() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path().join("data");
+    assert!(meshd(&["setup", "--domain", "one.localhost:8001", "--data", text(&data)]).status.success());
+    let path = data.join("mesh.toml");
+    let config = std::fs::read_to_string(&path).expect("a file").replace("listen = []", "listen = [\"0.0.0.0:8001\"]");
+    std::fs::write(&path, config).expect("written");
+    let refused = meshd(&["serve", "--data", text(&data)]);
+    assert!(!refused.status.success() && String::from_utf8_lossy(&refused.stderr).contains("loopback only"));
+}
+
+#[test]
+fn keys_that_others_can_read_are_refused() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path().join("data");
+    assert!(meshd(&["setup", "--domain", "one.localhost:8001", "--data", text(&data)]).status.success());
+    std::fs::set_permissions(data.join("keys.toml"), std::fs::Permissions::from_mode(0o644)).expect("set");
+    let refused = meshd(&["serve", "--data", text(&data)]);
+    assert!(!refused.status.success() && String::from_utf8_lossy(&refused.stderr).contains("chmod 600"));
+}
