@@ -22,12 +22,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         build.args(["--package", "mesh-server", "--package", "mesh-cli"]);
     }
     run::run(&mut build)?;
-    let mut bench = run::program(
-        &crate::workspace::load()?
-            .target_directory
-            .join("release/mesh-bench")
-            .to_string_lossy(),
-    );
+    let mut bench = run::program(&crate::workspace::load()?.target_directory.join("release/mesh-bench").to_string_lossy());
     match &args.name {
         Some(name) => bench.arg(name).args(&args.rest),
         None => bench.arg("--list"),

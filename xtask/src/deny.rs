@@ -29,17 +29,11 @@ pub(crate) fn check(install: &Install) -> Result<Outcome> {
         Some(program) => program,
         None if matches!(install, Install::WhenMissing) => {
             ui::say("cargo-deny is not here: building it once, about three minutes on two cores");
-            run::run(
-                run::cargo()
-                    .args(["install", "cargo-deny", "--locked", "--quiet", "--root"])
-                    .arg(&tools),
-            )?;
+            run::run(run::cargo().args(["install", "cargo-deny", "--locked", "--quiet", "--root"]).arg(&tools))?;
             own
         }
         None => {
-            return Ok(Outcome::Skipped(
-                "cargo-deny is not installed; `cargo xtask test --all` builds it, about three minutes",
-            ));
+            return Ok(Outcome::Skipped("cargo-deny is not installed; `cargo xtask test --all` builds it, about three minutes"));
         }
     };
     let mut kinds = vec!["bans", "licenses", "sources"];
@@ -60,9 +54,6 @@ pub(crate) fn check(install: &Install) -> Result<Outcome> {
 }
 
 fn has_advisories() -> bool {
-    let home = std::env::var_os("CARGO_HOME")
-        .map(PathBuf::from)
-        .or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cargo")));
-    home.and_then(|home| std::fs::read_dir(home.join("advisory-dbs")).ok())
-        .is_some_and(|mut entries| entries.next().is_some())
+    let home = std::env::var_os("CARGO_HOME").map(PathBuf::from).or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cargo")));
+    home.and_then(|home| std::fs::read_dir(home.join("advisory-dbs")).ok()).is_some_and(|mut entries| entries.next().is_some())
 }

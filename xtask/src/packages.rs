@@ -14,16 +14,8 @@ pub(crate) struct Need {
 
 /// What every build and test needs, besides the Rust toolchain.
 pub(crate) const BASE: &[Need] = &[
-    Need {
-        program: "cc",
-        package: "build-essential",
-        why: "a C compiler and linker, for the crates that build C",
-    },
-    Need {
-        program: "git",
-        package: "git",
-        why: "`tidy` asks it which files are tracked",
-    },
+    Need { program: "cc", package: "build-essential", why: "a C compiler and linker, for the crates that build C" },
+    Need { program: "git", package: "git", why: "`tidy` asks it which files are tracked" },
 ];
 
 /// Installs what is missing; does nothing, and says nothing, when all is there.

@@ -56,9 +56,7 @@ enum Outcome {
 /// Runs the steps and fails when one of them did.
 pub(crate) fn run(args: &Args) -> Result<()> {
     packages::ensure(packages::BASE)?;
-    let steps = Step::value_variants()
-        .iter()
-        .filter(|step| args.only.is_empty() || args.only.contains(step));
+    let steps = Step::value_variants().iter().filter(|step| args.only.is_empty() || args.only.contains(step));
     let mut tally = Tally::default();
     let mut done = Vec::new();
     for step in steps {
@@ -87,16 +85,10 @@ fn close(done: &[(Step, Outcome, Duration)], tally: &Tally) -> Result<()> {
         };
         ui::say(&format!("{word}  {:<8} {:>12}", step.name(), ui::time(*took)));
     }
-    let failed: Vec<&str> = done
-        .iter()
-        .filter(|(_, outcome, _)| matches!(outcome, Outcome::Failed(_)))
-        .map(|(step, ..)| step.name())
-        .collect();
+    let failed: Vec<&str> =
+        done.iter().filter(|(_, outcome, _)| matches!(outcome, Outcome::Failed(_))).map(|(step, ..)| step.name()).collect();
     if let Some(first) = failed.first() {
-        ui::say(&format!(
-            "failed: {} (one step alone: cargo xtask test --only {first})",
-            failed.join(", ")
-        ));
+        ui::say(&format!("failed: {} (one step alone: cargo xtask test --only {first})", failed.join(", ")));
     }
     if let Some(line) = tally.line() {
         ui::say(&line);
@@ -130,11 +122,7 @@ impl Step {
             Step::Tidy => tidy::run(),
             Step::Wasm => wasm::build_all(),
             Step::Deny => {
-                let install = if args.all || run::in_ci() {
-                    deny::Install::WhenMissing
-                } else {
-                    deny::Install::Never
-                };
+                let install = if args.all || run::in_ci() { deny::Install::WhenMissing } else { deny::Install::Never };
                 match deny::check(&install) {
                     Ok(deny::Outcome::Skipped(why)) => return Outcome::Skipped(why),
                     Ok(deny::Outcome::Checked) => Ok(()),

@@ -50,11 +50,7 @@ pub(crate) fn time(duration: Duration) -> String {
 }
 
 fn paint(code: &str, text: &str) -> String {
-    if colour() {
-        format!("\x1b[{code}m{text}\x1b[0m")
-    } else {
-        text.to_owned()
-    }
+    if colour() { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
 }
 
 #[cfg(test)]

@@ -60,9 +60,7 @@ impl Programs {
 pub(crate) fn run(args: &Args) -> Result<()> {
     packages::ensure(packages::BASE)?;
     let programs = match &args.programs {
-        Some(folder) => Programs {
-            folder: std::path::absolute(folder)?,
-        },
+        Some(folder) => Programs { folder: std::path::absolute(folder)? },
         None => build(args.release)?,
     };
     let data = match &args.data {
@@ -77,10 +75,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 
     ui::heading("starting two domains");
     let start = Instant::now();
-    let mut domains = [
-        Domain::start(&programs.meshd(), &data, "one", ONE)?,
-        Domain::start(&programs.meshd(), &data, "two", TWO)?,
-    ];
+    let mut domains = [Domain::start(&programs.meshd(), &data, "one", ONE)?, Domain::start(&programs.meshd(), &data, "two", TWO)?];
     for domain in &mut domains {
         domain.wait_until_ready(&stop)?;
     }
@@ -113,15 +108,8 @@ fn remove(data: &Path) -> Result<()> {
     let Ok(entries) = std::fs::read_dir(data) else { return Ok(()) };
     for entry in entries {
         let name = entry?.file_name();
-        if !["one", "two", "people", "one.log", "two.log", people::PROGRESS, "played.new"]
-            .iter()
-            .any(|known| name == *known)
-        {
-            bail!(
-                "{} holds `{}`, which is not of a network: it is not removed",
-                data.display(),
-                name.display()
-            );
+        if !["one", "two", "people", "one.log", "two.log", people::PROGRESS, "played.new"].iter().any(|known| name == *known) {
+            bail!("{} holds `{}`, which is not of a network: it is not removed", data.display(), name.display());
         }
     }
     ui::say(&format!("removing the network in {}", data.display()));
@@ -154,13 +142,8 @@ fn tell(programs: &Programs, data: &Path) {
         ui::say(&format!("  {address}   ({person})"));
     }
     ui::say("\nIn a second terminal:");
-    let folder = std::env::current_dir()
-        .ok()
-        .and_then(|here| programs.folder.strip_prefix(here).map(Path::to_path_buf).ok());
-    let folder = folder.map_or_else(
-        || programs.folder.display().to_string(),
-        |folder| format!("$PWD/{}", folder.display()),
-    );
+    let folder = std::env::current_dir().ok().and_then(|here| programs.folder.strip_prefix(here).map(Path::to_path_buf).ok());
+    let folder = folder.map_or_else(|| programs.folder.display().to_string(), |folder| format!("$PWD/{}", folder.display()));
     ui::say(&format!("  export PATH=\"{folder}:$PATH\""));
     ui::say(&format!("  mesh init --address neo@{TWO}"));
     ui::say(&format!("  mesh subscribe ada@{ONE}"));

@@ -27,13 +27,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 pub(crate) fn check_with_workspace() -> Result<()> {
     let mut command = run::cargo();
     if run::found("cargo-nextest").is_some() {
-        command.args([
-            "nextest",
-            "run",
-            "--workspace",
-            "-E",
-            "package(mesh-proto) & binary(it) & test(vectors)",
-        ]);
+        command.args(["nextest", "run", "--workspace", "-E", "package(mesh-proto) & binary(it) & test(vectors)"]);
     } else {
         command.args(["test", "--workspace", "--test", "it", "vectors"]);
     }

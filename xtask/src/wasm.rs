@@ -29,20 +29,12 @@ pub(crate) struct Args {
 
 /// Builds what the arguments name.
 pub(crate) fn run(args: &Args) -> Result<()> {
-    if args.packages.is_empty() {
-        build(args, PACKAGES.iter().copied())
-    } else {
-        build(args, args.packages.iter().map(String::as_str))
-    }
+    if args.packages.is_empty() { build(args, PACKAGES.iter().copied()) } else { build(args, args.packages.iter().map(String::as_str)) }
 }
 
 /// Builds all crates that browsers run, as the tests do.
 pub(crate) fn build_all() -> Result<()> {
-    run(&Args {
-        force: false,
-        with: Choice::Any,
-        packages: Vec::new(),
-    })
+    run(&Args { force: false, with: Choice::Any, packages: Vec::new() })
 }
 
 fn build<'a>(args: &Args, packages: impl Iterator<Item = &'a str>) -> Result<()> {
@@ -59,17 +51,10 @@ fn build<'a>(args: &Args, packages: impl Iterator<Item = &'a str>) -> Result<()>
         }
         let start = Instant::now();
         let mut command = way.cargo();
-        command
-            .args(["build", "--release", "--target", toolchain::TARGET, "--package", package])
-            .arg("--target-dir")
-            .arg(&target);
+        command.args(["build", "--release", "--target", toolchain::TARGET, "--package", package]).arg("--target-dir").arg(&target);
         run::run(&mut command)?;
         std::fs::write(&stamp, inputs).with_context(|| format!("cannot write {}", stamp.display()))?;
-        ui::say(&format!(
-            "{package}: built for {} in {}",
-            toolchain::TARGET,
-            ui::time(start.elapsed())
-        ));
+        ui::say(&format!("{package}: built for {} in {}", toolchain::TARGET, ui::time(start.elapsed())));
     }
     Ok(())
 }

@@ -169,8 +169,10 @@ impl<'a> Indexer<'a> {
     /// An edit: the first version stands for the record, the highest leaf is current.
     fn edit(&mut self, statement: &Statement<'_>) -> Result<()> {
         let first = statement.record.content.revises().ok_or(NodeError::NotFound("record"))?;
-        let (lid, reference) = Reference::find(self.read, first)?.ok_or_else(|| NodeError::refused(code::OBJECT, "the record to edit is not known here"))?;
-        let same = reference.actor == statement.actor.lid && reference.kind == statement.record.kind() && lid.origin() == statement.lid.origin();
+        let (lid, reference) =
+            Reference::find(self.read, first)?.ok_or_else(|| NodeError::refused(code::OBJECT, "the record to edit is not known here"))?;
+        let same =
+            reference.actor == statement.actor.lid && reference.kind == statement.record.kind() && lid.origin() == statement.lid.origin();
         if !same {
             return Err(NodeError::refused(code::FORBIDDEN, "only its author edits a record, and its kind stays the same"));
         }
@@ -182,7 +184,9 @@ impl<'a> Indexer<'a> {
         match reference.standing {
             Standing::Live => {}
             Standing::Retracted => return Err(NodeError::refused(code::GONE, "the record was withdrawn")),
-            Standing::Edit | Standing::Superseded => return Err(NodeError::refused(code::OBJECT, "name the record by the id of its first version")),
+            Standing::Edit | Standing::Superseded => {
+                return Err(NodeError::refused(code::OBJECT, "name the record by the id of its first version"));
+            }
         }
         if later_versions(self.read, lid)?.len() >= VERSIONS_MAX {
             return Err(NodeError::refused(code::TOO_LARGE, "the record has as many versions as it may have"));
@@ -256,7 +260,11 @@ impl<'a> Indexer<'a> {
             if statement.lid.is_own() {
                 return Err(NodeError::refused(code::OBJECT, "the record to withdraw is not known here"));
             }
-            self.batch.put(Space::EarlyRetract, early_key(statement.lid, &retract.object), serde_json::to_vec(&tombstone).unwrap_or_default());
+            self.batch.put(
+                Space::EarlyRetract,
+                early_key(statement.lid, &retract.object),
+                serde_json::to_vec(&tombstone).unwrap_or_default(),
+            );
             return Ok(());
         };
         if target.actor != statement.actor.lid {

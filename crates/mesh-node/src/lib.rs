@@ -140,7 +140,8 @@ impl Node {
         let objects = Arc::new(Objects::new(Arc::clone(&kv), Arc::clone(&accounts), config.domain.clone()));
         let peers = Arc::new(Peers::open(Arc::clone(&kv), Arc::clone(&clock), Arc::clone(&transport), log.origin().clone())?);
         let bus = Arc::new(Bus::new(Arc::clone(&heads), Arc::clone(&objects)));
-        let bodies = Bodies::open(Arc::clone(&kv), Arc::clone(&accounts), Arc::clone(&peers), Arc::clone(&transport), config.cache_bytes_max)?;
+        let bodies =
+            Bodies::open(Arc::clone(&kv), Arc::clone(&accounts), Arc::clone(&peers), Arc::clone(&transport), config.cache_bytes_max)?;
         let bodies = Arc::new(bodies);
         let registrar = Arc::new(Registrar::new(Arc::clone(&kv), Arc::clone(&clock), &*rng, config.domain.clone(), config.registration));
         let (queue, appender) = append::Appender {
@@ -166,7 +167,8 @@ impl Node {
             rng,
             asleep: Mutex::default(),
         };
-        let views = Views { kv: Arc::clone(&kv), accounts: Arc::clone(&accounts), peers: Arc::clone(&peers), log: Arc::clone(&log), bodies };
+        let views =
+            Views { kv: Arc::clone(&kv), accounts: Arc::clone(&accounts), peers: Arc::clone(&peers), log: Arc::clone(&log), bodies };
         let views = Arc::new(views);
         let records = Arc::new(Records {
             kv: Arc::clone(&kv),
@@ -283,7 +285,10 @@ fn check_domain(kv: &dyn Kv, domain: &Domain) -> Result<()> {
         Some(known) if known == domain.as_str().as_bytes() => Ok(()),
         Some(known) => Err(NodeError::refused(
             mesh_proto::api::code::NOT_HOME,
-            format!("this data folder belongs to {}, not to {domain}: name the right folder or the right domain", String::from_utf8_lossy(&known)),
+            format!(
+                "this data folder belongs to {}, not to {domain}: name the right folder or the right domain",
+                String::from_utf8_lossy(&known)
+            ),
         )),
         None => {
             let mut batch = Batch::new();

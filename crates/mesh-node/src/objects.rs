@@ -130,7 +130,9 @@ impl Objects {
         match found.1.standing {
             Standing::Live => Ok(found),
             Standing::Retracted => Err(NodeError::refused(code::GONE, "the object was withdrawn")),
-            Standing::Edit | Standing::Superseded => Err(NodeError::refused(code::OBJECT, "name the object by the id of its first version")),
+            Standing::Edit | Standing::Superseded => {
+                Err(NodeError::refused(code::OBJECT, "name the object by the id of its first version"))
+            }
         }
     }
 

@@ -215,10 +215,7 @@ impl Address {
         let text = text.trim();
         let text = text.strip_prefix('@').unwrap_or(text);
         let (user, domain) = text.split_once('@').ok_or(AddressError::Shape)?;
-        Ok(Self {
-            user: user.to_ascii_lowercase().parse()?,
-            domain: Domain::from_human(domain)?,
-        })
+        Ok(Self { user: user.to_ascii_lowercase().parse()?, domain: Domain::from_human(domain)? })
     }
 }
 
@@ -230,10 +227,7 @@ impl FromStr for Address {
         if domain.contains('@') {
             return Err(AddressError::Shape);
         }
-        Ok(Self {
-            user: user.parse()?,
-            domain: domain.parse()?,
-        })
+        Ok(Self { user: user.parse()?, domain: domain.parse()? })
     }
 }
 
@@ -260,8 +254,7 @@ text_form!(Domain);
 text_form!(Address);
 
 fn is_local(host: &str) -> bool {
-    host.strip_suffix(LOCALHOST)
-        .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+    host.strip_suffix(LOCALHOST).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
 }
 
 /// Canonical decimal, 1–65535, and not the one that URLs leave out: one server, one name.

@@ -35,8 +35,7 @@ pub enum TextError {
 static BASE32: LazyLock<Encoding> = LazyLock::new(|| {
     let mut spec = Specification::new();
     spec.symbols.push_str("abcdefghijklmnopqrstuvwxyz234567");
-    spec.encoding()
-        .expect("the RFC 4648 alphabet in lower case is a valid specification")
+    spec.encoding().expect("the RFC 4648 alphabet in lower case is a valid specification")
 });
 
 /// Unpadded lower-case base32.
@@ -51,18 +50,12 @@ pub fn base64url(bytes: &[u8]) -> String {
 
 /// Decodes unpadded base64url, canonically.
 pub fn from_base64url(text: &str, what: &'static str) -> Result<Vec<u8>, TextError> {
-    BASE64URL_NOPAD.decode(text.as_bytes()).map_err(|_| TextError::Malformed {
-        what,
-        expected: "unpadded base64url",
-    })
+    BASE64URL_NOPAD.decode(text.as_bytes()).map_err(|_| TextError::Malformed { what, expected: "unpadded base64url" })
 }
 
 /// Decodes unpadded base64url of exactly `N` bytes.
 pub fn array_from_base64url<const N: usize>(text: &str, what: &'static str) -> Result<[u8; N], TextError> {
-    let malformed = TextError::Malformed {
-        what,
-        expected: "unpadded base64url of the right length",
-    };
+    let malformed = TextError::Malformed { what, expected: "unpadded base64url of the right length" };
     if BASE64URL_NOPAD.decode_len(text.len()) != Ok(N) {
         return Err(malformed);
     }
@@ -80,10 +73,7 @@ pub(crate) fn hash_id_to_text(hash: &[u8; 32]) -> String {
 }
 
 pub(crate) fn hash_id_from_text(text: &str, what: &'static str) -> Result<[u8; 32], TextError> {
-    let malformed = TextError::Malformed {
-        what,
-        expected: "53 characters of lower-case base32",
-    };
+    let malformed = TextError::Malformed { what, expected: "53 characters of lower-case base32" };
     if text.len() != HASH_ID_CHARS {
         return Err(malformed);
     }
@@ -131,9 +121,7 @@ macro_rules! text_form {
         #[cfg(feature = "openapi")]
         impl utoipa::PartialSchema for $name {
             fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
-                utoipa::openapi::ObjectBuilder::new()
-                    .schema_type(utoipa::openapi::schema::Type::String)
-                    .into()
+                utoipa::openapi::ObjectBuilder::new().schema_type(utoipa::openapi::schema::Type::String).into()
             }
         }
 
@@ -245,9 +233,6 @@ mod tests {
     fn hash_id_of_another_version_is_named() {
         let mut bytes = [0x02; 33];
         bytes[1..].fill(9);
-        assert_eq!(
-            hash_id_from_text(&base32(&bytes), "x"),
-            Err(TextError::UnknownType { what: "x", found: 2 })
-        );
+        assert_eq!(hash_id_from_text(&base32(&bytes), "x"), Err(TextError::UnknownType { what: "x", found: 2 }));
     }
 }

@@ -115,10 +115,7 @@ impl Serialize for Kind {
 impl<'de> Deserialize<'de> for Kind {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let name = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
-        Kind::ALL
-            .into_iter()
-            .find(|kind| kind.name() == name)
-            .ok_or_else(|| serde::de::Error::custom(format!("unknown kind {name:?}")))
+        Kind::ALL.into_iter().find(|kind| kind.name() == name).ok_or_else(|| serde::de::Error::custom(format!("unknown kind {name:?}")))
     }
 }
 
@@ -283,9 +280,7 @@ impl Serialize for Envelope {
         Carrier {
             payload_type: self.kind.payload_type().into(),
             payload: base64url(&self.body).into(),
-            signatures: vec![SignatureObject(CarrierSignature {
-                sig: self.signature.to_string().into(),
-            })],
+            signatures: vec![SignatureObject(CarrierSignature { sig: self.signature.to_string().into() })],
         }
         .serialize(serializer)
     }
@@ -293,9 +288,7 @@ impl Serialize for Envelope {
 
 impl<'de> Deserialize<'de> for Envelope {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        crate::envelope::body::object::<_, Carrier<'de>>(deserializer)?
-            .open()
-            .map_err(serde::de::Error::custom)
+        crate::envelope::body::object::<_, Carrier<'de>>(deserializer)?.open().map_err(serde::de::Error::custom)
     }
 }
 
@@ -308,10 +301,7 @@ impl utoipa::PartialSchema for Envelope {
             .description(Some("A DSSE v1 envelope: base64url without padding, exactly one signature."))
             .property("payloadType", text())
             .property("payload", text())
-            .property(
-                "signatures",
-                ArrayBuilder::new().items(ObjectBuilder::new().property("sig", text()).required("sig")),
-            )
+            .property("signatures", ArrayBuilder::new().items(ObjectBuilder::new().property("sig", text()).required("sig")))
             .required("payloadType")
             .required("payload")
             .required("signatures")
@@ -357,9 +347,6 @@ mod tests {
         let mut json: serde_json::Value = serde_json::from_slice(&signed().to_json()).expect("json");
         let one = json["signatures"][0].clone();
         json["signatures"].as_array_mut().expect("array").push(one);
-        assert_eq!(
-            Envelope::from_json(json.to_string().as_bytes()),
-            Err(EnvelopeError::SignatureCount(2))
-        );
+        assert_eq!(Envelope::from_json(json.to_string().as_bytes()), Err(EnvelopeError::SignatureCount(2)));
     }
 }

@@ -160,13 +160,9 @@ impl<'a> RequestParts<'a> {
         }
         let rest = target_uri.strip_prefix("https://").or_else(|| target_uri.strip_prefix("http://"));
         let has_path = rest.is_some_and(|rest| rest.find('/').is_some_and(|at| at > 0));
-        let printable = target_uri
-            .bytes()
-            .all(|b| b.is_ascii_graphic() && !matches!(b, b'"' | b'\\' | b'#'));
+        let printable = target_uri.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'"' | b'\\' | b'#'));
         if !has_path || !printable {
-            return Err(SignatureError::Request(
-                "the target is an absolute http(s) URI in ASCII, with a path and without a fragment",
-            ));
+            return Err(SignatureError::Request("the target is an absolute http(s) URI in ASCII, with a path and without a fragment"));
         }
         if target_uri.len() > TARGET_URI_BYTES_MAX {
             return Err(SignatureError::Request("the target URI is too long"));
@@ -193,17 +189,11 @@ impl SignatureInput {
     pub fn new(created_s: u64, expires_s: u64, nonce: &str, keyid: &str) -> Result<Self, SignatureError> {
         let in_order = created_s < field::TIME_S_END && expires_s > created_s && expires_s - created_s <= SIGNATURE_LIFE_S_MAX;
         if !in_order {
-            return Err(SignatureError::Parameter {
-                name: "expires",
-                expected: "1 to 60 seconds after created",
-            });
+            return Err(SignatureError::Parameter { name: "expires", expected: "1 to 60 seconds after created" });
         }
         let url_safe = nonce.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
         if !url_safe || !(NONCE_CHARS_MIN..=NONCE_CHARS_MAX).contains(&nonce.len()) {
-            return Err(SignatureError::Parameter {
-                name: "nonce",
-                expected: "16 to 64 characters of base64url",
-            });
+            return Err(SignatureError::Parameter { name: "nonce", expected: "16 to 64 characters of base64url" });
         }
         let plain = keyid.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'"' | b'\\'));
         if !plain || !(1..=KEYID_CHARS_MAX).contains(&keyid.len()) {
@@ -212,12 +202,7 @@ impl SignatureInput {
                 expected: "1 to 300 printable ASCII characters without space, quote or backslash",
             });
         }
-        Ok(Self {
-            created_s,
-            expires_s,
-            nonce: nonce.to_owned(),
-            keyid: keyid.to_owned(),
-        })
+        Ok(Self { created_s, expires_s, nonce: nonce.to_owned(), keyid: keyid.to_owned() })
     }
 }
 
@@ -272,10 +257,7 @@ impl ParsedSignature {
         let names = [CONTENT_DIGEST, SIGNATURE_INPUT, SIGNATURE];
         let mut values: [Option<&[u8]>; 3] = [None; 3];
         for (name, value) in headers {
-            let known = names
-                .iter()
-                .zip(values.iter_mut())
-                .find(|(known, _)| known.eq_ignore_ascii_case(name));
+            let known = names.iter().zip(values.iter_mut()).find(|(known, _)| known.eq_ignore_ascii_case(name));
             if let Some((known, slot)) = known
                 && slot.replace(value).is_some()
             {
@@ -286,12 +268,7 @@ impl ParsedSignature {
         let digest = field::digest(digest.ok_or(SignatureError::Missing(CONTENT_DIGEST))?)?;
         let (input, params) = field::input(input.ok_or(SignatureError::Missing(SIGNATURE_INPUT))?)?;
         let signature = field::signature(signature.ok_or(SignatureError::Missing(SIGNATURE))?)?;
-        Ok(Self {
-            input,
-            params,
-            digest,
-            signature,
-        })
+        Ok(Self { input, params, digest, signature })
     }
 
     /// Who claims to have signed, so that the key can be looked up.
@@ -316,9 +293,7 @@ impl ParsedSignature {
             return Err(VerifyError::Ahead { ahead_s });
         }
         if self.input.expires_s < times.now_s {
-            return Err(VerifyError::Expired {
-                ago_s: times.now_s - self.input.expires_s,
-            });
+            return Err(VerifyError::Expired { ago_s: times.now_s - self.input.expires_s });
         }
         if self.input.created_s < times.process_start_s {
             return Err(VerifyError::BeforeStart);
@@ -333,8 +308,7 @@ impl ParsedSignature {
     pub fn verify(self, parts: RequestParts<'_>, key: &Verifier, times: Times) -> Result<VerifiedHead, VerifyError> {
         self.check_times(times)?;
         let base = base(parts, self.digest, &self.params);
-        key.verify(base.as_bytes(), &self.signature)
-            .map_err(|_| VerifyError::BadSignature)?;
+        key.verify(base.as_bytes(), &self.signature).map_err(|_| VerifyError::BadSignature)?;
         Ok(VerifiedHead(self))
     }
 }
@@ -367,22 +341,11 @@ impl VerifiedHead {
     /// # Errors
     /// [`VerifyError::BodyDigest`].
     pub fn check_body(&self, received: ContentDigest) -> Result<(), VerifyError> {
-        if received == self.0.digest {
-            Ok(())
-        } else {
-            Err(VerifyError::BodyDigest)
-        }
+        if received == self.0.digest { Ok(()) } else { Err(VerifyError::BodyDigest) }
     }
 }
 
 fn base(parts: RequestParts<'_>, digest: ContentDigest, params: &str) -> String {
     let digest = digest.to_string();
-    field::base(
-        &[
-            ("@method", parts.method),
-            ("@target-uri", parts.target_uri),
-            ("content-digest", &digest),
-        ],
-        params,
-    )
+    field::base(&[("@method", parts.method), ("@target-uri", parts.target_uri), ("content-digest", &digest)], params)
 }

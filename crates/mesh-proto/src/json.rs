@@ -70,15 +70,7 @@ pub enum JsonError {
 /// The first rule broken, except that a name repeated in an object of more than 16 members is found only when that object closes.
 pub fn check(bytes: &[u8]) -> Result<(), JsonError> {
     let text = std::str::from_utf8(bytes).map_err(|error| JsonError::Utf8(error.valid_up_to()))?;
-    Checker {
-        text,
-        bytes,
-        at: 0,
-        frames: [Frame::Array; JSON_DEPTH_MAX],
-        depth: 0,
-        names: Vec::new(),
-    }
-    .run()
+    Checker { text, bytes, at: 0, frames: [Frame::Array; JSON_DEPTH_MAX], depth: 0, names: Vec::new() }.run()
 }
 
 /// Checks `bytes`, then reads them as `T`.
@@ -143,11 +135,7 @@ impl<'a> Checker<'a> {
                 Next::Separator => self.separator()?,
             };
         }
-        if self.at < self.bytes.len() {
-            Err(JsonError::Trailing(self.at))
-        } else {
-            Ok(())
-        }
+        if self.at < self.bytes.len() { Err(JsonError::Trailing(self.at)) } else { Ok(()) }
     }
 
     fn value(&mut self) -> Result<Next, JsonError> {
@@ -300,11 +288,6 @@ impl<'a> Checker<'a> {
 /// Sorting bounds the work on a hostile object with thousands of names, and needs no randomness as a hash table would.
 fn find_duplicate(names: &mut [Name<'_>]) -> Result<(), JsonError> {
     names.sort_unstable_by(|a, b| a.text.cmp(&b.text).then(a.at.cmp(&b.at)));
-    let again = names
-        .iter()
-        .zip(names.iter().skip(1))
-        .filter(|(a, b)| a.text == b.text)
-        .map(|(_, b)| b.at)
-        .min();
+    let again = names.iter().zip(names.iter().skip(1)).filter(|(a, b)| a.text == b.text).map(|(_, b)| b.at).min();
     again.map_or(Ok(()), |at| Err(JsonError::Duplicate(at)))
 }

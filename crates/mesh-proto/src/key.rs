@@ -169,10 +169,7 @@ mod tests {
     fn unknown_suite_is_named() {
         let mut bytes = *SecretKey::from_seed(&[3; 32]).id().as_bytes();
         bytes[0] = 9;
-        assert_eq!(
-            base64url(&bytes).parse::<KeyId>(),
-            Err(TextError::UnknownType { what: "key id", found: 9 })
-        );
+        assert_eq!(base64url(&bytes).parse::<KeyId>(), Err(TextError::UnknownType { what: "key id", found: 9 }));
     }
 
     #[test]

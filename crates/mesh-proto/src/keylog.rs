@@ -80,18 +80,8 @@ impl KeyLog {
         let account = AccountId::from_hash(*op.id.hash());
         let view = View::from_genesis(&op, genesis.received)?;
         let index = BTreeMap::from([(op.id, 0)]);
-        let nodes = vec![Node {
-            op,
-            logged: genesis,
-            parent: None,
-            by_root: true,
-        }];
-        Ok(Self {
-            account,
-            nodes,
-            index,
-            view,
-        })
+        let nodes = vec![Node { op, logged: genesis, parent: None, by_root: true }];
+        Ok(Self { account, nodes, index, view })
     }
 
     /// Verifies a whole log, genesis first, every operation after the one it names as `prev`.
@@ -122,22 +112,13 @@ impl KeyLog {
             return Err(KeyLogError::Full);
         }
         let extends = self.view.status() == Status::Active && prev == self.head();
-        let mut state = if extends {
-            self.view.clone()
-        } else {
-            self.replay(&self.path(parent))?
-        };
+        let mut state = if extends { self.view.clone() } else { self.replay(&self.path(parent))? };
         let by_root = state.apply(&op, logged.received)?;
         if !by_root && self.nodes.len() >= KEY_OPS_MAX - KEY_OPS_ROOT_RESERVE {
             return Err(KeyLogError::Full);
         }
         self.index.insert(op.id, self.nodes.len());
-        self.nodes.push(Node {
-            op,
-            logged,
-            parent: Some(parent),
-            by_root,
-        });
+        self.nodes.push(Node { op, logged, parent: Some(parent), by_root });
         if extends {
             self.view = state;
         } else {
@@ -148,11 +129,7 @@ impl KeyLog {
 
     /// Like [`Self::insert`], but a genesis that this log starts with counts as known.
     pub fn insert_known(&mut self, logged: &LoggedOp) -> Result<bool, KeyLogError> {
-        if self.nodes[0].op.id == logged.envelope.id() {
-            Ok(false)
-        } else {
-            self.insert(logged.clone())
-        }
+        if self.nodes[0].op.id == logged.envelope.id() { Ok(false) } else { self.insert(logged.clone()) }
     }
 
     /// Which operation, in the order in which they became known, first named the device: a short name for it that never changes here.
@@ -203,15 +180,9 @@ impl KeyLog {
     /// The operations that a verifier with `head` may lack, parents first; all of them if it knows none or another head. It knows for sure
     /// only what `head` follows: an older fork may have reached us alone, and it is evidence that must travel.
     pub fn ops_after(&self, head: Option<&RecordId>) -> Vec<LoggedOp> {
-        let known = head
-            .and_then(|head| self.index.get(head))
-            .map_or_else(Vec::new, |head| self.path(*head));
+        let known = head.and_then(|head| self.index.get(head)).map_or_else(Vec::new, |head| self.path(*head));
         // A path ascends, as parents stand before their children.
-        let lacking = self
-            .nodes
-            .iter()
-            .enumerate()
-            .filter(|(position, _)| known.binary_search(position).is_err());
+        let lacking = self.nodes.iter().enumerate().filter(|(position, _)| known.binary_search(position).is_err());
         lacking.map(|(_, node)| node.logged.clone()).collect()
     }
 

@@ -51,12 +51,7 @@ impl Challenge {
         if bits > POW_BITS_MAX {
             return Err(PowError::TooHard(bits));
         }
-        Ok(Self {
-            domain,
-            salt,
-            bits,
-            genesis,
-        })
+        Ok(Self { domain, salt, bits, genesis })
     }
 
     /// Leading zero bits asked for; a solution takes 2^bits hashes on average.
@@ -137,9 +132,7 @@ mod tests {
     }
 
     fn solve(challenge: &Challenge) -> u64 {
-        (0..4096u64)
-            .find_map(|step| solve_step(challenge, step * 1024, 1024))
-            .expect("a solution within 4 M hashes")
+        (0..4096u64).find_map(|step| solve_step(challenge, step * 1024, 1024)).expect("a solution within 4 M hashes")
     }
 
     #[test]
@@ -153,11 +146,7 @@ mod tests {
     #[test]
     fn solution_for_another_domain_salt_difficulty_or_account_is_refused() {
         let counter = solve(&challenge("mesh.org", 1, 12, 1));
-        for other in [
-            challenge("mesh.example", 1, 12, 1),
-            challenge("mesh.org", 2, 12, 1),
-            challenge("mesh.org", 1, 12, 2),
-        ] {
+        for other in [challenge("mesh.example", 1, 12, 1), challenge("mesh.org", 2, 12, 1), challenge("mesh.org", 1, 12, 2)] {
             assert!(matches!(other.verify(counter), Err(PowError::TooFewBits { wanted: 12, .. })));
         }
         assert!(challenge("mesh.org", 1, 13, 1).verify(counter).is_err());

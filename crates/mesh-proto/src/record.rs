@@ -45,11 +45,7 @@ pub struct Head {
     /// Random bytes, so that the id cannot be guessed from the content.
     pub salt: Salt,
     /// Names of fields that a reader must understand, or refuse the record.
-    #[serde(
-        default,
-        deserialize_with = "crate::envelope::body::names",
-        skip_serializing_if = "BTreeSet::is_empty"
-    )]
+    #[serde(default, deserialize_with = "crate::envelope::body::names", skip_serializing_if = "BTreeSet::is_empty")]
     pub crit: BTreeSet<String>,
 }
 
@@ -136,11 +132,7 @@ pub(crate) fn require(holds: bool, field: &'static str, rule: &'static str) -> R
 pub(crate) fn require_text(text: &str, field: &'static str, bytes_max: usize) -> Result<(), RecordError> {
     require(text.len() <= bytes_max, field, "is longer than its limit")?;
     require(!text.trim().is_empty(), field, "must not be empty")?;
-    require(
-        !text.chars().any(|c| c.is_control() && c != '\n' && c != '\t'),
-        field,
-        "must not hold control characters",
-    )
+    require(!text.chars().any(|c| c.is_control() && c != '\n' && c != '\t'), field, "must not hold control characters")
 }
 
 /// A parsed record. Its signature is not verified by parsing.
@@ -186,11 +178,7 @@ impl Record {
 
     /// Checks the claimed time against the receiver's clock.
     pub fn check_time(&self, now_ms: u64) -> Result<(), RecordError> {
-        if self.head.at > now_ms.saturating_add(CLOCK_AHEAD_MS_MAX) {
-            Err(RecordError::Future)
-        } else {
-            Ok(())
-        }
+        if self.head.at > now_ms.saturating_add(CLOCK_AHEAD_MS_MAX) { Err(RecordError::Future) } else { Ok(()) }
     }
 
     /// The record's kind.
@@ -207,11 +195,7 @@ impl Record {
             #[serde(flatten)]
             head: &'a Head,
         }
-        serde_json::to_vec(&Body {
-            content: &self.content,
-            head: &self.head,
-        })
-        .expect("a record has only plain fields")
+        serde_json::to_vec(&Body { content: &self.content, head: &self.head }).expect("a record has only plain fields")
     }
 
     /// Signs the record with the device key that its head names.

@@ -122,11 +122,7 @@ impl Target {
         match self {
             Self::Person(_) => String::new(),
             Self::Record { record, version: None, .. } => format!("/{record}"),
-            Self::Record {
-                record,
-                version: Some(version),
-                ..
-            } => format!("/{record}@{version}"),
+            Self::Record { record, version: Some(version), .. } => format!("/{record}@{version}"),
         }
     }
 }
@@ -165,10 +161,7 @@ fn parse_mesh(rest: &str) -> Result<Target, LinkError> {
         (true, Some(_)) => return Err(LinkError::Query),
         (false, query) => {
             let home = query.map(|query| query.strip_prefix("home=").ok_or(LinkError::Query)).transpose()?;
-            Person::Account {
-                id: authority.parse().map_err(LinkError::Account)?,
-                home: home.map(str::parse).transpose()?,
-            }
+            Person::Account { id: authority.parse().map_err(LinkError::Account)?, home: home.map(str::parse).transpose()? }
         }
     };
     with_path(person, path)
@@ -190,9 +183,7 @@ fn split_path(rest: &str) -> (&str, Option<&str>) {
 
 fn with_path(person: Person, path: Option<&str>) -> Result<Target, LinkError> {
     let Some(path) = path else { return Ok(Target::Person(person)) };
-    let (record, version) = path
-        .split_once('@')
-        .map_or((path, None), |(record, version)| (record, Some(version)));
+    let (record, version) = path.split_once('@').map_or((path, None), |(record, version)| (record, Some(version)));
     let record = record.parse().map_err(LinkError::Record)?;
     let version = version.map(|version| version.parse().map_err(LinkError::Version)).transpose()?;
     Ok(Target::Record { person, record, version })

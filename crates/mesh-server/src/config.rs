@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Names of the files in the data folder.
 const CONFIG_FILE: &str = "mesh.toml";
@@ -157,7 +157,10 @@ impl Config {
         if self.domain.is_local()
             && let Some(open) = self.listen().iter().find(|address| !address.ip().is_loopback())
         {
-            bail!("{} is a domain under localhost, so it may listen on loopback only, not on {open}: change `listen` in {CONFIG_FILE}", self.domain);
+            bail!(
+                "{} is a domain under localhost, so it may listen on loopback only, not on {open}: change `listen` in {CONFIG_FILE}",
+                self.domain
+            );
         }
         if self.pow_bits > mesh_proto::limits::POW_BITS_MAX {
             bail!("pow_bits is at most {}", mesh_proto::limits::POW_BITS_MAX);
@@ -226,7 +229,8 @@ fn check_private(path: &Path) -> anyhow::Result<()> {
 
 fn apply_environment(config: &mut Config) -> anyhow::Result<()> {
     if let Ok(mode) = std::env::var("MESHD_REGISTRATION") {
-        config.registration = serde_json::from_value(mode.into()).context("MESHD_REGISTRATION must be open, invite, proof-of-work or closed")?;
+        config.registration =
+            serde_json::from_value(mode.into()).context("MESHD_REGISTRATION must be open, invite, proof-of-work or closed")?;
     }
     if let Ok(bits) = std::env::var("MESHD_POW_BITS") {
         config.pow_bits = bits.parse().context("MESHD_POW_BITS must be a number")?;

@@ -12,7 +12,8 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use mesh_node::accounts::Sender;
 use mesh_proto::api::{
-    ChallengeRequest, Delivery, DeliveryAnswer, KeysAdded, KeysBatch, KeysBatchAnswer, KeysPush, KeysView, RecordsBatch, RecordsBatchAnswer, code,
+    ChallengeRequest, Delivery, DeliveryAnswer, KeysAdded, KeysBatch, KeysBatchAnswer, KeysPush, KeysView, RecordsBatch,
+    RecordsBatchAnswer, code,
 };
 use mesh_proto::envelope::Envelope;
 use mesh_proto::key::AccountId;
@@ -38,7 +39,11 @@ pub(crate) fn router() -> Router<App> {
 
 /// Signs another domain's nonce: deliveries from it are welcome.
 #[utoipa::path(post, path = "/mesh/v1/challenges", request_body = ChallengeRequest, responses((status = 200, body = Envelope)))]
-pub(crate) async fn challenge(State(app): State<App>, ConnectInfo(from): ConnectInfo<SocketAddr>, request: Request) -> Answer<Json<Envelope>> {
+pub(crate) async fn challenge(
+    State(app): State<App>,
+    ConnectInfo(from): ConnectInfo<SocketAddr>,
+    request: Request,
+) -> Answer<Json<Envelope>> {
     app.node.buckets.write(from.ip())?;
     let (parts, sent) = request.into_parts();
     let sent = body::read(&app, sent).await?;
@@ -68,7 +73,11 @@ pub(crate) async fn deliver(
 
 /// Takes in key operations from anyone: forks are kept as evidence.
 #[utoipa::path(post, path = "/mesh/v1/keys", request_body = KeysPush, responses((status = 200, body = KeysAdded), (status = 403)))]
-pub(crate) async fn push_keys(State(app): State<App>, ConnectInfo(from): ConnectInfo<SocketAddr>, request: Request) -> Answer<Json<KeysAdded>> {
+pub(crate) async fn push_keys(
+    State(app): State<App>,
+    ConnectInfo(from): ConnectInfo<SocketAddr>,
+    request: Request,
+) -> Answer<Json<KeysAdded>> {
     app.node.buckets.write(from.ip())?;
     let (parts, sent) = request.into_parts();
     let sent = body::read(&app, sent).await?;
@@ -129,7 +138,11 @@ pub(crate) async fn records_batch(State(app): State<App>, request: Request) -> A
 }
 
 fn check_log(app: &App, log: &str) -> Answer<()> {
-    if log == app.node.log.origin().number().to_string() { Ok(()) } else { Err(ApiError::new(code::NOT_FOUND, "there is no such log here")) }
+    if log == app.node.log.origin().number().to_string() {
+        Ok(())
+    } else {
+        Err(ApiError::new(code::NOT_FOUND, "there is no such log here"))
+    }
 }
 
 /// The present checkpoint of the log.
@@ -143,10 +156,16 @@ async fn checkpoint(State(app): State<App>, Path(log): Path<String>) -> Answer<R
 async fn tile(State(app): State<App>, Path((log, path)): Path<(String, String)>) -> Answer<Response> {
     check_log(&app, &log)?;
     let (level, rest) = path.split_once('/').ok_or_else(|| ApiError::malformed("a tile's path is <level>/<index>"))?;
-    let (number, width) = tile_index(rest).ok_or_else(|| ApiError::malformed("a tile's index is x001/x234/567 with an optional .p/<width>"))?;
+    let (number, width) =
+        tile_index(rest).ok_or_else(|| ApiError::malformed("a tile's index is x001/x234/567 with an optional .p/<width>"))?;
     let level = match level {
         "entries" => None,
-        text => Some(text.parse::<u8>().ok().filter(|n| n.to_string() == text && *n < 64).ok_or_else(|| ApiError::malformed("a level is 0 to 63"))?),
+        text => Some(
+            text.parse::<u8>()
+                .ok()
+                .filter(|n| n.to_string() == text && *n < 64)
+                .ok_or_else(|| ApiError::malformed("a level is 0 to 63"))?,
+        ),
     };
     let bytes = blocking(move || {
         Ok(match level {

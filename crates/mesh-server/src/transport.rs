@@ -221,7 +221,9 @@ mod tests {
 
     #[tokio::test]
     async fn names_that_lead_inside_are_never_connected_to() {
-        for inside in ["127.0.0.1", "10.0.0.1", "169.254.169.254", "100.64.0.1", "::1", "fd00::1", "fe80::1", "::ffff:10.0.0.1", "64:ff9b::a00:1"] {
+        for inside in
+            ["127.0.0.1", "10.0.0.1", "169.254.169.254", "100.64.0.1", "::1", "fd00::1", "fe80::1", "::ffff:10.0.0.1", "64:ff9b::a00:1"]
+        {
             let (one, _) = server("one.example", vec![ips(&[inside])]);
             let TransportError::Forbidden(words) = get(&one, "evil.example").await else { panic!("{inside} was tried") };
             assert!(!words.contains(inside), "the address inside is told: {words}");

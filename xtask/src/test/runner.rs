@@ -32,21 +32,13 @@ fn watch(command: &mut Command, tally: &mut Tally) -> Result<()> {
     }
     let shown = run::shown(command);
     ui::say(&format!("$ {shown}"));
-    let mut child = command
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .with_context(|| format!("cannot start `{shown}`"))?;
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().with_context(|| format!("cannot start `{shown}`"))?;
     let err = child.stderr.take().context("the runner's stderr is piped")?;
     let out = child.stdout.take().context("the runner's stdout is piped")?;
     // cargo test closes on stdout, nextest on stderr: both are shown and counted.
     let reader = std::thread::spawn(move || copy(err, &mut std::io::stderr()));
     let mut seen = copy(out, &mut std::io::stdout());
-    seen.add(
-        &reader
-            .join()
-            .map_err(|_| anyhow::anyhow!("the thread that shows stderr panicked"))?,
-    );
+    seen.add(&reader.join().map_err(|_| anyhow::anyhow!("the thread that shows stderr panicked"))?);
     let status = child.wait()?;
     tally.add(&seen);
     if !status.success() {

@@ -46,13 +46,8 @@ impl Tally {
 
     /// The closing line; `None` when no runner got as far as to close.
     pub(super) fn line(&self) -> Option<String> {
-        let skipped = if self.skipped > 0 {
-            format!(", {} skipped", self.skipped)
-        } else {
-            String::new()
-        };
-        self.closed
-            .then(|| format!("{} passed, {} failed{skipped}", self.passed, self.failed))
+        let skipped = if self.skipped > 0 { format!(", {} skipped", self.skipped) } else { String::new() };
+        self.closed.then(|| format!("{} passed, {} failed{skipped}", self.passed, self.failed))
     }
 }
 
@@ -88,10 +83,7 @@ mod tests {
 
     #[test]
     fn closing_line_of_nextest_is_counted() {
-        check(
-            &["     Summary [   0.005s] 5 tests run: 5 passed, 0 skipped"],
-            Some("5 passed, 0 failed"),
-        );
+        check(&["     Summary [   0.005s] 5 tests run: 5 passed, 0 skipped"], Some("5 passed, 0 failed"));
         check(
             &["     Summary [  12.1s] 10/12 tests run: 7 passed (1 slow, 2 flaky), 2 failed, 1 timed out, 3 skipped"],
             Some("7 passed, 3 failed, 3 skipped"),
@@ -116,10 +108,7 @@ mod tests {
     #[test]
     fn output_of_a_failed_test_is_not_counted_again() {
         let shown = "    test result: FAILED. 0 passed; 1 failed; 0 ignored; 0 measured; 1 filtered out; finished in 0.12s";
-        check(
-            &[shown, "     Summary [   0.1s] 2 tests run: 1 passed, 1 failed, 0 skipped"],
-            Some("1 passed, 1 failed"),
-        );
+        check(&[shown, "     Summary [   0.1s] 2 tests run: 1 passed, 1 failed, 0 skipped"], Some("1 passed, 1 failed"));
     }
 
     #[test]

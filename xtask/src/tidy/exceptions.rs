@@ -26,12 +26,7 @@ fn apply_with_limit(list: &str, findings: Vec<Finding>, entries_max: usize) -> V
     let mut wrong = Vec::new();
     for entry in &entries {
         if entry.reason.is_empty() {
-            wrong.push(Finding::new(
-                "exceptions",
-                PATH,
-                entry.line,
-                "an entry is `rule path reason`; the reason is missing",
-            ));
+            wrong.push(Finding::new("exceptions", PATH, entry.line, "an entry is `rule path reason`; the reason is missing"));
         } else if !findings.iter().any(|finding| covers(entry, finding)) {
             wrong.push(Finding::new(
                 "exceptions",
@@ -48,10 +43,7 @@ fn apply_with_limit(list: &str, findings: Vec<Finding>, entries_max: usize) -> V
         );
         wrong.push(Finding::new("exceptions", PATH, 0, message));
     }
-    let mut left: Vec<Finding> = findings
-        .into_iter()
-        .filter(|finding| !entries.iter().any(|entry| covers(entry, finding)))
-        .collect();
+    let mut left: Vec<Finding> = findings.into_iter().filter(|finding| !entries.iter().any(|entry| covers(entry, finding))).collect();
     left.append(&mut wrong);
     left
 }
@@ -64,12 +56,7 @@ fn read(list: &str) -> Vec<Entry<'_>> {
             let (rule, rest) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
             let rest = rest.trim_start();
             let (path, reason) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
-            Entry {
-                line,
-                rule,
-                path,
-                reason: reason.trim(),
-            }
+            Entry { line, rule, path, reason: reason.trim() }
         })
         .collect()
 }
@@ -79,10 +66,7 @@ mod tests {
     use super::*;
 
     fn check(list: &str, entries_max: usize, expected: &[&str]) {
-        let findings = vec![
-            Finding::new("file-lines", "a.rs", 0, "900 lines"),
-            Finding::new("unwrap", "b.rs", 3, "unwrap"),
-        ];
+        let findings = vec![Finding::new("file-lines", "a.rs", 0, "900 lines"), Finding::new("unwrap", "b.rs", 3, "unwrap")];
         let left = apply_with_limit(list, findings, entries_max);
         assert_eq!(left.iter().map(|finding| finding.rule).collect::<Vec<_>>(), expected);
     }

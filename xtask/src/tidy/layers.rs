@@ -6,29 +6,11 @@ use super::source::{Source, Token};
 use crate::workspace::{Dependency, Workspace};
 use std::collections::BTreeSet;
 
-const L1: &[&str] = &[
-    "mesh-store",
-    "mesh-search",
-    "mesh-fingerprint",
-    "mesh-media",
-    "mesh-torrent",
-    "mesh-messenger",
-    "mesh-drive",
-];
+const L1: &[&str] = &["mesh-store", "mesh-search", "mesh-fingerprint", "mesh-media", "mesh-torrent", "mesh-messenger", "mesh-drive"];
 /// What only clients may know: no server ever links these.
 const CLIENT_ONLY: &[&str] = &["mesh-messenger", "mesh-drive"];
 /// Crates of others that do I/O, tell the time or make randomness: mesh-proto has ports for those.
-const IMPURE: &[&str] = &[
-    "tokio",
-    "reqwest",
-    "hyper",
-    "getrandom",
-    "rand",
-    "fjall",
-    "object_store",
-    "socket2",
-    "mio",
-];
+const IMPURE: &[&str] = &["tokio", "reqwest", "hyper", "getrandom", "rand", "fjall", "object_store", "socket2", "mio"];
 /// Crates of others that speak HTTP: mesh-node has no HTTP.
 const HTTP: &[&str] = &["axum", "hyper", "reqwest", "tower-http"];
 /// Store engines: a client never links them.
@@ -51,63 +33,26 @@ const fn rule(
     never: &'static [&'static str],
     never_external: &'static [&'static str],
 ) -> Rule {
-    Rule {
-        name,
-        may: Some(may),
-        never,
-        never_external,
-    }
+    Rule { name, may: Some(may), never, never_external }
 }
 
 const fn sees_all(name: &'static str) -> Rule {
-    Rule {
-        name,
-        may: None,
-        never: &[],
-        never_external: &[],
-    }
+    Rule { name, may: None, never: &[], never_external: &[] }
 }
 
 /// The members that are not of level 1; those are all alike.
 const RULES: &[Rule] = &[
     rule("mesh-proto", &[], &[], IMPURE),
-    rule(
-        "mesh-node",
-        &[
-            "mesh-proto",
-            "mesh-store",
-            "mesh-search",
-            "mesh-fingerprint",
-            "mesh-media",
-            "mesh-torrent",
-        ],
-        CLIENT_ONLY,
-        HTTP,
-    ),
+    rule("mesh-node", &["mesh-proto", "mesh-store", "mesh-search", "mesh-fingerprint", "mesh-media", "mesh-torrent"], CLIENT_ONLY, HTTP),
     rule(
         "mesh-client",
-        &[
-            "mesh-proto",
-            "mesh-fingerprint",
-            "mesh-media",
-            "mesh-torrent",
-            "mesh-messenger",
-            "mesh-drive",
-        ],
+        &["mesh-proto", "mesh-fingerprint", "mesh-media", "mesh-torrent", "mesh-messenger", "mesh-drive"],
         &["mesh-store", "mesh-node", "mesh-server", "mesh-cli"],
         ENGINES,
     ),
     rule(
         "mesh-server",
-        &[
-            "mesh-proto",
-            "mesh-store",
-            "mesh-search",
-            "mesh-fingerprint",
-            "mesh-media",
-            "mesh-torrent",
-            "mesh-node",
-        ],
+        &["mesh-proto", "mesh-store", "mesh-search", "mesh-fingerprint", "mesh-media", "mesh-torrent", "mesh-node"],
         &["mesh-messenger", "mesh-drive", "mesh-client", "mesh-cli"],
         &[],
     ),
@@ -180,11 +125,7 @@ fn refusal(name: &str, rule: &Rule, dependency: &Dependency, members: &BTreeSet<
 }
 
 fn list(names: &[&str]) -> String {
-    if names.is_empty() {
-        "no crate of this workspace".to_owned()
-    } else {
-        names.join(", ")
-    }
+    if names.is_empty() { "no crate of this workspace".to_owned() } else { names.join(", ") }
 }
 
 /// Members that a member links, directly or through others; dev-dependencies are not linked into anything.
@@ -206,11 +147,7 @@ fn reach<'a>(workspace: &'a Workspace, name: &'a str) -> BTreeSet<&'a str> {
 
 /// What manifests cannot tell: handlers that reach past mesh-node, and a core that is not pure.
 pub(super) fn check_source(source: &Source) -> Vec<Finding> {
-    let tokens = source
-        .tokens
-        .iter()
-        .enumerate()
-        .filter(|(_, token)| !source.is_test_line(token.line));
+    let tokens = source.tokens.iter().enumerate().filter(|(_, token)| !source.is_test_line(token.line));
     if let Some(inside) = source.path.strip_prefix("crates/mesh-server/src/") {
         if inside == "main.rs" || inside == "config.rs" || inside.starts_with("config/") {
             return Vec::new();
@@ -259,11 +196,8 @@ mod tests {
     use super::*;
 
     fn workspace(edges: &[(&str, &str, &str)]) -> Workspace {
-        let names: BTreeSet<&str> = edges
-            .iter()
-            .flat_map(|(from, _, to)| [*from, *to])
-            .filter(|name| name.starts_with("mesh-") || *name == "xtask")
-            .collect();
+        let names: BTreeSet<&str> =
+            edges.iter().flat_map(|(from, _, to)| [*from, *to]).filter(|name| name.starts_with("mesh-") || *name == "xtask").collect();
         let packages: Vec<_> = names
             .iter()
             .map(|name| {
@@ -329,14 +263,7 @@ mod tests {
 
     #[test]
     fn what_a_server_must_not_hold_is_found_through_others() {
-        check(
-            &[
-                ("mesh-server", "", "mesh-node"),
-                ("mesh-node", "", "mesh-torrent"),
-                ("mesh-torrent", "", "mesh-drive"),
-            ],
-            true,
-        );
+        check(&[("mesh-server", "", "mesh-node"), ("mesh-node", "", "mesh-torrent"), ("mesh-torrent", "", "mesh-drive")], true);
     }
 
     #[test]

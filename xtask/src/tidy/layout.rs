@@ -16,41 +16,21 @@ pub(super) fn check(paths: &[&str]) -> Vec<Finding> {
         let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
         *folders.entry(folder).or_default() += 1;
         if name == "mod.rs" {
-            findings.push(Finding::new(
-                "mod-rs",
-                path,
-                0,
-                "use `foo.rs` beside the folder `foo`, not `foo/mod.rs`",
-            ));
+            findings.push(Finding::new("mod-rs", path, 0, "use `foo.rs` beside the folder `foo`, not `foo/mod.rs`"));
         }
         let below = folder.split_once("src/").map_or(0, |(_, below)| below.split('/').count());
         if below > FOLDER_DEPTH_MAX {
-            findings.push(Finding::new(
-                "depth",
-                path,
-                0,
-                format!("{below} folders below src; {FOLDER_DEPTH_MAX} at most"),
-            ));
+            findings.push(Finding::new("depth", path, 0, format!("{below} folders below src; {FOLDER_DEPTH_MAX} at most")));
         }
         if let Some((of_crate, rest)) = path.strip_prefix("crates/").and_then(|path| path.split_once("/tests/"))
             && !of_crate.contains('/')
             && !rest.contains('/')
         {
-            findings.push(Finding::new(
-                "test-binaries",
-                path,
-                0,
-                "one integration-test binary per crate: move this into tests/it/",
-            ));
+            findings.push(Finding::new("test-binaries", path, 0, "one integration-test binary per crate: move this into tests/it/"));
         }
     }
     for (folder, count) in folders.into_iter().filter(|(_, count)| *count > FOLDER_FILES_MAX) {
-        findings.push(Finding::new(
-            "folder-files",
-            folder,
-            0,
-            format!("{count} files; {FOLDER_FILES_MAX} at most"),
-        ));
+        findings.push(Finding::new("folder-files", folder, 0, format!("{count} files; {FOLDER_FILES_MAX} at most")));
     }
     findings
 }

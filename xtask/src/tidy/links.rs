@@ -10,9 +10,7 @@ pub(super) fn check(tree: &Tree) -> Vec<Finding> {
     let documents = tree.texts().filter(|(path, _)| path.ends_with(".md"));
     documents
         .flat_map(|(path, text)| {
-            links(text)
-                .into_iter()
-                .filter_map(move |(at, link)| broken(tree, path, &link).map(|why| (path, line_at(text, at), why)))
+            links(text).into_iter().filter_map(move |(at, link)| broken(tree, path, &link).map(|why| (path, line_at(text, at), why)))
         })
         .map(|(path, line, why)| Finding::new("link", path, line, why))
         .collect()
@@ -49,11 +47,7 @@ fn broken(tree: &Tree, from: &str, link: &str) -> Option<String> {
 
 /// A path from the root, given a file and a link in it.
 fn resolve(from: &str, link: &str) -> String {
-    let mut parts: Vec<&str> = if link.starts_with('/') {
-        Vec::new()
-    } else {
-        from.split('/').collect()
-    };
+    let mut parts: Vec<&str> = if link.starts_with('/') { Vec::new() } else { from.split('/').collect() };
     parts.pop();
     for part in link.split('/') {
         match part {
@@ -77,10 +71,7 @@ fn headings(text: &str) -> BTreeSet<String> {
             Event::End(TagEnd::Heading(_)) => {
                 let slug = slug(&heading.take().unwrap_or_default());
                 let numbered = (1..).map(|number| format!("{slug}-{number}"));
-                if let Some(free) = std::iter::once(slug.clone())
-                    .chain(numbered)
-                    .find(|anchor| !anchors.contains(anchor))
-                {
+                if let Some(free) = std::iter::once(slug.clone()).chain(numbered).find(|anchor| !anchors.contains(anchor)) {
                     anchors.insert(free);
                 }
             }
@@ -93,10 +84,7 @@ fn headings(text: &str) -> BTreeSet<String> {
 
 fn slug(heading: &str) -> String {
     let kept = heading.trim().to_lowercase();
-    kept.chars()
-        .filter(|c| c.is_alphanumeric() || "-_ ".contains(*c))
-        .map(|c| if c == ' ' { '-' } else { c })
-        .collect()
+    kept.chars().filter(|c| c.is_alphanumeric() || "-_ ".contains(*c)).map(|c| if c == ' ' { '-' } else { c }).collect()
 }
 
 #[cfg(test)]
@@ -105,11 +93,7 @@ mod tests {
 
     fn check_link(link: &str, fires: bool) {
         let text = format!("# Title\n\nsee [it]({link})\n\n```\n[no](link.md)\n```\n");
-        let tree = Tree::of(&[
-            ("docs/a.md", &text),
-            ("docs/b.md", "# One\n## `two` & three\n# One\n"),
-            ("LICENSE", ""),
-        ]);
+        let tree = Tree::of(&[("docs/a.md", &text), ("docs/b.md", "# One\n## `two` & three\n# One\n"), ("LICENSE", "")]);
         let findings = check(&tree);
         assert_eq!(
             findings.iter().map(|finding| finding.line).collect::<Vec<_>>(),

@@ -8,10 +8,7 @@ const INHERITED: &[&str] = &["version", "edition", "rust-version", "license", "p
 
 /// Checks the manifests of all members.
 pub(super) fn check(tree: &Tree) -> Vec<Finding> {
-    tree.texts()
-        .filter(|(path, _)| path.ends_with("/Cargo.toml"))
-        .flat_map(|(path, text)| check_one(path, text))
-        .collect()
+    tree.texts().filter(|(path, _)| path.ends_with("/Cargo.toml")).flat_map(|(path, text)| check_one(path, text)).collect()
 }
 
 fn check_one(path: &str, text: &str) -> Vec<Finding> {
@@ -33,12 +30,7 @@ fn check_one(path: &str, text: &str) -> Vec<Finding> {
             findings.push(finding(format!("`{key}.workspace = true` is missing in [package]")));
         }
     }
-    if manifest
-        .get("lints")
-        .and_then(|lints| lints.get("workspace"))
-        .and_then(toml::Value::as_bool)
-        != Some(true)
-    {
+    if manifest.get("lints").and_then(|lints| lints.get("workspace")).and_then(toml::Value::as_bool) != Some(true) {
         findings.push(finding("`[lints] workspace = true` is missing".to_owned()));
     }
     findings

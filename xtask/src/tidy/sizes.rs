@@ -27,18 +27,11 @@ pub(super) fn check(source: &Source) -> Vec<Finding> {
         ));
     }
     if !source.is_test && source.test_lines() > INLINE_TEST_LINES_MAX {
-        let message = format!(
-            "{} lines of tests in the file; move them to `{}/tests.rs`",
-            source.test_lines(),
-            source.path.trim_end_matches(".rs")
-        );
+        let message =
+            format!("{} lines of tests in the file; move them to `{}/tests.rs`", source.test_lines(), source.path.trim_end_matches(".rs"));
         findings.push(Finding::new("inline-tests", &source.path, 0, message));
     }
-    let mut functions = Functions {
-        source,
-        findings,
-        in_trait_impl: false,
-    };
+    let mut functions = Functions { source, findings, in_trait_impl: false };
     functions.visit_file(&source.tree);
     functions.findings
 }
@@ -53,14 +46,8 @@ pub(super) fn wanted(source: &Source) -> Option<String> {
 /// Checks the length of ARCHITECTURE.md.
 pub(super) fn check_document((path, text): (&str, &str)) -> Option<Finding> {
     let lines = text.lines().count();
-    (path == "ARCHITECTURE.md" && lines > ARCHITECTURE_LINES_MAX).then(|| {
-        Finding::new(
-            "architecture-lines",
-            path,
-            0,
-            format!("{lines} lines; {ARCHITECTURE_LINES_MAX} at most"),
-        )
-    })
+    (path == "ARCHITECTURE.md" && lines > ARCHITECTURE_LINES_MAX)
+        .then(|| Finding::new("architecture-lines", path, 0, format!("{lines} lines; {ARCHITECTURE_LINES_MAX} at most")))
 }
 
 struct Functions<'a> {
@@ -84,8 +71,7 @@ impl Functions<'_> {
         let lines = block.map_or(1, |block| block.brace_token.span.close().end().line - start + 1);
         if lines > FUNCTION_LINES_MAX {
             let message = format!("`{}` has {lines} lines; {FUNCTION_LINES_MAX} at most", signature.ident);
-            self.findings
-                .push(Finding::new("function-lines", &self.source.path, start, message));
+            self.findings.push(Finding::new("function-lines", &self.source.path, start, message));
         }
     }
 }
@@ -131,11 +117,7 @@ mod tests {
         let structs = |count: usize| "struct S;\n".repeat(count);
         check_text("a/src/x.rs", &structs(801), &["file-lines"]);
         check_text("a/src/x.rs", &structs(800), &[]);
-        check_text(
-            "a/src/x.rs",
-            &format!("{}#[cfg(test)]\nmod tests {{\n{}}}\n", structs(790), structs(100)),
-            &[],
-        );
+        check_text("a/src/x.rs", &format!("{}#[cfg(test)]\nmod tests {{\n{}}}\n", structs(790), structs(100)), &[]);
         check_text("a/src/x/tests.rs", &structs(900), &[]);
         check_text("a/src/x.rs", &format!("// @generated\n{}", structs(900)), &[]);
     }
@@ -149,22 +131,14 @@ mod tests {
 
     #[test]
     fn many_inline_tests_fire() {
-        check_text(
-            "a/src/x.rs",
-            &format!("#[cfg(test)]\nmod tests {{\n{}}}\n", "struct S;\n".repeat(200)),
-            &["inline-tests"],
-        );
+        check_text("a/src/x.rs", &format!("#[cfg(test)]\nmod tests {{\n{}}}\n", "struct S;\n".repeat(200)), &["inline-tests"]);
     }
 
     #[test]
     fn a_long_function_fires() {
         check_text("a/src/x.rs", &long_function(71), &["function-lines"]);
         check_text("a/src/x.rs", &long_function(70), &[]);
-        check_text(
-            "a/src/x.rs",
-            &format!("struct S;\nimpl S {{\n{}}}\n", long_function(71)),
-            &["function-lines"],
-        );
+        check_text("a/src/x.rs", &format!("struct S;\nimpl S {{\n{}}}\n", long_function(71)), &["function-lines"]);
         check_text("a/tests/it/main.rs", &long_function(71), &[]);
     }
 
@@ -172,11 +146,7 @@ mod tests {
     fn many_parameters_fire_once_where_they_are_decided() {
         let six = "a: u8, b: u8, c: u8, d: u8, e: u8, f: u8";
         check_text("a/src/x.rs", &format!("fn f({six}) {{}}"), &["parameters"]);
-        check_text(
-            "a/src/x.rs",
-            &format!("trait T {{ fn f({six}); }}\nimpl T for u8 {{ fn f({six}) {{}} }}"),
-            &["parameters"],
-        );
+        check_text("a/src/x.rs", &format!("trait T {{ fn f({six}); }}\nimpl T for u8 {{ fn f({six}) {{}} }}"), &["parameters"]);
         check_text("a/src/x.rs", "fn f(a: u8, b: u8, c: u8, d: u8, e: u8) {}", &[]);
     }
 

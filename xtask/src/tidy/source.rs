@@ -68,31 +68,24 @@ impl Source {
 pub(super) fn check(source: &Source) -> Vec<Finding> {
     let mut findings = Vec::new();
     if source.path.contains("src/") && !source.has_header && !source.path.ends_with("/tests.rs") {
-        findings.push(Finding::new(
-            "header",
-            &source.path,
-            1,
-            "start the file with `//!`: what it owns, and what it does not do",
-        ));
+        findings.push(Finding::new("header", &source.path, 1, "start the file with `//!`: what it owns, and what it does not do"));
     }
     for (index, token) in source.tokens.iter().enumerate() {
         let in_test = source.is_test_line(token.line);
         let may_wait = !in_test && !source.path.starts_with("crates/mesh-testkit/");
         let found = match token.text.as_str() {
-            "unwrap" if !in_test && is(source, index, -1, ".") && is(source, index, 1, "(") && is(source, index, 2, ")") => (
-                "unwrap",
-                "`unwrap()` outside tests: return an error, or `expect` with the reason why it cannot fail",
-            ),
+            "unwrap" if !in_test && is(source, index, -1, ".") && is(source, index, 1, "(") && is(source, index, 2, ")") => {
+                ("unwrap", "`unwrap()` outside tests: return an error, or `expect` with the reason why it cannot fail")
+            }
             "todo" | "dbg" | "unimplemented" if is(source, index, 1, "!") && opens(source, index + 2) => {
                 ("unfinished", "unfinished: `todo!`, `unimplemented!` and `dbg!` do not land")
             }
             "allow" if !in_test && is(source, index, -1, "[") && is(source, index, 1, "(") => {
                 ("allow", "`#[allow]` hides for ever: use `#[expect(.., reason = \"…\")]`")
             }
-            "sleep" if !may_wait && is(source, index, 1, "(") && !is(source, index, -1, "fn") => (
-                "sleep",
-                "a test that sleeps is slow or flaky: wait for a state, or move a simulated clock (docs/flaky-tests.md)",
-            ),
+            "sleep" if !may_wait && is(source, index, 1, "(") && !is(source, index, -1, "fn") => {
+                ("sleep", "a test that sleeps is slow or flaky: wait for a state, or move a simulated clock (docs/flaky-tests.md)")
+            }
             _ => continue,
         };
         findings.push(Finding::new(found.0, &source.path, token.line, found.1));
@@ -101,17 +94,11 @@ pub(super) fn check(source: &Source) -> Vec<Finding> {
 }
 
 fn is(source: &Source, index: usize, offset: isize, text: &str) -> bool {
-    index
-        .checked_add_signed(offset)
-        .and_then(|at| source.tokens.get(at))
-        .is_some_and(|token| token.text == text)
+    index.checked_add_signed(offset).and_then(|at| source.tokens.get(at)).is_some_and(|token| token.text == text)
 }
 
 fn opens(source: &Source, index: usize) -> bool {
-    source
-        .tokens
-        .get(index)
-        .is_some_and(|token| ["(", "[", "{"].contains(&token.text.as_str()))
+    source.tokens.get(index).is_some_and(|token| ["(", "[", "{"].contains(&token.text.as_str()))
 }
 
 fn flatten(stream: TokenStream, tokens: &mut Vec<Token>) {
@@ -127,10 +114,7 @@ fn flatten(stream: TokenStream, tokens: &mut Vec<Token>) {
                     Delimiter::Bracket => ("[", "]"),
                     Delimiter::None => ("", ""),
                 };
-                tokens.push(Token {
-                    text: open.to_owned(),
-                    line: group.span_open().start().line,
-                });
+                tokens.push(Token { text: open.to_owned(), line: group.span_open().start().line });
                 flatten(group.stream(), tokens);
                 (close.to_owned(), group.span_close().start().line)
             }
@@ -220,11 +204,7 @@ mod tests {
 
     fn check_text(path: &str, body: &str, expected: &[(&str, usize)]) {
         let findings = check(&Source::parse(path, body).unwrap());
-        assert_eq!(
-            findings.iter().map(|finding| (finding.rule, finding.line)).collect::<Vec<_>>(),
-            expected,
-            "{body}"
-        );
+        assert_eq!(findings.iter().map(|finding| (finding.rule, finding.line)).collect::<Vec<_>>(), expected, "{body}");
     }
 
     #[test]
@@ -243,11 +223,7 @@ mod tests {
 
     #[test]
     fn unfinished_code_fires_everywhere() {
-        check_text(
-            PATH,
-            "//! x\nfn f() { todo!() }\nfn g() { dbg!(1); }",
-            &[("unfinished", 2), ("unfinished", 3)],
-        );
+        check_text(PATH, "//! x\nfn f() { todo!() }\nfn g() { dbg!(1); }", &[("unfinished", 2), ("unfinished", 3)]);
         check_text(PATH, "//! x\nfn f() -> bool { todo != 1 }", &[]);
     }
 
@@ -261,11 +237,7 @@ mod tests {
     #[test]
     fn sleeping_fires_in_tests_and_in_the_testkit() {
         check_text("crates/a/tests/it/main.rs", "fn f() { std::thread::sleep(d); }", &[("sleep", 1)]);
-        check_text(
-            "crates/mesh-testkit/src/x.rs",
-            "//! x\nasync fn f() { tokio::time::sleep(d).await; }",
-            &[("sleep", 2)],
-        );
+        check_text("crates/mesh-testkit/src/x.rs", "//! x\nasync fn f() { tokio::time::sleep(d).await; }", &[("sleep", 2)]);
         check_text(PATH, "//! x\nfn f() { sleep(d); }\n#[test]\nfn g() { sleep(d); }", &[("sleep", 4)]);
     }
 

@@ -13,14 +13,8 @@ pub(super) fn check(paths: &[&str]) -> Vec<Finding> {
     kinds
         .filter_map(|kind| {
             let page = format!("spec/{}.md", kind.replace('_', "-"));
-            (!paths.contains(&page.as_str())).then(|| {
-                Finding::new(
-                    "spec-page",
-                    &format!("{KINDS}{kind}.rs"),
-                    0,
-                    format!("this record kind has no page: write {page}"),
-                )
-            })
+            (!paths.contains(&page.as_str()))
+                .then(|| Finding::new("spec-page", &format!("{KINDS}{kind}.rs"), 0, format!("this record kind has no page: write {page}")))
         })
         .collect()
 }
@@ -38,9 +32,6 @@ mod tests {
             "spec/post.md",
         ];
         let findings = check(&kinds);
-        assert_eq!(
-            findings.iter().map(|finding| finding.path.as_str()).collect::<Vec<_>>(),
-            ["crates/mesh-proto/src/record/like.rs"]
-        );
+        assert_eq!(findings.iter().map(|finding| finding.path.as_str()).collect::<Vec<_>>(), ["crates/mesh-proto/src/record/like.rs"]);
     }
 }

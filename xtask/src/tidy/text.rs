@@ -27,29 +27,14 @@ pub(super) fn check((path, text): (&str, &str)) -> Vec<Finding> {
     if LOCK_FILES.contains(&name) {
         return Vec::new();
     }
-    let machine = MACHINE_FOLDERS
-        .iter()
-        .flat_map(|folder| text.match_indices(folder).filter(|(at, _)| starts_path(text, *at)));
-    let homes = text
-        .match_indices(HOMES)
-        .filter(|(at, word)| starts_path(text, *at) && names_someone(&text[at + word.len()..]));
-    let hosts = REGISTRY_HOSTS
-        .iter()
-        .flat_map(|host| text.match_indices(host).filter(|(at, host)| ends_host(&text[at + host.len()..])));
-    let paths = machine
-        .chain(homes)
-        .map(|(at, word)| (at, "machine-path", format!("`{word}…` is a path of one machine: make it relative")));
-    let hosts = hosts.map(|(at, host)| {
-        (
-            at,
-            "registry-host",
-            format!("`{host}` is a registry's host: name the package, not where it comes from"),
-        )
-    });
-    paths
-        .chain(hosts)
-        .map(|(at, rule, message)| Finding::new(rule, path, line_at(text, at), message))
-        .collect()
+    let machine = MACHINE_FOLDERS.iter().flat_map(|folder| text.match_indices(folder).filter(|(at, _)| starts_path(text, *at)));
+    let homes = text.match_indices(HOMES).filter(|(at, word)| starts_path(text, *at) && names_someone(&text[at + word.len()..]));
+    let hosts = REGISTRY_HOSTS.iter().flat_map(|host| text.match_indices(host).filter(|(at, host)| ends_host(&text[at + host.len()..])));
+    let paths =
+        machine.chain(homes).map(|(at, word)| (at, "machine-path", format!("`{word}…` is a path of one machine: make it relative")));
+    let hosts =
+        hosts.map(|(at, host)| (at, "registry-host", format!("`{host}` is a registry's host: name the package, not where it comes from")));
+    paths.chain(hosts).map(|(at, rule, message)| Finding::new(rule, path, line_at(text, at), message)).collect()
 }
 
 /// A path starts here: nothing before it belongs to a longer path or to a URL.
@@ -59,8 +44,7 @@ fn starts_path(text: &str, at: usize) -> bool {
 
 /// A folder's name follows, and something in it.
 fn names_someone(rest: &str) -> bool {
-    rest.find(|c: char| !(c.is_alphanumeric() || "._-".contains(c)))
-        .is_some_and(|end| end > 0 && rest[end..].starts_with('/'))
+    rest.find(|c: char| !(c.is_alphanumeric() || "._-".contains(c))).is_some_and(|end| end > 0 && rest[end..].starts_with('/'))
 }
 
 fn ends_host(rest: &str) -> bool {
@@ -73,11 +57,7 @@ mod tests {
 
     fn check_text(text: &str, expected: &[(&str, usize)]) {
         let findings = check(("docs/a.md", text));
-        assert_eq!(
-            findings.iter().map(|finding| (finding.rule, finding.line)).collect::<Vec<_>>(),
-            expected,
-            "{text}"
-        );
+        assert_eq!(findings.iter().map(|finding| (finding.rule, finding.line)).collect::<Vec<_>>(), expected, "{text}");
     }
 
     #[test]
@@ -90,13 +70,7 @@ mod tests {
 
     #[test]
     fn paths_of_every_machine_and_of_urls_do_not_fire() {
-        check_text(
-            &format!(
-                "https://example.org{HOMES}ada/ and {HOMES}{{user}}/ and target{}",
-                MACHINE_FOLDERS[1]
-            ),
-            &[],
-        );
+        check_text(&format!("https://example.org{HOMES}ada/ and {HOMES}{{user}}/ and target{}", MACHINE_FOLDERS[1]), &[]);
     }
 
     #[test]

@@ -17,11 +17,7 @@ impl Tree {
     /// Reads the files of the repository at `root`.
     pub(super) fn load(root: &Path) -> Result<Self> {
         let listing =
-            run::output(
-                run::program("git")
-                    .current_dir(root)
-                    .args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"]),
-            )?;
+            run::output(run::program("git").current_dir(root).args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"]))?;
         let mut files = BTreeMap::new();
         for path in listing.split('\0').filter(|path| !path.is_empty()) {
             let file = root.join(path);
@@ -30,11 +26,7 @@ impl Tree {
                 continue;
             }
             let small = metadata.len() <= TEXT_BYTES_MAX;
-            let text = if small {
-                std::fs::read(&file).ok().and_then(|bytes| String::from_utf8(bytes).ok())
-            } else {
-                None
-            };
+            let text = if small { std::fs::read(&file).ok().and_then(|bytes| String::from_utf8(bytes).ok()) } else { None };
             files.insert(path.to_owned(), text);
         }
         Ok(Self { files })
@@ -43,12 +35,7 @@ impl Tree {
     /// A tree for tests.
     #[cfg(test)]
     pub(super) fn of(files: &[(&str, &str)]) -> Self {
-        Self {
-            files: files
-                .iter()
-                .map(|(path, text)| ((*path).to_owned(), Some((*text).to_owned())))
-                .collect(),
-        }
+        Self { files: files.iter().map(|(path, text)| ((*path).to_owned(), Some((*text).to_owned()))).collect() }
     }
 
     /// All paths, in order.
@@ -71,11 +58,7 @@ impl Tree {
         let folder = format!("{}/", path.trim_end_matches('/'));
         path.is_empty()
             || self.files.contains_key(path)
-            || self
-                .files
-                .range(folder.clone()..)
-                .next()
-                .is_some_and(|(file, _)| file.starts_with(&folder))
+            || self.files.range(folder.clone()..).next().is_some_and(|(file, _)| file.starts_with(&folder))
     }
 }
 

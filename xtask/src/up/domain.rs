@@ -33,33 +33,20 @@ pub(super) struct Domain {
 impl Domain {
     /// Sets the domain up if its folder is new, and starts its server.
     pub(super) fn start(meshd: &Path, data: &Path, name: &'static str, address: &'static str) -> Result<Self> {
-        let port = address
-            .rsplit_once(':')
-            .and_then(|(_, port)| port.parse().ok())
-            .context("a domain's address ends with its port")?;
+        let port = address.rsplit_once(':').and_then(|(_, port)| port.parse().ok()).context("a domain's address ends with its port")?;
         if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_err() {
             bail!("port {port} is in use: is another `cargo xtask up` running?");
         }
         let folder = data.join(name);
         let log = data.join(format!("{name}.log"));
         set_up(meshd, &folder, address)?;
-        let file = File::options()
-            .create(true)
-            .append(true)
-            .open(&log)
-            .with_context(|| format!("cannot write {}", log.display()))?;
+        let file = File::options().create(true).append(true).open(&log).with_context(|| format!("cannot write {}", log.display()))?;
         let mut command = tether::command(meshd)?;
         command.arg("serve").arg("--data").arg(&folder).args(["--domain", address]);
         command.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file);
         ui::say(&format!("{name}: meshd serve --domain {address}, log in {}", log.display()));
         let child = command.spawn().with_context(|| format!("cannot start {}", meshd.display()))?;
-        Ok(Self {
-            name,
-            address,
-            port,
-            log,
-            child,
-        })
+        Ok(Self { name, address, port, log, child })
     }
 
     /// Waits for `GET /readyz` to answer 200.
@@ -71,12 +58,7 @@ impl Domain {
                 bail!("stopped before {} was ready", self.name);
             }
             if start.elapsed() > READY_TIME_MAX {
-                bail!(
-                    "{} is not ready after {}; the end of its log:\n{}",
-                    self.name,
-                    ui::time(READY_TIME_MAX),
-                    tail(&self.log)
-                );
+                bail!("{} is not ready after {}; the end of its log:\n{}", self.name, ui::time(READY_TIME_MAX), tail(&self.log));
             }
             thread::sleep(READY_INTERVAL);
         }
@@ -88,11 +70,7 @@ impl Domain {
     pub(super) fn check_alive(&mut self) -> Result<()> {
         match self.child.try_wait()? {
             None => Ok(()),
-            Some(status) => bail!(
-                "the server of {} ended ({status}); the end of its log:\n{}",
-                self.name,
-                tail(&self.log)
-            ),
+            Some(status) => bail!("the server of {} ended ({status}); the end of its log:\n{}", self.name, tail(&self.log)),
         }
     }
 
@@ -136,13 +114,7 @@ fn set_up(meshd: &Path, folder: &Path, address: &str) -> Result<()> {
         return Ok(());
     }
     let mut command = Command::new(meshd);
-    command
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .arg("setup")
-        .arg("--data")
-        .arg(folder)
-        .args(["--domain", address]);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).arg("setup").arg("--data").arg(folder).args(["--domain", address]);
     let done = run::run(&mut command);
     if done.is_err() && folder.exists() {
         std::fs::remove_dir_all(folder)?;
@@ -165,9 +137,7 @@ fn is_ready(port: u16, host: &str) -> bool {
 }
 
 fn tail(log: &Path) -> String {
-    let text = std::fs::read(log)
-        .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
-        .unwrap_or_default();
+    let text = std::fs::read(log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
     let lines: Vec<&str> = text.lines().collect();
     lines[lines.len().saturating_sub(LOG_LINES_SHOWN)..].join("\n")
 }

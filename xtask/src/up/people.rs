@@ -91,22 +91,14 @@ fn mesh_as(mesh: &Path, data: &Path, name: &str, arguments: &[&str]) -> Result<S
     let start = Instant::now();
     loop {
         let mut command = Command::new(mesh);
-        command
-            .stdin(Stdio::null())
-            .env("MESH_HOME", data.join("people").join(name))
-            .env("NO_COLOR", "1")
-            .args(arguments);
+        command.stdin(Stdio::null()).env("MESH_HOME", data.join("people").join(name)).env("NO_COLOR", "1").args(arguments);
         let Output { status, stdout, stderr } = command.output().with_context(|| format!("cannot start {}", mesh.display()))?;
         if status.success() {
             return String::from_utf8(stdout).context("mesh did not print text");
         }
         let not_yet = status.code().is_some_and(|code| EXIT_CODES_NOT_YET.contains(&code));
         if !not_yet || start.elapsed() > NOT_YET_TIME_MAX {
-            bail!(
-                "{name}: `{}` failed ({status}): {}",
-                crate::run::shown(&command),
-                String::from_utf8_lossy(&stderr).trim()
-            );
+            bail!("{name}: `{}` failed ({status}): {}", crate::run::shown(&command), String::from_utf8_lossy(&stderr).trim());
         }
         thread::sleep(NOT_YET_INTERVAL);
     }
@@ -123,11 +115,7 @@ fn uri_of(printed: &str) -> Result<String> {
 /// `ada: post Tomatoes want…`
 fn describe(step: &Step) -> String {
     let text = format!("{}: {}", step.who, step.does.join(" ").replace('\n', " "));
-    if text.chars().count() <= 76 {
-        text
-    } else {
-        text.chars().take(75).chain(['…']).collect()
-    }
+    if text.chars().count() <= 76 { text } else { text.chars().take(75).chain(['…']).collect() }
 }
 
 /// Written beside and renamed, so that no crash leaves half a file.
@@ -150,11 +138,7 @@ mod tests {
 
     #[test]
     fn a_long_step_is_shown_on_one_line() {
-        let step = Step {
-            who: "ada".to_owned(),
-            does: vec!["post".to_owned(), format!("one\n{}", "x".repeat(200))],
-            label: None,
-        };
+        let step = Step { who: "ada".to_owned(), does: vec!["post".to_owned(), format!("one\n{}", "x".repeat(200))], label: None };
         assert_eq!(describe(&step).chars().count(), 76);
         assert!(!describe(&step).contains('\n'));
     }

@@ -64,12 +64,8 @@ fn fill(argument: &str, labels: &BTreeMap<String, String>) -> Result<String> {
     let mut filled = String::new();
     let mut rest = argument;
     while let Some((before, after)) = rest.split_once('{') {
-        let (label, after) = after
-            .split_once('}')
-            .with_context(|| format!("`{{` without `}}` in `{argument}`"))?;
-        let uri = labels
-            .get(label)
-            .with_context(|| format!("no earlier step has the label `{label}`"))?;
+        let (label, after) = after.split_once('}').with_context(|| format!("`{{` without `}}` in `{argument}`"))?;
+        let uri = labels.get(label).with_context(|| format!("no earlier step has the label `{label}`"))?;
         filled.push_str(before);
         filled.push_str(uri);
         rest = after;
@@ -114,13 +110,7 @@ mod tests {
     fn the_first_network_is_well_formed() {
         let script = Script::parse(&std::fs::read_to_string(crate::workspace::root().join(super::super::people::SCRIPT)).unwrap()).unwrap();
         for domain in [super::super::ONE, super::super::TWO] {
-            assert!(
-                script
-                    .person
-                    .iter()
-                    .any(|person| person.address == format!("{}@{domain}", person.name)),
-                "nobody lives on {domain}"
-            );
+            assert!(script.person.iter().any(|person| person.address == format!("{}@{domain}", person.name)), "nobody lives on {domain}");
         }
     }
 }

@@ -23,11 +23,7 @@ pub(crate) struct Args {
 pub(super) fn command(program: &Path) -> Result<Command> {
     let own = std::env::current_exe().context("cannot find this program's own file")?;
     let mut command = Command::new(own);
-    command
-        .arg("tether")
-        .arg(std::process::id().to_string())
-        .arg(program)
-        .process_group(0);
+    command.arg("tether").arg(std::process::id().to_string()).arg(program).process_group(0);
     Ok(command)
 }
 

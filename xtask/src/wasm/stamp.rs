@@ -13,11 +13,7 @@ const ROOT_FILES: &[&str] = &["Cargo.toml", "Cargo.lock", ".cargo/config.toml"];
 /// SHA-256, in hex, of the compiler's name, the root's manifests, and every source of the crate and of the members that it uses.
 pub(super) fn of(workspace: &Workspace, package: &str, compiler: &str) -> Result<String> {
     let root = workspace::root();
-    let mut files: BTreeSet<PathBuf> = ROOT_FILES
-        .iter()
-        .map(|file| root.join(file))
-        .filter(|file| file.is_file())
-        .collect();
+    let mut files: BTreeSet<PathBuf> = ROOT_FILES.iter().map(|file| root.join(file)).filter(|file| file.is_file()).collect();
     for member in used_by(workspace, package)? {
         files.insert(member.manifest_path.clone());
         walk(&member.folder().join("src"), &mut files)?;
@@ -26,10 +22,7 @@ pub(super) fn of(workspace: &Workspace, package: &str, compiler: &str) -> Result
     add(&mut hash, compiler.as_bytes());
     for file in &files {
         add(&mut hash, file.strip_prefix(root).unwrap_or(file).to_string_lossy().as_bytes());
-        add(
-            &mut hash,
-            &std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?,
-        );
+        add(&mut hash, &std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?);
     }
     Ok(HEXLOWER.encode(&hash.finalize()))
 }
@@ -41,12 +34,7 @@ fn used_by<'a>(workspace: &'a Workspace, package: &str) -> Result<Vec<&'a Packag
     let mut next = 0;
     while let Some(member) = members.get(next).copied() {
         next += 1;
-        for used in member
-            .dependencies
-            .iter()
-            .filter(|used| used.kind.as_deref() != Some("dev"))
-            .filter_map(|used| find(&used.name))
-        {
+        for used in member.dependencies.iter().filter(|used| used.kind.as_deref() != Some("dev")).filter_map(|used| find(&used.name)) {
             if !members.iter().any(|known| known.name == used.name) {
                 members.push(used);
             }

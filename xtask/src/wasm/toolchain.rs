@@ -63,17 +63,12 @@ pub(super) fn find_or_install(choice: Choice) -> Result<Way> {
     if let Some(way) = find(choice)? {
         return Ok(way);
     }
-    let advice = format!(
-        "type `rustup target add {TARGET}`, or on Debian: apt-get install {}",
-        DEBIAN_PACKAGES.join(" ")
-    );
+    let advice = format!("type `rustup target add {TARGET}`, or on Debian: apt-get install {}", DEBIAN_PACKAGES.join(" "));
     let apt = rustix::process::geteuid().is_root() && run::found("apt-get").is_some();
     if !apt || choice == Choice::Installed {
         bail!("no compiler for {TARGET}; {advice}");
     }
-    ui::say(&format!(
-        "for {TARGET}: Debian's compiler, the standard library's sources and a linker are missing (about half a minute)"
-    ));
+    ui::say(&format!("for {TARGET}: Debian's compiler, the standard library's sources and a linker are missing (about half a minute)"));
     packages::install(DEBIAN_PACKAGES)?;
     find(choice)?.with_context(|| format!("Debian's packages are installed but do not compile for {TARGET}; {advice}"))
 }
@@ -91,9 +86,7 @@ fn find_installed() -> Result<Option<Way>> {
     if !holds_core(Path::new(folder.trim())) {
         return Ok(None);
     }
-    Ok(Some(Way::Installed {
-        version: version("rustc")?,
-    }))
+    Ok(Some(Way::Installed { version: version("rustc")? }))
 }
 
 fn find_debian() -> Result<Option<Way>> {
@@ -108,18 +101,13 @@ fn find_debian() -> Result<Option<Way>> {
     if !sources || !new_enough {
         return Ok(None);
     }
-    Ok(Some(Way::Debian {
-        version,
-        linker: linker.to_owned(),
-    }))
+    Ok(Some(Way::Debian { version, linker: linker.to_owned() }))
 }
 
 /// Whether a folder of libraries has the compiled core library.
 fn holds_core(folder: &Path) -> bool {
     let Ok(entries) = std::fs::read_dir(folder) else { return false };
-    entries
-        .flatten()
-        .any(|entry| entry.file_name().to_string_lossy().starts_with("libcore-"))
+    entries.flatten().any(|entry| entry.file_name().to_string_lossy().starts_with("libcore-"))
 }
 
 /// The first line of `rustc --version`.

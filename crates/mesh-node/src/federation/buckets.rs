@@ -63,7 +63,9 @@ fn take<K: std::hash::Hash + Eq + Clone>(limiter: &DefaultKeyedRateLimiter<K>, k
     }
     match limiter.check_key_n(key, tokens) {
         Ok(Ok(())) => Ok(()),
-        Ok(Err(not_until)) => Err(NodeError::SlowDown { retry_after_s: not_until.wait_time_from(DefaultClock::default().now()).as_secs() + 1 }),
+        Ok(Err(not_until)) => {
+            Err(NodeError::SlowDown { retry_after_s: not_until.wait_time_from(DefaultClock::default().now()).as_secs() + 1 })
+        }
         Err(_) => Err(NodeError::SlowDown { retry_after_s: 60 }),
     }
 }

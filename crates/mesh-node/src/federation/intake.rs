@@ -70,7 +70,12 @@ enum Checked<'a> {
 }
 
 impl Intake {
-    pub(crate) fn new(kv: Arc<dyn Kv>, parts: (Arc<Accounts>, Arc<Objects>, Arc<Peers>, Arc<Bodies>), bus: Arc<Bus>, clock: Arc<dyn Clock>) -> Self {
+    pub(crate) fn new(
+        kv: Arc<dyn Kv>,
+        parts: (Arc<Accounts>, Arc<Objects>, Arc<Peers>, Arc<Bodies>),
+        bus: Arc<Bus>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
         let (accounts, objects, peers, bodies) = parts;
         Self { kv, accounts, objects, peers, bodies, bus, clock, lanes: Mutex::default() }
     }
@@ -161,7 +166,8 @@ impl Intake {
             return refuse(code::NOT_HOME, format!("its actor's key log names {} as home, not {}", actor.home(), peer.domain()));
         }
         let leaf = LogPosition { origin: origin.clone(), index: item.index };
-        let verifier = match actor.log.check_open().and_then(|()| actor.log.check_use(&record.head.device, &record.head.keys, Some(&leaf))) {
+        let verifier = match actor.log.check_open().and_then(|()| actor.log.check_use(&record.head.device, &record.head.keys, Some(&leaf)))
+        {
             Ok(verifier) => *verifier,
             Err(error @ UseError::UnknownHead(_)) => return refuse(code::KEYS_WANTED, error.to_string()),
             Err(error) => return Ok(Checked::Refused(refused_use(&error))),
@@ -220,7 +226,10 @@ impl Intake {
         }
         let resolved = self.objects.resolve(&verified.record, &verified.actor)?;
         if !self.is_wanted(&verified.record, &verified.actor, resolved.object)? {
-            return Err(NodeError::refused(code::OBJECT, "the record acts on nothing that is here, and nobody here subscribes to its actor"));
+            return Err(NodeError::refused(
+                code::OBJECT,
+                "the record acts on nothing that is here, and nobody here subscribes to its actor",
+            ));
         }
         let mut indexer = Indexer::new(&*self.kv);
         let statement = Statement {
@@ -267,7 +276,9 @@ impl Intake {
         match Reference::get(&*self.kv, lid)? {
             None => Ok(false),
             Some(known) if known.id == *id => Ok(true),
-            Some(_) => Err(NodeError::refused(code::NOT_LOGGED, "another record was delivered with this leaf before: the log was rewritten")),
+            Some(_) => {
+                Err(NodeError::refused(code::NOT_LOGGED, "another record was delivered with this leaf before: the log was rewritten"))
+            }
         }
     }
 

@@ -241,8 +241,12 @@ impl Outbox {
             let problem: Problem = self.parse(domain, &answer)?;
             let actors: BTreeSet<AccountId> = delivery.items.iter().filter_map(|item| actor_of(&item.envelope)).collect();
             // Asked for once each, and only those that the delivery is about.
-            let wanted: BTreeMap<AccountId, Option<RecordId>> =
-                problem.keys_wanted.into_iter().filter(|known| actors.contains(&known.account)).map(|known| (known.account, known.head)).collect();
+            let wanted: BTreeMap<AccountId, Option<RecordId>> = problem
+                .keys_wanted
+                .into_iter()
+                .filter(|known| actors.contains(&known.account))
+                .map(|known| (known.account, known.head))
+                .collect();
             delivery.keys = self.keys(domain, wanted).await?;
             answer = self.post(domain, "/mesh/v1/deliveries", &delivery).await?;
         }

@@ -85,7 +85,16 @@ impl Peers {
             known.origins.insert(origin.clone(), no);
             known.origins_by_no.insert(no, origin);
         }
-        Ok(Self { kv, clock, transport, own, known: RwLock::new(known), numbering: Mutex::new(()), asked: Cache::new(ASKED_KEPT), asking: Semaphore::new(ASKED_AT_ONCE_MAX) })
+        Ok(Self {
+            kv,
+            clock,
+            transport,
+            own,
+            known: RwLock::new(known),
+            numbering: Mutex::new(()),
+            asked: Cache::new(ASKED_KEPT),
+            asking: Semaphore::new(ASKED_AT_ONCE_MAX),
+        })
     }
 
     fn read(&self) -> std::sync::RwLockReadGuard<'_, Known> {
@@ -246,7 +255,10 @@ impl Peers {
             && [DomainKeyUse::Request, DomainKeyUse::Log].into_iter().any(|key_use| before.key(key_use) != discovery.key(key_use))
         {
             tracing::warn!(peer.domain = %domain, "peers.keys_changed");
-            return Err(NodeError::refused(code::BAD_SIGNATURE, format!("{domain} shows other keys than before: its old keys must sign the change")));
+            return Err(NodeError::refused(
+                code::BAD_SIGNATURE,
+                format!("{domain} shows other keys than before: its old keys must sign the change"),
+            ));
         }
         let challenged = known.is_some_and(|peer| peer.row.challenged);
         self.store(PeerRow { no: no.0, domain: domain.clone(), discovery: Some(discovery), challenged }, now)?;

@@ -55,7 +55,13 @@ pub struct Bodies {
 }
 
 impl Bodies {
-    pub(crate) fn open(kv: Arc<dyn Kv>, accounts: Arc<Accounts>, peers: Arc<Peers>, transport: Arc<dyn Transport>, bytes_max: u64) -> Result<Self> {
+    pub(crate) fn open(
+        kv: Arc<dyn Kv>,
+        accounts: Arc<Accounts>,
+        peers: Arc<Peers>,
+        transport: Arc<dyn Transport>,
+        bytes_max: u64,
+    ) -> Result<Self> {
         let last = kv.scan(Space::CacheOrder, &KeyRange::all(), Order::Backward, 1)?;
         let next = last.first().map_or(Ok(0), |(key, _)| key_u64(key, 0, "cache_order").map(|n| n + 1))?;
         let bytes = mesh_store::counter(&*kv, Space::Meta, b"cache_bytes")?.max(0) as u64;
@@ -134,7 +140,9 @@ impl Bodies {
         }
         let fetches = by_home.into_iter().map(|(home, wanted)| async move {
             let fetched = tokio::time::timeout(FETCH_WAIT, self.fetch_from(&home, &wanted)).await;
-            fetched.ok().and_then(|found| found.inspect_err(|error| tracing::debug!(peer.domain = %home, error.message = %error, "bodies.fetch_failed")).ok())
+            fetched.ok().and_then(|found| {
+                found.inspect_err(|error| tracing::debug!(peer.domain = %home, error.message = %error, "bodies.fetch_failed")).ok()
+            })
         });
         let found: Vec<_> = join_all(fetches).await.into_iter().flatten().flatten().collect();
         let this = Arc::clone(self);

@@ -42,7 +42,9 @@ impl Feed {
     }
 
     fn places(&self, reader: AccountLid, before: Option<[u8; 16]>, limit: usize) -> Result<Vec<Place>> {
-        let before = before.map(|cursor| Ok::<Place, NodeError>((key_u64(&cursor, 0, "cursor")?, Lid(key_u64(&cursor, 8, "cursor")?)))).transpose()?;
+        let before = before
+            .map(|cursor| Ok::<Place, NodeError>((key_u64(&cursor, 0, "cursor")?, Lid(key_u64(&cursor, 8, "cursor")?))))
+            .transpose()?;
         let mut authors = following(&*self.kv, reader, FOLLOWING_MAX)?;
         authors.push(reader);
         let mut newest = BinaryHeap::with_capacity(authors.len());

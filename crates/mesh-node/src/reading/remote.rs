@@ -33,7 +33,10 @@ impl Remote {
             let record = Record::open(&found.envelope).map_err(|error| remote(error.to_string()))?;
             let asked_for = found.envelope.id() == *id || record.content.revises() == Some(&view.card.id);
             let actor = self.records.learn(&record.head.actor, home).await?;
-            let key = actor.log.check_use(&record.head.device, &record.head.keys, Some(&found.leaf)).map_err(|error| remote(error.to_string()))?;
+            let key = actor
+                .log
+                .check_use(&record.head.device, &record.head.keys, Some(&found.leaf))
+                .map_err(|error| remote(error.to_string()))?;
             if !asked_for || found.envelope.verify(key).is_err() || view.card.actor != actor.id() {
                 return Err(remote("it answered a record that its author did not sign".into()));
             }

@@ -10,7 +10,9 @@ use crate::tables::codec::{Reader, key_u64};
 use crate::tables::payload::Payload;
 use crate::tables::reference::{Reference, Standing, TombstoneRow};
 use crate::tables::{Lid, ObjectLid, object_key, once_key, place_key};
-use mesh_proto::api::{AccountView, Card, Cards, Comments, Counts, FeedPage, Found, LoggedRecord, ProfileView, RecordView, Tombstone, code};
+use mesh_proto::api::{
+    AccountView, Card, Cards, Comments, Counts, FeedPage, Found, LoggedRecord, ProfileView, RecordView, Tombstone, code,
+};
 use mesh_proto::envelope::{Kind, RecordId};
 use mesh_proto::keylog::LogPosition;
 use mesh_proto::limits::{BATCH_RECORDS_MAX, PAGE_MAX};
@@ -225,7 +227,8 @@ impl Views {
         let object = ObjectLid::from(self.first_version(id)?);
         let mut range = KeyRange::prefix(object_key(object, kind));
         if let Some(after) = after {
-            let actor = mesh_proto::bytes::array_from_base64url::<8>(after, "cursor").map_err(|e| NodeError::refused(code::MALFORMED, e.to_string()))?;
+            let actor = mesh_proto::bytes::array_from_base64url::<8>(after, "cursor")
+                .map_err(|e| NodeError::refused(code::MALFORMED, e.to_string()))?;
             range = range.after(once_key(object, kind, crate::tables::AccountLid(u64::from_be_bytes(actor))));
         }
         let rows = self.kv.scan(Space::Object, &range, Order::Forward, limit)?;
@@ -265,5 +268,6 @@ pub(crate) fn encode_cursor(received: u64, lid: Lid) -> String {
 }
 
 pub(crate) fn decode_cursor(text: &str) -> Result<[u8; 16]> {
-    mesh_proto::bytes::array_from_base64url(text, "cursor").map_err(|_| NodeError::refused(code::MALFORMED, "not a cursor of an earlier page"))
+    mesh_proto::bytes::array_from_base64url(text, "cursor")
+        .map_err(|_| NodeError::refused(code::MALFORMED, "not a cursor of an earlier page"))
 }

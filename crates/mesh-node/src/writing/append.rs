@@ -220,7 +220,11 @@ impl Appender {
         }
         // The key log may have moved on while the record waited.
         let actor = self.accounts.expect(&new.actor.id())?;
-        actor.log.check_open().and_then(|()| actor.log.check_use(&new.record.head.device, &new.record.head.keys, None)).map_err(|e| refused_use(&e))?;
+        actor
+            .log
+            .check_open()
+            .and_then(|()| actor.log.check_use(&new.record.head.device, &new.record.head.keys, None))
+            .map_err(|e| refused_use(&e))?;
         let resolved = self.objects.resolve(&new.record, &actor)?;
         let lid = Lid::new(OWN, round.tree.size());
         let mut indexer = Indexer::new(&*self.kv);
@@ -316,7 +320,11 @@ impl Appender {
     /// Invites are used up here alone, so that a look is enough.
     fn check_invite(&self, code: &str) -> Result<()> {
         let unused = self.kv.get(Space::Invite, code.as_bytes())?.is_some_and(|used_by| used_by.is_empty());
-        if unused { Ok(()) } else { Err(NodeError::refused(code::REGISTRATION, "the invite was used a moment ago: ask the operator for another")) }
+        if unused {
+            Ok(())
+        } else {
+            Err(NodeError::refused(code::REGISTRATION, "the invite was used a moment ago: ask the operator for another"))
+        }
     }
 
     fn registered(&self, account: &Account) -> Result<Registered> {

@@ -1,7 +1,6 @@
 //! Records, key operations and registrations of this domain's people: verified here, then given a leaf by [`crate::writing::append`].
 
 use crate::accounts::{Account, Accounts, Sender, refused_op, refused_use};
-use crate::writing::append::{Entry, NewRecord};
 use crate::error::{NodeError, Result};
 use crate::index::act;
 use crate::objects::Objects;
@@ -9,6 +8,7 @@ use crate::peers::Peers;
 use crate::registration::Registrar;
 use crate::tables::account::{FOLLOWING_MAX, following};
 use crate::tables::reference::Reference;
+use crate::writing::append::{Entry, NewRecord};
 use mesh_proto::address::Domain;
 use mesh_proto::api::{Accepted, Acts, KeysAdded, KeysView, NewAccount, Registered, code};
 use mesh_proto::envelope::{Envelope, Kind, RecordId, id_of_pae};
@@ -50,7 +50,10 @@ impl Records {
         key.verify(&pae, envelope.signature()).map_err(|error| NodeError::refused(code::BAD_SIGNATURE, error.to_string()))?;
         if let Content::Subscribe(subscribe) = &record.content {
             if following(&*self.kv, actor.lid, FOLLOWING_MAX)?.len() >= FOLLOWING_MAX {
-                return Err(NodeError::refused(code::TOO_LARGE, format!("an account subscribes to at most {FOLLOWING_MAX} others: undo one first")));
+                return Err(NodeError::refused(
+                    code::TOO_LARGE,
+                    format!("an account subscribes to at most {FOLLOWING_MAX} others: undo one first"),
+                ));
             }
             self.learn(&subscribe.object.actor, &subscribe.object.home).await?;
         }

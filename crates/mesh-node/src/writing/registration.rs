@@ -76,7 +76,8 @@ impl Registrar {
                 if salt != self.salt(period) && salt != self.salt(period.saturating_sub(1)) {
                     return Err(refuse("the salt is too old: ask for a new one"));
                 }
-                let challenge = Challenge::new(self.domain.clone(), salt, self.rules.pow_bits, account).map_err(|e| refuse(&e.to_string()))?;
+                let challenge =
+                    Challenge::new(self.domain.clone(), salt, self.rules.pow_bits, account).map_err(|e| refuse(&e.to_string()))?;
                 challenge.verify(new.pow_nonce.ok_or_else(again)?).map_err(|error| refuse(&error.to_string()))?;
                 Ok(None)
             }

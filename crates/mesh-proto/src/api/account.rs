@@ -140,10 +140,8 @@ impl PairingRequest {
     /// The code that people compare: twelve characters of base32 (60 bits) of `SHA-256("mesh-pair-v1" ‖ account (32) ‖ key id (33))`, in three groups.
     pub fn code(account: &AccountId, device: &KeyId) -> String {
         use sha2::{Digest, Sha256};
-        let digest: [u8; 32] = Sha256::new_with_prefix(b"mesh-pair-v1")
-            .chain_update(account.hash()).chain_update(device.as_bytes())
-            .finalize()
-            .into();
+        let digest: [u8; 32] =
+            Sha256::new_with_prefix(b"mesh-pair-v1").chain_update(account.hash()).chain_update(device.as_bytes()).finalize().into();
         let text = crate::bytes::base32(&digest[..8]);
         format!("{}-{}-{}", &text[..4], &text[4..8], &text[8..12])
     }

@@ -50,10 +50,7 @@ pub(super) fn params(input: &SignatureInput) -> String {
 
 /// Reads `Content-Digest`: `sha-256` and nothing else.
 pub(super) fn digest(value: &[u8]) -> Result<ContentDigest, SignatureError> {
-    let malformed = SignatureError::Malformed {
-        header: CONTENT_DIGEST,
-        expected: "sha-256=:…: with 32 bytes, alone",
-    };
+    let malformed = SignatureError::Malformed { header: CONTENT_DIGEST, expected: "sha-256=:…: with 32 bytes, alone" };
     let (dictionary, _) = dictionary(value).ok_or(malformed.clone())?;
     let bytes = only_bytes(&dictionary, key_ref("sha-256")).ok_or(malformed.clone())?;
     bytes.try_into().map(ContentDigest::from_sha256).map_err(|_| malformed)
@@ -61,10 +58,7 @@ pub(super) fn digest(value: &[u8]) -> Result<ContentDigest, SignatureError> {
 
 /// Reads `Signature`.
 pub(super) fn signature(value: &[u8]) -> Result<Signature, SignatureError> {
-    let malformed = SignatureError::Malformed {
-        header: SIGNATURE,
-        expected: "mesh=:…: with 64 bytes",
-    };
+    let malformed = SignatureError::Malformed { header: SIGNATURE, expected: "mesh=:…: with 64 bytes" };
     let (dictionary, _) = dictionary(value).ok_or(malformed.clone())?;
     if dictionary.len() != 1 || !dictionary.contains_key(key_ref(LABEL)) {
         return Err(SignatureError::Label(SIGNATURE));
@@ -75,10 +69,7 @@ pub(super) fn signature(value: &[u8]) -> Result<Signature, SignatureError> {
 
 /// Reads `Signature-Input`. Returns the parameters and the value of `@signature-params`.
 pub(super) fn input(value: &[u8]) -> Result<(SignatureInput, String), SignatureError> {
-    let malformed = SignatureError::Malformed {
-        header: SIGNATURE_INPUT,
-        expected: "mesh=(…);…",
-    };
+    let malformed = SignatureError::Malformed { header: SIGNATURE_INPUT, expected: "mesh=(…);…" };
     let (dictionary, text) = dictionary(value).ok_or(malformed.clone())?;
     if dictionary.len() != 1 {
         return Err(SignatureError::Label(SIGNATURE_INPUT));
@@ -102,17 +93,9 @@ fn parameters(list: &InnerList) -> Result<SignatureInput, SignatureError> {
         return Err(SignatureError::ParameterUnknown(other.as_str().to_owned()));
     }
     if text(list, "tag")? != TAG {
-        return Err(SignatureError::Parameter {
-            name: "tag",
-            expected: "\"mesh\"",
-        });
+        return Err(SignatureError::Parameter { name: "tag", expected: "\"mesh\"" });
     }
-    SignatureInput::new(
-        time(list, "created")?,
-        time(list, "expires")?,
-        text(list, "nonce")?,
-        text(list, "keyid")?,
-    )
+    SignatureInput::new(time(list, "created")?, time(list, "expires")?, text(list, "nonce")?, text(list, "keyid")?)
 }
 
 fn parameter<'a>(list: &'a InnerList, name: &'static str) -> Result<&'a BareItem, SignatureError> {
@@ -122,20 +105,12 @@ fn parameter<'a>(list: &'a InnerList, name: &'static str) -> Result<&'a BareItem
 
 fn text<'a>(list: &'a InnerList, name: &'static str) -> Result<&'a str, SignatureError> {
     let value = parameter(list, name)?.as_string();
-    value.map(StringRef::as_str).ok_or(SignatureError::Parameter {
-        name,
-        expected: "a string",
-    })
+    value.map(StringRef::as_str).ok_or(SignatureError::Parameter { name, expected: "a string" })
 }
 
 fn time(list: &InnerList, name: &'static str) -> Result<u64, SignatureError> {
-    let value = parameter(list, name)?
-        .as_integer()
-        .and_then(|value| u64::try_from(i64::from(value)).ok());
-    value.ok_or(SignatureError::Parameter {
-        name,
-        expected: "seconds since 1970, an integer",
-    })
+    let value = parameter(list, name)?.as_integer().and_then(|value| u64::try_from(i64::from(value)).ok());
+    value.ok_or(SignatureError::Parameter { name, expected: "seconds since 1970, an integer" })
 }
 
 /// Parses a dictionary, if it is in canonical form and not longer than anything valid.

@@ -4,10 +4,7 @@ use proptest::prelude::*;
 
 const NOW_S: u64 = 1_800_000_000;
 const URL: &str = "https://mesh.org/v1/inbox?x=1";
-const TIMES: Times = Times {
-    now_s: NOW_S,
-    process_start_s: NOW_S - 1000,
-};
+const TIMES: Times = Times { now_s: NOW_S, process_start_s: NOW_S - 1000 };
 
 fn key() -> SecretKey {
     SecretKey::from_seed(&[7; 32])
@@ -22,9 +19,7 @@ fn parts<'a>(method: &'a str, url: &'a str) -> RequestParts<'a> {
 }
 
 fn signed(created_s: u64) -> SignedHeaders {
-    sign(parts("POST", URL), ContentDigest::of(b"{}"), &input(created_s), |base| {
-        key().sign(base).0
-    })
+    sign(parts("POST", URL), ContentDigest::of(b"{}"), &input(created_s), |base| key().sign(base).0)
 }
 
 fn parse(headers: &SignedHeaders) -> Result<ParsedSignature, SignatureError> {
@@ -37,9 +32,7 @@ fn parse(headers: &SignedHeaders) -> Result<ParsedSignature, SignatureError> {
 }
 
 fn verify(headers: &SignedHeaders, parts: RequestParts<'_>, times: Times) -> Result<VerifiedHead, VerifyError> {
-    parse(headers)
-        .expect("headers are of the profile")
-        .verify(parts, &key().id().verifier().expect("a good key"), times)
+    parse(headers).expect("headers are of the profile").verify(parts, &key().id().verifier().expect("a good key"), times)
 }
 
 fn check_input(from: &str, to: &str, expected: SignatureError) {
@@ -49,10 +42,7 @@ fn check_input(from: &str, to: &str, expected: SignatureError) {
     assert_eq!(parse(&headers).err(), Some(expected), "{}", headers.signature_input);
 }
 
-const MALFORMED_INPUT: SignatureError = SignatureError::Malformed {
-    header: SIGNATURE_INPUT,
-    expected: "mesh=(…);…",
-};
+const MALFORMED_INPUT: SignatureError = SignatureError::Malformed { header: SIGNATURE_INPUT, expected: "mesh=(…);…" };
 
 #[test]
 fn rfc_9421_example_b_2_6() {
@@ -85,23 +75,14 @@ fn headers_are_those_of_the_spec_page() {
         base(parts("POST", URL), ContentDigest::of(b"{}"), &field::params(&input(NOW_S))),
         "\"@method\": POST\n\"@target-uri\": https://mesh.org/v1/inbox?x=1\n\"content-digest\": sha-256=:RBNvo1WzZ4oRRq0W9+hknpT7T8If536DEMBg9hyq/4o=:\n\"@signature-params\": (\"@method\" \"@target-uri\" \"content-digest\");created=1800000000;expires=1800000060;nonce=\"AAECAwQFBgcICQoLDA0ODw\";keyid=\"mesh.org/key1\";tag=\"mesh\""
     );
-    assert_eq!(
-        headers.signature,
-        "mesh=:xyXbLLaglBc7+uJQfiV13vBts24T82Bn5RwDelTCmrY4TxAVipreN1uVkhy0jTvwmm2isnRna47LX4FfkpMbCQ==:"
-    );
-    assert_eq!(
-        ContentDigest::of(b"").to_string(),
-        "sha-256=:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=:"
-    );
+    assert_eq!(headers.signature, "mesh=:xyXbLLaglBc7+uJQfiV13vBts24T82Bn5RwDelTCmrY4TxAVipreN1uVkhy0jTvwmm2isnRna47LX4FfkpMbCQ==:");
+    assert_eq!(ContentDigest::of(b"").to_string(), "sha-256=:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=:");
 }
 
 #[test]
 fn signed_request_verifies_once() {
     let head = verify(&signed(NOW_S), parts("POST", URL), TIMES).expect("genuine");
-    assert_eq!(
-        (head.keyid(), head.nonce(), head.expires_s()),
-        ("mesh.org/key1", "AAECAwQFBgcICQoLDA0ODw", NOW_S + 60)
-    );
+    assert_eq!((head.keyid(), head.nonce(), head.expires_s()), ("mesh.org/key1", "AAECAwQFBgcICQoLDA0ODw", NOW_S + 60));
     assert_eq!(head.check_body(ContentDigest::of(b"{}")), Ok(()));
     assert_eq!(head.check_body(ContentDigest::of(b"")), Err(VerifyError::BodyDigest));
     let mut window = NonceWindow::new();
@@ -112,27 +93,17 @@ fn signed_request_verifies_once() {
 #[test]
 fn other_request_or_key_is_refused() {
     let bad = Err(VerifyError::BadSignature);
-    for other in [
-        parts("PUT", URL),
-        parts("POST", "https://mesh.org/v1/inbox"),
-        parts("POST", "https://mesh.example/v1/inbox?x=1"),
-    ] {
+    for other in [parts("PUT", URL), parts("POST", "https://mesh.org/v1/inbox"), parts("POST", "https://mesh.example/v1/inbox?x=1")] {
         assert_eq!(verify(&signed(NOW_S), other, TIMES), bad);
     }
     let stranger = SecretKey::from_seed(&[8; 32]).id().verifier().expect("a good key");
-    assert_eq!(
-        parse(&signed(NOW_S)).expect("headers").verify(parts("POST", URL), &stranger, TIMES),
-        bad
-    );
+    assert_eq!(parse(&signed(NOW_S)).expect("headers").verify(parts("POST", URL), &stranger, TIMES), bad);
     let mut headers = signed(NOW_S);
     headers.content_digest = ContentDigest::of(b"other").to_string();
     assert_eq!(verify(&headers, parts("POST", URL), TIMES), bad);
     // A parameter in another place is another signature base.
     let mut headers = signed(NOW_S);
-    headers.signature_input = headers
-        .signature_input
-        .replace(";tag=\"mesh\"", "")
-        .replace(";created", ";tag=\"mesh\";created");
+    headers.signature_input = headers.signature_input.replace(";tag=\"mesh\"", "").replace(";created", ";tag=\"mesh\";created");
     assert_eq!(verify(&headers, parts("POST", URL), TIMES), bad);
 }
 
@@ -159,11 +130,7 @@ fn signature_input_outside_the_profile_is_refused() {
     check_input("mesh=", "a=1, mesh=", SignatureError::Label(SIGNATURE_INPUT));
     check_input("mesh=", "mesh=(\"@method\"), mesh=", MALFORMED_INPUT);
     check_input("mesh=(\"@method\" \"@target-uri\" \"content-digest\")", "mesh=1", MALFORMED_INPUT);
-    check_input(
-        "\"@method\" \"@target-uri\"",
-        "\"@target-uri\" \"@method\"",
-        SignatureError::Components,
-    );
+    check_input("\"@method\" \"@target-uri\"", "\"@target-uri\" \"@method\"", SignatureError::Components);
     check_input(" \"content-digest\"", "", SignatureError::Components);
     check_input(" \"content-digest\"", " \"content-digest\" \"date\"", SignatureError::Components);
     check_input("\"@method\"", "\"@method\";req", SignatureError::Components);
@@ -183,45 +150,22 @@ fn signature_input_outside_the_profile_is_refused() {
     check_input(";tag", ";x;tag", SignatureError::ParameterUnknown("x".to_owned()));
     check_input("tag=\"mesh\"", "tag=\"web\"", parameter("tag", "\"mesh\""));
     check_input("tag=\"mesh\"", "tag=mesh", parameter("tag", "a string"));
-    check_input(
-        "created=1800000000",
-        "created=\"1800000000\"",
-        parameter("created", "seconds since 1970, an integer"),
-    );
-    check_input(
-        "created=1800000000",
-        "created=-1",
-        parameter("created", "seconds since 1970, an integer"),
-    );
-    check_input(
-        "created=1800000000",
-        "created=@1800000000",
-        parameter("created", "seconds since 1970, an integer"),
-    );
+    check_input("created=1800000000", "created=\"1800000000\"", parameter("created", "seconds since 1970, an integer"));
+    check_input("created=1800000000", "created=-1", parameter("created", "seconds since 1970, an integer"));
+    check_input("created=1800000000", "created=@1800000000", parameter("created", "seconds since 1970, an integer"));
     for expires in ["1800000061", "1800000000", "1799999999", "999999999999999"] {
-        check_input(
-            "expires=1800000060",
-            &format!("expires={expires}"),
-            parameter("expires", "1 to 60 seconds after created"),
-        );
+        check_input("expires=1800000060", &format!("expires={expires}"), parameter("expires", "1 to 60 seconds after created"));
     }
     for nonce in ["short", "AAECAwQFBgcICQo+", "AAECAwQFBgcICQo=", &"a".repeat(65)] {
-        check_input(
-            "AAECAwQFBgcICQoLDA0ODw",
-            nonce,
-            parameter("nonce", "16 to 64 characters of base64url"),
-        );
+        check_input("AAECAwQFBgcICQoLDA0ODw", nonce, parameter("nonce", "16 to 64 characters of base64url"));
     }
     let keyid = parameter("keyid", "1 to 300 printable ASCII characters without space, quote or backslash");
     for bad in ["", "a b", "a\\\"b", "a\\\\b", &"a".repeat(301)] {
         check_input("mesh.org/key1", bad, keyid.clone());
     }
-    for (from, to) in [
-        (";created", "; created"),
-        ("created=1800000000", "created=01800000000"),
-        ("mesh=", " mesh="),
-        ("keyid=\"", "keyid=\"é"),
-    ] {
+    for (from, to) in
+        [(";created", "; created"), ("created=1800000000", "created=01800000000"), ("mesh=", " mesh="), ("keyid=\"", "keyid=\"é")]
+    {
         check_input(from, to, MALFORMED_INPUT);
     }
     check_input("mesh.org/key1", &"a".repeat(2000), MALFORMED_INPUT);
@@ -230,10 +174,7 @@ fn signature_input_outside_the_profile_is_refused() {
 #[test]
 fn digest_and_signature_outside_the_profile_are_refused() {
     let good = signed(NOW_S);
-    let malformed = SignatureError::Malformed {
-        header: CONTENT_DIGEST,
-        expected: "sha-256=:…: with 32 bytes, alone",
-    };
+    let malformed = SignatureError::Malformed { header: CONTENT_DIGEST, expected: "sha-256=:…: with 32 bytes, alone" };
     let digest = good.content_digest.as_str();
     let spaced = format!("{digest} ");
     for bad in [
@@ -247,47 +188,15 @@ fn digest_and_signature_outside_the_profile_are_refused() {
         &digest.replace("4o=", "4p="),
         &digest.replace("4o=", "4o"),
     ] {
-        assert_eq!(
-            parse(&SignedHeaders {
-                content_digest: bad.to_string(),
-                ..good.clone()
-            })
-            .err(),
-            Some(malformed.clone()),
-            "{bad}"
-        );
+        assert_eq!(parse(&SignedHeaders { content_digest: bad.to_string(), ..good.clone() }).err(), Some(malformed.clone()), "{bad}");
     }
     let signature = good.signature.as_str();
-    let malformed = SignatureError::Malformed {
-        header: SIGNATURE,
-        expected: "mesh=:…: with 64 bytes",
-    };
-    for bad in [
-        "",
-        "mesh",
-        "mesh=:AAAA:",
-        &format!("{signature};a"),
-        &format!("{signature}, {signature}"),
-    ] {
-        assert_eq!(
-            parse(&SignedHeaders {
-                signature: bad.to_string(),
-                ..good.clone()
-            })
-            .err(),
-            Some(malformed.clone()),
-            "{bad}"
-        );
+    let malformed = SignatureError::Malformed { header: SIGNATURE, expected: "mesh=:…: with 64 bytes" };
+    for bad in ["", "mesh", "mesh=:AAAA:", &format!("{signature};a"), &format!("{signature}, {signature}")] {
+        assert_eq!(parse(&SignedHeaders { signature: bad.to_string(), ..good.clone() }).err(), Some(malformed.clone()), "{bad}");
     }
     for bad in [signature.replace("mesh", "sig1"), format!("{signature}, sig1=:AAAA:")] {
-        assert_eq!(
-            parse(&SignedHeaders {
-                signature: bad,
-                ..good.clone()
-            })
-            .err(),
-            Some(SignatureError::Label(SIGNATURE))
-        );
+        assert_eq!(parse(&SignedHeaders { signature: bad, ..good.clone() }).err(), Some(SignatureError::Label(SIGNATURE)));
     }
 }
 

@@ -54,39 +54,14 @@ fn bad_utf8_is_refused_with_its_place() {
 
 #[test]
 fn numbers_are_plain_integers() {
-    for bad in [
-        "-0",
-        "00",
-        "01",
-        "-01",
-        "1.0",
-        "1e3",
-        "1E3",
-        "0.0",
-        "0e0",
-        "-",
-        "-a",
-        "-0.0",
-        "1.",
-        "9007199254740992.0",
-        "-e",
-    ] {
+    for bad in ["-0", "00", "01", "-01", "1.0", "1e3", "1E3", "0.0", "0e0", "-", "-a", "-0.0", "1.", "9007199254740992.0", "-e"] {
         check_err(format!("{{\"a\":{bad}}}"), JsonError::Number(5));
     }
-    for bad in [
-        "9007199254740992",
-        "-9007199254740992",
-        "9999999999999999",
-        "10000000000000000",
-        &"9".repeat(400),
-    ] {
+    for bad in ["9007199254740992", "-9007199254740992", "9999999999999999", "10000000000000000", &"9".repeat(400)] {
         check_err(format!("{{\"a\":{bad}}}"), JsonError::Range(5));
     }
     for bad in ["+1", ".5", "NaN", "Infinity", "0x1", "1a"] {
-        assert!(
-            matches!(check(format!("{{\"a\":{bad}}}").as_bytes()), Err(JsonError::Syntax { .. })),
-            "{bad}"
-        );
+        assert!(matches!(check(format!("{{\"a\":{bad}}}").as_bytes()), Err(JsonError::Syntax { .. })), "{bad}");
     }
 }
 
@@ -110,15 +85,7 @@ fn code_points_that_are_no_characters_are_refused() {
     }
     check_err(r#"{"a":"\ud800\u0041"}"#, JsonError::CodePoint(6));
     check_err(r#"{"a":"\ud83d\ude00\ude00"}"#, JsonError::CodePoint(18));
-    for bad in [
-        '\u{fdd0}',
-        '\u{fdef}',
-        '\u{fffe}',
-        '\u{ffff}',
-        '\u{1fffe}',
-        '\u{8ffff}',
-        '\u{10ffff}',
-    ] {
+    for bad in ['\u{fdd0}', '\u{fdef}', '\u{fffe}', '\u{ffff}', '\u{1fffe}', '\u{8ffff}', '\u{10ffff}'] {
         check_err(format!("{{\"a\":\"é{bad}\"}}"), JsonError::CodePoint(8));
     }
 }
@@ -166,12 +133,7 @@ fn repeated_names_are_refused_however_they_are_spelt() {
     check_err(r#"{"a":{"b":1},"a":1}"#, JsonError::Duplicate(13));
     check_err(r#"{"x":[{"a":1,"b":2,"a":3}]}"#, JsonError::Duplicate(19));
     check_err(r#"{"":1,"":1}"#, JsonError::Duplicate(6));
-    let many = |last: &str| {
-        format!(
-            "{{{}\"{last}\":0}}",
-            (0..100).map(|n| format!("\"k{n}\":{{\"k1\":0}},")).collect::<String>()
-        )
-    };
+    let many = |last: &str| format!("{{{}\"{last}\":0}}", (0..100).map(|n| format!("\"k{n}\":{{\"k1\":0}},")).collect::<String>());
     check_ok(&many("k100"));
     check_err(many("k\\u0030"), JsonError::Duplicate(many("").len() - 5));
 }

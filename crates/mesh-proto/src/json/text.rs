@@ -28,10 +28,7 @@ pub(super) fn scan(text: &str, start: usize) -> Result<(usize, Scanned), JsonErr
                 at = escape(bytes, at)?;
             }
             Some(0..0x20) => {
-                return Err(JsonError::Syntax {
-                    at,
-                    expected: "a control character to be escaped",
-                });
+                return Err(JsonError::Syntax { at, expected: "a control character to be escaped" });
             }
             Some(0x80..) => at = non_ascii(bytes, at)?,
             Some(_) => at += 1,
@@ -88,19 +85,13 @@ fn escape(bytes: &[u8], at: usize) -> Result<usize, JsonError> {
     match bytes.get(at + 1) {
         Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => Ok(at + 2),
         Some(b'u') => {
-            let (code, end) = code_point(bytes, at).ok_or(JsonError::Syntax {
-                at,
-                expected: "four hexadecimal digits after \\u",
-            })?;
+            let (code, end) = code_point(bytes, at).ok_or(JsonError::Syntax { at, expected: "four hexadecimal digits after \\u" })?;
             match char::from_u32(code) {
                 Some(c) if !is_noncharacter(c) => Ok(end),
                 _ => Err(JsonError::CodePoint(at)),
             }
         }
-        _ => Err(JsonError::Syntax {
-            at,
-            expected: "one of \"\\/bfnrtu after a backslash",
-        }),
+        _ => Err(JsonError::Syntax { at, expected: "one of \"\\/bfnrtu after a backslash" }),
     }
 }
 
@@ -118,9 +109,7 @@ fn code_point(bytes: &[u8], at: usize) -> Option<(u32, usize)> {
 
 fn hex4(bytes: &[u8], at: usize) -> Option<u32> {
     let digits = bytes.get(at..at + 4)?;
-    digits
-        .iter()
-        .try_fold(0, |value, digit| Some(value * 16 + char::from(*digit).to_digit(16)?))
+    digits.iter().try_fold(0, |value, digit| Some(value * 16 + char::from(*digit).to_digit(16)?))
 }
 
 fn is_noncharacter(c: char) -> bool {

@@ -76,9 +76,7 @@ impl Phrase {
     /// The phrase of 32 bytes that a cryptographic random source gave.
     #[must_use]
     pub fn from_entropy(mut entropy: [u8; ENTROPY_BYTES]) -> Self {
-        let phrase = Self {
-            entropy: Zeroizing::new(entropy),
-        };
+        let phrase = Self { entropy: Zeroizing::new(entropy) };
         entropy.zeroize();
         phrase
     }
@@ -94,9 +92,7 @@ impl Phrase {
     #[must_use]
     pub fn root_seed(&self) -> Zeroizing<[u8; 32]> {
         let mut seed = Zeroizing::new([0; 32]);
-        Hkdf::<Sha256>::new(None, &*self.entropy)
-            .expand(ROOT_INFO, &mut *seed)
-            .expect("32 bytes are within HKDF's limit");
+        Hkdf::<Sha256>::new(None, &*self.entropy).expand(ROOT_INFO, &mut *seed).expect("32 bytes are within HKDF's limit");
         seed
     }
 }
@@ -113,20 +109,12 @@ impl FromStr for Phrase {
         }
         let indices: Zeroizing<Vec<Option<u16>>> =
             Zeroizing::new(text.split_whitespace().map(|word| Language::English.find_word(word)).collect());
-        let unknown: Vec<usize> = indices
-            .iter()
-            .enumerate()
-            .filter(|(_, index)| index.is_none())
-            .map(|(at, _)| at)
-            .collect();
+        let unknown: Vec<usize> = indices.iter().enumerate().filter(|(_, index)| index.is_none()).map(|(at, _)| at).collect();
         match *unknown {
             [] => {}
             [at] => {
                 let word = text.split_whitespace().nth(at).unwrap_or_default();
-                return Err(PhraseError::UnknownWord {
-                    position: at + 1,
-                    guesses: suggest::for_unknown(&indices, at, word),
-                });
+                return Err(PhraseError::UnknownWord { position: at + 1, guesses: suggest::for_unknown(&indices, at, word) });
             }
             _ => return Err(PhraseError::UnknownWords(unknown.iter().map(|at| at + 1).collect())),
         }
@@ -136,9 +124,7 @@ impl FromStr for Phrase {
         }
         let phrase = entropy_of(&words)
             .map(|entropy| Self { entropy })
-            .ok_or_else(|| PhraseError::Checksum {
-                guesses: suggest::for_checksum(&words),
-            });
+            .ok_or_else(|| PhraseError::Checksum { guesses: suggest::for_checksum(&words) });
         words.zeroize();
         phrase
     }

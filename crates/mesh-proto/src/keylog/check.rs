@@ -54,12 +54,7 @@ impl KeyLog {
             return Err(UseError::UnknownHead(*keys));
         }
         let at = self.view().position(keys).ok_or(UseError::LostBranch)?;
-        let entry = self
-            .view()
-            .devices()
-            .get(device)
-            .filter(|entry| entry.added_at <= at)
-            .ok_or(UseError::UnknownDevice(*device))?;
+        let entry = self.view().devices().get(device).filter(|entry| entry.added_at <= at).ok_or(UseError::UnknownDevice(*device))?;
         match &entry.revoked {
             None => Ok(&entry.verifier),
             Some(revocation) if revocation.at <= at => Err(UseError::Revoked(*device)),
@@ -77,10 +72,7 @@ impl KeyLog {
             return true;
         };
         let Some(revocation) = &entry.revoked else { return false };
-        !revocation
-            .last_good
-            .as_ref()
-            .is_some_and(|last| last.origin == leaf.origin && leaf.index <= last.index)
+        !revocation.last_good.as_ref().is_some_and(|last| last.origin == leaf.origin && leaf.index <= last.index)
     }
 
     /// Whether the account may act at all.

@@ -15,18 +15,10 @@ use std::collections::BTreeSet;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Head {
     /// The account; absent in the genesis, whose hash it is.
-    #[serde(
-        default,
-        deserialize_with = "crate::envelope::body::present",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(default, deserialize_with = "crate::envelope::body::present", skip_serializing_if = "Option::is_none")]
     pub account: Option<AccountId>,
     /// The operation that this one follows; absent in the genesis.
-    #[serde(
-        default,
-        deserialize_with = "crate::envelope::body::present",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(default, deserialize_with = "crate::envelope::body::present", skip_serializing_if = "Option::is_none")]
     pub prev: Option<RecordId>,
     /// The key that signs: the root key or a device key.
     pub signer: KeyId,
@@ -77,11 +69,7 @@ pub enum Action {
         /// The device key.
         device: KeyId,
         /// The last leaf that the person stands by; absent: none.
-        #[serde(
-            default,
-            deserialize_with = "crate::envelope::body::present_object",
-            skip_serializing_if = "Option::is_none"
-        )]
+        #[serde(default, deserialize_with = "crate::envelope::body::present_object", skip_serializing_if = "Option::is_none")]
         last_good: Option<LogPosition>,
     },
     /// Replaces the root key: at once if root signs, after 30 days of logged time if a device does.
@@ -200,12 +188,7 @@ impl KeyOp {
             }
             Action::DeviceRevoke { .. } | Action::HomeMove { .. } | Action::AccountClose => None,
         };
-        Ok(Self {
-            id: id_of_pae(&envelope.pae()),
-            head,
-            action,
-            brought,
-        })
+        Ok(Self { id: id_of_pae(&envelope.pae()), head, action, brought })
     }
 
     /// Verifies the signature under the signer that the operation names.
@@ -238,18 +221,8 @@ impl NewOp {
             head: Head,
         }
         let (account, prev) = self.follows.unzip();
-        let head = Head {
-            account,
-            prev,
-            signer,
-            at: self.at,
-            salt: self.salt,
-        };
-        serde_json::to_vec(&Body {
-            action: &self.action,
-            head,
-        })
-        .expect("a key operation has only plain fields")
+        let head = Head { account, prev, signer, at: self.at, salt: self.salt };
+        serde_json::to_vec(&Body { action: &self.action, head }).expect("a key operation has only plain fields")
     }
 
     /// Signs the operation.

@@ -17,13 +17,7 @@ fn genesis() -> LoggedOp {
         address: "neo@two.localhost:8002".parse().expect("an address"),
         name: "laptop".into(),
     };
-    let envelope = NewOp {
-        follows: None,
-        action,
-        at: T0,
-        salt: Salt([0; 16]),
-    }
-    .sign(&key(1));
+    let envelope = NewOp { follows: None, action, at: T0, salt: Salt([0; 16]) }.sign(&key(1));
     LoggedOp { envelope, received: T0 }
 }
 
@@ -32,29 +26,17 @@ fn op(log: &KeyLog, prev: RecordId, action: Action, signer: &SecretKey) -> Logge
 }
 
 fn op_at(log: &KeyLog, prev: RecordId, action: Action, signer: &SecretKey, received: u64) -> LoggedOp {
-    let envelope = NewOp {
-        follows: Some((log.account(), prev)),
-        action,
-        at: received,
-        salt: Salt([9; 16]),
-    }
-    .sign(signer);
+    let envelope = NewOp { follows: Some((log.account(), prev)), action, at: received, salt: Salt([9; 16]) }.sign(signer);
     LoggedOp { envelope, received }
 }
 
 fn add(seed: u8) -> Action {
-    Action::DeviceAdd {
-        device: key(seed).id(),
-        name: String::new(),
-    }
+    Action::DeviceAdd { device: key(seed).id(), name: String::new() }
 }
 
 fn revoke(seed: u8, last: Option<u64>) -> Action {
     let last_good = last.map(|index| LogPosition { origin: origin(), index });
-    Action::DeviceRevoke {
-        device: key(seed).id(),
-        last_good,
-    }
+    Action::DeviceRevoke { device: key(seed).id(), last_good }
 }
 
 fn origin() -> Origin {
@@ -73,8 +55,7 @@ fn device_adds_and_revokes_only_its_descendants() {
     let head = log.head();
     let upward = log.insert(op(&log, head, revoke(2, None), &key(3)));
     assert!(matches!(upward, Err(KeyLogError::NotAllowed(_))));
-    log.insert(op(&log, head, revoke(3, None), &key(2)))
-        .expect("a device revokes what it added");
+    log.insert(op(&log, head, revoke(3, None), &key(2))).expect("a device revokes what it added");
     assert!(!log.view().is_live(&key(3).id()));
 }
 
@@ -84,8 +65,7 @@ fn two_device_branches_freeze_until_root_acts() {
     let g = log.head();
     log.insert(op(&log, g, add(3), &key(2))).expect("first branch");
     let first = log.head();
-    log.insert(op(&log, g, add(4), &key(2)))
-        .expect("the second branch is kept as evidence");
+    log.insert(op(&log, g, add(4), &key(2))).expect("the second branch is kept as evidence");
     assert_eq!(log.check_open(), Err(UseError::Frozen));
     assert_eq!(log.head(), g);
     log.insert(op(&log, first, add(5), &key(1))).expect("root settles it");
@@ -99,8 +79,7 @@ fn root_branch_beats_device_branch() {
     let g = log.head();
     log.insert(op(&log, g, add(3), &key(2))).expect("a thief adds a device");
     let stolen_head = log.head();
-    log.insert(op(&log, g, revoke(2, Some(7)), &key(1)))
-        .expect("root overrules from the older head");
+    log.insert(op(&log, g, revoke(2, Some(7)), &key(1))).expect("root overrules from the older head");
     assert_eq!(log.check_open(), Ok(()));
     assert!(!log.view().is_live(&key(3).id()));
     assert_eq!(log.check_use(&key(3).id(), &stolen_head, None).err(), Some(UseError::LostBranch));
@@ -125,10 +104,7 @@ fn revoked_device_keeps_what_came_before_last_good() {
     let device = key(2).id();
     assert!(log.check_use(&device, &g, Some(&at(7))).is_ok());
     assert_eq!(log.check_use(&device, &g, Some(&at(8))).err(), Some(UseError::Revoked(device)));
-    assert_eq!(
-        log.check_use(&device, &log.head(), Some(&at(1))).err(),
-        Some(UseError::Revoked(device))
-    );
+    assert_eq!(log.check_use(&device, &log.head(), Some(&at(1))).err(), Some(UseError::Revoked(device)));
     assert_eq!(log.check_use(&device, &g, None).err(), Some(UseError::Revoked(device)));
 }
 
@@ -142,9 +118,7 @@ fn device_signed_rotation_waits_and_can_be_cancelled() {
     assert_eq!(log.view().root_at(T0 + ROOT_ROTATE_WAIT_MS), key(8).id());
     let mut waited = log.clone();
     let head = log.head();
-    waited
-        .insert(op_at(&log, head, add(3), &key(8), T0 + ROOT_ROTATE_WAIT_MS))
-        .expect("the new root acts after the wait");
+    waited.insert(op_at(&log, head, add(3), &key(8), T0 + ROOT_ROTATE_WAIT_MS)).expect("the new root acts after the wait");
     let early = log.insert(op_at(&log, head, add(3), &key(8), T0 + 5));
     assert!(matches!(early, Err(KeyLogError::NotAllowed(_))));
     log.insert(op(&log, head, revoke(2, None), &key(1))).expect("root cancels");
@@ -160,44 +134,18 @@ fn known_operation_changes_nothing_and_strangers_are_refused() {
     assert_eq!(log.insert(added), Ok(false));
     assert!(matches!(log.insert(op(&log, g, add(4), &key(7))), Err(KeyLogError::NotAllowed(_))));
     let unknown = RecordId::from_hash([5; 32]);
-    assert_eq!(
-        log.insert(op(&log, unknown, add(4), &key(2))),
-        Err(KeyLogError::UnknownPrev(unknown))
-    );
+    assert_eq!(log.insert(op(&log, unknown, add(4), &key(2))), Err(KeyLogError::UnknownPrev(unknown)));
 }
 
 #[test]
 fn operations_kept_for_root_are_kept() {
     let mut log = log();
     for round in 0..(KEY_OPS_MAX - KEY_OPS_ROOT_RESERVE - 1) / 2 {
-        let device = SecretKey::from_seed(
-            &[(round % 251) as u8 + 1, (round / 251) as u8, 7, 7]
-                .repeat(8)
-                .try_into()
-                .expect("32 bytes"),
-        );
+        let device = SecretKey::from_seed(&[(round % 251) as u8 + 1, (round / 251) as u8, 7, 7].repeat(8).try_into().expect("32 bytes"));
         let head = log.head();
-        log.insert(op(
-            &log,
-            head,
-            Action::DeviceAdd {
-                device: device.id(),
-                name: String::new(),
-            },
-            &key(2),
-        ))
-        .expect("add");
+        log.insert(op(&log, head, Action::DeviceAdd { device: device.id(), name: String::new() }, &key(2))).expect("add");
         let head = log.head();
-        log.insert(op(
-            &log,
-            head,
-            Action::DeviceRevoke {
-                device: device.id(),
-                last_good: None,
-            },
-            &key(2),
-        ))
-        .expect("revoke");
+        log.insert(op(&log, head, Action::DeviceRevoke { device: device.id(), last_good: None }, &key(2))).expect("revoke");
     }
     let head = log.head();
     log.insert(op(&log, head, add(90), &key(2))).expect("the last that devices have");

@@ -75,13 +75,7 @@ pub struct View {
 impl View {
     /// The view after a genesis that was logged at `received`.
     pub(super) fn from_genesis(op: &KeyOp, received: u64) -> Result<Self, KeyLogError> {
-        let Action::Genesis {
-            root,
-            device,
-            address,
-            name,
-        } = &op.action
-        else {
+        let Action::Genesis { root, device, address, name } = &op.action else {
             return Err(KeyLogError::NotGenesis);
         };
         if root == device {
@@ -145,10 +139,7 @@ impl View {
                 let at = self.chain.len();
                 let entry = self.devices.get_mut(device).filter(|entry| entry.revoked.is_none());
                 let entry = entry.ok_or(KeyLogError::NotAllowed("the device is unknown or already revoked"))?;
-                entry.revoked = Some(Revocation {
-                    at,
-                    last_good: last_good.clone(),
-                });
+                entry.revoked = Some(Revocation { at, last_good: last_good.clone() });
                 self.pending_root.take_if(|pending| pending.device == *device);
             }
             Action::RootRotate { root } => {
@@ -159,11 +150,7 @@ impl View {
                     self.root = *root;
                 } else {
                     let effective = received.saturating_add(ROOT_ROTATE_WAIT_MS);
-                    self.pending_root = Some(PendingRoot {
-                        root: *root,
-                        device: signer,
-                        effective,
-                    });
+                    self.pending_root = Some(PendingRoot { root: *root, device: signer, effective });
                 }
             }
             Action::HomeMove { address } => self.address = address.clone(),
@@ -178,22 +165,11 @@ impl View {
             return Err(KeyLogError::NotAllowed("the key was already used in this account"));
         }
         if self.devices.values().filter(|entry| entry.revoked.is_none()).count() >= DEVICES_MAX {
-            return Err(KeyLogError::NotAllowed(
-                "the account has as many live devices as it may have: revoke one first",
-            ));
+            return Err(KeyLogError::NotAllowed("the account has as many live devices as it may have: revoke one first"));
         }
         let verifier = op.brought.ok_or(KeyLogError::NotAllowed("it brings in no key"))?;
         let added_at = self.chain.len();
-        self.devices.insert(
-            device,
-            Device {
-                verifier,
-                name: name.to_owned(),
-                added_at,
-                added_by,
-                revoked: None,
-            },
-        );
+        self.devices.insert(device, Device { verifier, name: name.to_owned(), added_at, added_by, revoked: None });
         Ok(())
     }
 

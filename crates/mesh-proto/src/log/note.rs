@@ -108,9 +108,7 @@ impl Checkpoint {
         if note.bytes().any(|byte| byte < 0x20 && byte != b'\n') {
             return Err(NoteError::Malformed("a control character"));
         }
-        let (body, signatures) = note
-            .split_once("\n\n")
-            .ok_or(NoteError::Malformed("no blank line before the signatures"))?;
+        let (body, signatures) = note.split_once("\n\n").ok_or(NoteError::Malformed("no blank line before the signatures"))?;
         let mut lines = body.split('\n');
         let (Some(named), Some(size), Some(root)) = (lines.next(), lines.next(), lines.next()) else {
             return Err(NoteError::Malformed("expected origin, size and root hash"));
@@ -120,33 +118,22 @@ impl Checkpoint {
             return Err(NoteError::OtherOrigin(named));
         }
         let size = parse_size(size).ok_or(NoteError::Malformed("the size"))?;
-        let root = BASE64
-            .decode(root.as_bytes())
-            .ok()
-            .and_then(|r| <[u8; 32]>::try_from(r).ok())
-            .ok_or(NoteError::Malformed("the root hash"))?;
-        let signatures = signatures
-            .strip_suffix('\n')
-            .ok_or(NoteError::Malformed("no line feed at the end"))?;
+        let root =
+            BASE64.decode(root.as_bytes()).ok().and_then(|r| <[u8; 32]>::try_from(r).ok()).ok_or(NoteError::Malformed("the root hash"))?;
+        let signatures = signatures.strip_suffix('\n').ok_or(NoteError::Malformed("no line feed at the end"))?;
         let signatures: Option<Vec<NoteSignature<'_>>> = signatures.split('\n').map(NoteSignature::parse).collect();
         let signatures = signatures.ok_or(NoteError::Malformed("a signature line"))?;
         let signed = format!("{body}\n");
         if !signatures.iter().any(|signature| signature.is_by(origin, key, signed.as_bytes())) {
             return Err(NoteError::BadSignature);
         }
-        Ok(Self {
-            origin: named,
-            size,
-            root: Hash(root),
-        })
+        Ok(Self { origin: named, size, root: Hash(root) })
     }
 }
 
 /// Canonical decimal, at most one more than the largest leaf index.
 fn parse_size(text: &str) -> Option<u64> {
-    text.parse()
-        .ok()
-        .filter(|size: &u64| *size <= LEAF_INDEX_MAX + 1 && size.to_string() == text)
+    text.parse().ok().filter(|size: &u64| *size <= LEAF_INDEX_MAX + 1 && size.to_string() == text)
 }
 
 /// One signature line of a note: `— <key name> <base64 of key hash and signature>`.
@@ -164,11 +151,7 @@ impl<'a> NoteSignature<'a> {
         }
         let blob = BASE64.decode(encoded.as_bytes()).ok()?;
         let (key_hash, signature) = blob.split_first_chunk::<4>()?;
-        (!signature.is_empty()).then(|| Self {
-            name,
-            key_hash: *key_hash,
-            signature: signature.to_vec(),
-        })
+        (!signature.is_empty()).then(|| Self { name, key_hash: *key_hash, signature: signature.to_vec() })
     }
 
     fn is_by(&self, origin: &Origin, key: &Verifier, signed: &[u8]) -> bool {
@@ -195,11 +178,7 @@ mod tests {
     use super::*;
 
     fn checkpoint() -> Checkpoint {
-        Checkpoint {
-            origin: "one.localhost:8001/log/1".parse().expect("an origin"),
-            size: 12,
-            root: Hash([3; 32]),
-        }
+        Checkpoint { origin: "one.localhost:8001/log/1".parse().expect("an origin"), size: 12, root: Hash([3; 32]) }
     }
 
     #[test]
@@ -218,9 +197,6 @@ mod tests {
         let note = checkpoint.sign(&SecretKey::from_seed(&[5; 32]));
         assert_eq!(Checkpoint::open(&note, &checkpoint.origin, &verifier), Err(NoteError::BadSignature));
         let changed = checkpoint.sign(&SecretKey::from_seed(&[4; 32])).replace("\n12\n", "\n13\n");
-        assert_eq!(
-            Checkpoint::open(&changed, &checkpoint.origin, &verifier),
-            Err(NoteError::BadSignature)
-        );
+        assert_eq!(Checkpoint::open(&changed, &checkpoint.origin, &verifier), Err(NoteError::BadSignature));
     }
 }

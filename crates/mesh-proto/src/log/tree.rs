@@ -12,13 +12,7 @@ pub fn entry_hash(entry: &Hash) -> Hash {
 
 /// The hash of an inner node: `SHA-256(0x01 ‖ left ‖ right)`.
 pub fn node_hash(left: &Hash, right: &Hash) -> Hash {
-    Hash(
-        Sha256::new_with_prefix([1])
-            .chain_update(left.0)
-            .chain_update(right.0)
-            .finalize()
-            .into(),
-    )
+    Hash(Sha256::new_with_prefix([1]).chain_update(left.0).chain_update(right.0).finalize().into())
 }
 
 /// The root of no leaves: SHA-256 of nothing.
@@ -108,14 +102,9 @@ pub enum ProofError {
 
 fn check_indexes(size: u64, mut indexes: impl Iterator<Item = u64>) -> Result<(), ProofError> {
     let first = indexes.next().ok_or(ProofError::Indexes)?;
-    let (last, count) = indexes
-        .try_fold((first, 1), |(before, count), next| (next > before).then_some((next, count + 1)))
-        .ok_or(ProofError::Indexes)?;
-    if count <= BATCH_RECORDS_MAX && last < size {
-        Ok(())
-    } else {
-        Err(ProofError::Indexes)
-    }
+    let (last, count) =
+        indexes.try_fold((first, 1), |(before, count), next| (next > before).then_some((next, count + 1))).ok_or(ProofError::Indexes)?;
+    if count <= BATCH_RECORDS_MAX && last < size { Ok(()) } else { Err(ProofError::Indexes) }
 }
 
 /// The left part of a subtree of `size` ≥ 2 leaves: the largest power of two below it (RFC 6962 §2.1).

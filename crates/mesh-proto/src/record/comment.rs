@@ -18,20 +18,12 @@ pub struct Comment {
     /// What it says.
     pub text: String,
     /// The language, a BCP 47 tag.
-    #[serde(
-        default,
-        deserialize_with = "crate::envelope::body::present",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(default, deserialize_with = "crate::envelope::body::present", skip_serializing_if = "Option::is_none")]
     pub lang: Option<String>,
     /// Under what terms people read it.
     pub terms: Terms,
     /// For an edit: the id of the comment's first version.
-    #[serde(
-        default,
-        deserialize_with = "crate::envelope::body::present",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(default, deserialize_with = "crate::envelope::body::present", skip_serializing_if = "Option::is_none")]
     pub revises: Option<RecordId>,
 }
 

@@ -11,37 +11,21 @@ pub struct Post {
     /// What it says: plain text, lines ended by U+000A.
     pub text: String,
     /// A title.
-    #[serde(
-        default,
-        deserialize_with = "crate::envelope::body::present",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(default, deserialize_with = "crate::envelope::body::present", skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
     /// Tags, without `#`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,
     /// The language, a BCP 47 tag.
-    #[serde(
-        default,
-        deserialize_with = "crate::envelope::body::present",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(default, deserialize_with = "crate::envelope::body::present", skip_serializing_if = "Option::is_none")]
     pub lang: Option<String>,
     /// Under what terms people read it.
     pub terms: Terms,
     /// Who may act on it.
-    #[serde(
-        default,
-        deserialize_with = "crate::envelope::body::object",
-        skip_serializing_if = "Interaction::is_default"
-    )]
+    #[serde(default, deserialize_with = "crate::envelope::body::object", skip_serializing_if = "Interaction::is_default")]
     pub interaction: Interaction,
     /// For an edit: the id of the post's first version.
-    #[serde(
-        default,
-        deserialize_with = "crate::envelope::body::present",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(default, deserialize_with = "crate::envelope::body::present", skip_serializing_if = "Option::is_none")]
     pub revises: Option<RecordId>,
 }
 
@@ -71,11 +55,7 @@ impl Post {
         require(self.tags.len() <= TAGS_MAX, "tags", "are too many")?;
         for tag in &self.tags {
             let plain = !tag.is_empty() && tag.chars().all(is_tag_char);
-            require(
-                plain && tag.len() <= TAG_BYTES_MAX,
-                "tags",
-                "must be 1 to 64 bytes of letters, digits, _ or -",
-            )?;
+            require(plain && tag.len() <= TAG_BYTES_MAX, "tags", "must be 1 to 64 bytes of letters, digits, _ or -")?;
         }
         check_lang(self.lang.as_deref())
     }
@@ -84,20 +64,14 @@ impl Post {
 /// Among ASCII a letter, a digit, `_` or `-`; beyond ASCII whatever is neither white space nor control. Not "is a letter": which
 /// characters are letters changes with every version of Unicode, and then two readers would disagree about a signed record.
 fn is_tag_char(c: char) -> bool {
-    if c.is_ascii() {
-        c.is_ascii_alphanumeric() || c == '_' || c == '-'
-    } else {
-        !c.is_whitespace() && !c.is_control()
-    }
+    if c.is_ascii() { c.is_ascii_alphanumeric() || c == '_' || c == '-' } else { !c.is_whitespace() && !c.is_control() }
 }
 
 /// Checks the form of a language tag (BCP 47): subtags of 1 to 8 letters and digits.
 pub(super) fn check_lang(lang: Option<&str>) -> Result<(), RecordError> {
     let well_formed = |lang: &str| {
         lang.len() <= 35
-            && lang
-                .split('-')
-                .all(|subtag| (1..=8).contains(&subtag.len()) && subtag.bytes().all(|b| b.is_ascii_alphanumeric()))
+            && lang.split('-').all(|subtag| (1..=8).contains(&subtag.len()) && subtag.bytes().all(|b| b.is_ascii_alphanumeric()))
     };
     require(lang.is_none_or(well_formed), "lang", "must be a BCP 47 language tag")
 }

@@ -21,10 +21,6 @@ impl Profile {
     pub(super) fn check(&self) -> Result<(), RecordError> {
         require_text(&self.name, "name", TITLE_BYTES_MAX)?;
         require(!self.name.contains('\n'), "name", "must be one line")?;
-        if self.bio.is_empty() {
-            Ok(())
-        } else {
-            require_text(&self.bio, "bio", BIO_BYTES_MAX)
-        }
+        if self.bio.is_empty() { Ok(()) } else { require_text(&self.bio, "bio", BIO_BYTES_MAX) }
     }
 }

@@ -23,11 +23,7 @@ impl Report {
     pub const FIELDS: &'static [&'static str] = &["object", "reason", "text"];
 
     pub(super) fn check(&self) -> Result<(), RecordError> {
-        if self.text.is_empty() {
-            Ok(())
-        } else {
-            require_text(&self.text, "text", BIO_BYTES_MAX)
-        }
+        if self.text.is_empty() { Ok(()) } else { require_text(&self.text, "text", BIO_BYTES_MAX) }
     }
 }
 

@@ -35,37 +35,17 @@ fn with_body(kind: Kind, change: impl FnOnce(&mut serde_json::Value), content: C
 
 #[test]
 fn every_kind_round_trips() {
-    let account = AccountRef {
-        actor: object().actor,
-        home: object().home,
-    };
-    let comment = Comment {
-        root: object(),
-        parent: object(),
-        text: "hi".into(),
-        lang: None,
-        terms: Terms::Free,
-        revises: None,
-    };
+    let account = AccountRef { actor: object().actor, home: object().home };
+    let comment = Comment { root: object(), parent: object(), text: "hi".into(), lang: None, terms: Terms::Free, revises: None };
     for content in [
-        Content::Profile(Profile {
-            name: "Ada".into(),
-            bio: String::new(),
-        }),
+        Content::Profile(Profile { name: "Ada".into(), bio: String::new() }),
         Content::Post(Post::free("hello")),
         Content::Comment(comment),
         Content::Like(Like { object: object() }),
         Content::Repost(Repost { object: object() }),
         Content::Subscribe(Subscribe { object: account }),
-        Content::Retract(Retract {
-            object: object().id,
-            reason: RetractReason::Author,
-        }),
-        Content::Report(Report {
-            object: object(),
-            reason: ReportReason::Spam,
-            text: String::new(),
-        }),
+        Content::Retract(Retract { object: object().id, reason: RetractReason::Author }),
+        Content::Report(Report { object: object(), reason: ReportReason::Spam, text: String::new() }),
     ] {
         let record = Record { head: head(), content };
         assert_eq!(reopened(&record), Ok(record));
@@ -80,10 +60,7 @@ fn unknown_fields_are_ignored_unless_critical() {
         body["mood"] = "happy".into();
         body["crit"] = serde_json::json!(["mood"]);
     };
-    assert_eq!(
-        with_body(Kind::Like, critical, like()),
-        Err(RecordError::UnknownCritical("mood".into()))
-    );
+    assert_eq!(with_body(Kind::Like, critical, like()), Err(RecordError::UnknownCritical("mood".into())));
 }
 
 #[test]
@@ -95,12 +72,7 @@ fn unknown_terms_are_kept_and_known_to_be_unknown() {
 
 #[test]
 fn text_limits_hold() {
-    let post = |text: &str| {
-        reopened(&Record {
-            head: head(),
-            content: Content::Post(Post::free(text)),
-        })
-    };
+    let post = |text: &str| reopened(&Record { head: head(), content: Content::Post(Post::free(text)) });
     assert!(post("fine\n\tindeed").is_ok());
     for bad in ["", "  ", "nul\u{0}", "bell\u{7}", &"x".repeat(crate::limits::TEXT_BYTES_MAX + 1)] {
         assert!(matches!(post(bad), Err(RecordError::Field { field: "text", .. })), "{bad:?}");
@@ -109,10 +81,7 @@ fn text_limits_hold() {
 
 #[test]
 fn claimed_time_may_lie_a_little_ahead() {
-    let record = Record {
-        head: head(),
-        content: Content::Post(Post::free("x")),
-    };
+    let record = Record { head: head(), content: Content::Post(Post::free("x")) };
     assert_eq!(record.check_time(head().at - CLOCK_AHEAD_MS_MAX), Ok(()));
     assert_eq!(record.check_time(head().at - CLOCK_AHEAD_MS_MAX - 1), Err(RecordError::Future));
 }

@@ -32,12 +32,7 @@ fn people() {
     }
     let local = Target::Person(Person::Address("neo@one.localhost:8001".parse().expect("an address")));
     for text in ["@neo@one.localhost:8001", "http://one.localhost:8001/@neo"] {
-        check(
-            text,
-            &local,
-            "mesh://neo@one.localhost:8001",
-            Some("http://one.localhost:8001/@neo"),
-        );
+        check(text, &local, "mesh://neo@one.localhost:8001", Some("http://one.localhost:8001/@neo"));
     }
     let account = format!("mesh://{}", id(5));
     check(&account, &Target::Person(Person::Account { id: id(5), home: None }), &account, None);
@@ -49,39 +44,19 @@ fn people() {
 #[test]
 fn records_and_versions() {
     let (first, second) = (record(1), record(2));
-    let current = Target::Record {
-        person: neo(),
-        record: first,
-        version: None,
-    };
+    let current = Target::Record { person: neo(), record: first, version: None };
     check(
         &format!("https://mesh.org/@neo/{first}"),
         &current,
         &format!("mesh://neo@mesh.org/{first}"),
         Some(&format!("https://mesh.org/@neo/{first}")),
     );
-    let exact = Target::Record {
-        person: neo(),
-        record: first,
-        version: Some(second),
-    };
+    let exact = Target::Record { person: neo(), record: first, version: Some(second) };
     let mesh = format!("mesh://neo@mesh.org/{first}@{second}");
     check(&mesh, &exact, &mesh, Some(&format!("https://mesh.org/@neo/{first}@{second}")));
-    let person = Person::Account {
-        id: id(5),
-        home: Some("mesh.org".parse().expect("a domain")),
-    };
+    let person = Person::Account { id: id(5), home: Some("mesh.org".parse().expect("a domain")) };
     let mesh = format!("mesh://{}/{first}@{second}?home=mesh.org", id(5));
-    check(
-        &mesh,
-        &Target::Record {
-            person,
-            record: first,
-            version: Some(second),
-        },
-        &mesh,
-        None,
-    );
+    check(&mesh, &Target::Record { person, record: first, version: Some(second) }, &mesh, None);
 }
 
 #[test]
@@ -145,11 +120,7 @@ fn what_is_no_link_is_refused_by_its_part() {
 fn longest_link_fits() {
     let domain = format!("{0}.{0}.{0}.{1}.localhost:65535", "a".repeat(63), "b".repeat(51));
     let address = format!("{}@{domain}", "u".repeat(64)).parse().expect("an address");
-    let target = Target::Record {
-        person: Person::Address(address),
-        record: record(1),
-        version: Some(record(2)),
-    };
+    let target = Target::Record { person: Person::Address(address), record: record(1), version: Some(record(2)) };
     assert_eq!(Target::parse(&target.to_string()), Ok(target));
 }
 

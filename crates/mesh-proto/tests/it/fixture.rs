@@ -42,16 +42,8 @@ pub(crate) fn genesis_action() -> Action {
 }
 
 pub(crate) fn genesis() -> LoggedOp {
-    let op = NewOp {
-        follows: None,
-        action: genesis_action(),
-        at: T0,
-        salt: Salt([0; 16]),
-    };
-    LoggedOp {
-        envelope: op.sign(&key(ROOT)),
-        received: T0,
-    }
+    let op = NewOp { follows: None, action: genesis_action(), at: T0, salt: Salt([0; 16]) };
+    LoggedOp { envelope: op.sign(&key(ROOT)), received: T0 }
 }
 
 /// The account that the genesis makes.
@@ -65,30 +57,16 @@ pub(crate) fn log() -> KeyLog {
 
 /// An operation of [`account`] after `prev`, signed by the key of `seed` and logged at `received`.
 pub(crate) fn op(prev: RecordId, action: Action, seed: u8, received: u64) -> LoggedOp {
-    let op = NewOp {
-        follows: Some((account(), prev)),
-        action,
-        at: received,
-        salt: Salt([9; 16]),
-    };
-    LoggedOp {
-        envelope: op.sign(&key(seed)),
-        received,
-    }
+    let op = NewOp { follows: Some((account(), prev)), action, at: received, salt: Salt([9; 16]) };
+    LoggedOp { envelope: op.sign(&key(seed)), received }
 }
 
 pub(crate) fn add(seed: u8) -> Action {
-    Action::DeviceAdd {
-        device: key_id(seed),
-        name: String::new(),
-    }
+    Action::DeviceAdd { device: key_id(seed), name: String::new() }
 }
 
 pub(crate) fn revoke(seed: u8, last: Option<u64>) -> Action {
-    Action::DeviceRevoke {
-        device: key_id(seed),
-        last_good: last.map(leaf),
-    }
+    Action::DeviceRevoke { device: key_id(seed), last_good: last.map(leaf) }
 }
 
 pub(crate) fn rotate(seed: u8) -> Action {
@@ -126,16 +104,8 @@ pub(crate) fn signed_body(kind: Kind, body: impl Into<Vec<u8>>) -> Envelope {
 
 /// The name of an error: its innermost variant, as the tables of `spec/` name it.
 pub(crate) fn error_name(error: &impl Debug) -> String {
-    const CARRY_NO_ERROR: [&str; 8] = [
-        "NotARecord",
-        "OtherKind",
-        "UnknownDevice",
-        "Revoked",
-        "UnknownHead",
-        "UnknownPrev",
-        "OtherAccount",
-        "OtherOrigin",
-    ];
+    const CARRY_NO_ERROR: [&str; 8] =
+        ["NotARecord", "OtherKind", "UnknownDevice", "Revoked", "UnknownHead", "UnknownPrev", "OtherAccount", "OtherOrigin"];
     let text = format!("{error:?}");
     let mut rest = text.as_str();
     loop {

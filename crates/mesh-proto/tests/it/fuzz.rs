@@ -115,22 +115,10 @@ fn proof(bytes: &[u8]) {
         return;
     };
     let hash = |bytes: &[u8]| mesh_proto::bytes::Hash(bytes.try_into().expect("32 bytes"));
-    let leaves: Vec<_> = rest
-        .chunks_exact(33)
-        .take(usize::from(*count))
-        .map(|leaf| (u64::from(leaf[0]), hash(&leaf[1..])))
-        .collect();
-    let hashes = rest
-        .get(leaves.len() * 33..)
-        .unwrap_or_default()
-        .chunks_exact(32)
-        .map(hash)
-        .collect();
+    let leaves: Vec<_> = rest.chunks_exact(33).take(usize::from(*count)).map(|leaf| (u64::from(leaf[0]), hash(&leaf[1..]))).collect();
+    let hashes = rest.get(leaves.len() * 33..).unwrap_or_default().chunks_exact(32).map(hash).collect();
     let proof = BatchProof { hashes };
-    assert!(
-        verify(u64::from(*size), &mesh_proto::bytes::Hash([9; 32]), &leaves, &proof).is_err(),
-        "a root out of thin air"
-    );
+    assert!(verify(u64::from(*size), &mesh_proto::bytes::Hash([9; 32]), &leaves, &proof).is_err(), "a root out of thin air");
     let _ = verify(u64::MAX, &mesh_proto::bytes::Hash([9; 32]), &leaves, &proof);
 }
 
@@ -153,10 +141,7 @@ fn seeds() -> Vec<Vec<u8>> {
     let post = signed(Content::Post(Post::free("hello")));
     let rotated = op(genesis().envelope.id(), rotate(8), 2, T0);
     let added = op(genesis().envelope.id(), add(3), 1, T0);
-    let push = KeysPush {
-        account: log().account(),
-        ops: vec![genesis(), rotated.clone(), added],
-    };
+    let push = KeysPush { account: log().account(), ops: vec![genesis(), rotated.clone(), added] };
     let kind = |kind: Kind, body: &[u8]| [&[Kind::ALL.iter().position(|k| *k == kind).expect("a kind") as u8], body].concat();
     vec![
         like.to_json(),
@@ -167,13 +152,7 @@ fn seeds() -> Vec<Vec<u8>> {
         genesis().envelope.body().to_vec(),
         rotated.envelope.body().to_vec(),
         serde_json::to_vec(&push).expect("JSON"),
-        Checkpoint {
-            origin: origin(),
-            size: 3,
-            root: mesh_proto::bytes::Hash([1; 32]),
-        }
-        .sign(&key(0x10))
-        .into_bytes(),
+        Checkpoint { origin: origin(), size: 3, root: mesh_proto::bytes::Hash([1; 32]) }.sign(&key(0x10)).into_bytes(),
         b"neo@one.localhost:8001".to_vec(),
         format!("mesh://{}/{}?home=mesh.org", log().account(), like.id()).into_bytes(),
         [&key(2).id().as_bytes()[1..], &key(2).sign(b"m").0, b"m"].concat(),

@@ -42,70 +42,27 @@ fn post() -> impl Strategy<Value = Post> {
     let audience = || prop::sample::select(vec![Audience::Everyone, Audience::Subscribers, Audience::Nobody]);
     let interaction = (audience(), audience(), audience()).prop_map(|(comment, like, repost)| Interaction { comment, like, repost });
     let tags = prop::collection::vec("[a-z\u{e9}\u{4e00}0-9_-]{1,9}", 0..16);
-    (
-        words(200),
-        prop::option::of(line(60)),
-        tags,
-        prop::option::of("[a-z]{2}(-[A-Z]{2})?"),
-        terms(),
-        interaction,
-        prop::option::of(id()),
-    )
-        .prop_map(|(text, title, tags, lang, terms, interaction, revises)| Post {
-            text,
-            title,
-            tags,
-            lang,
-            terms,
-            interaction,
-            revises,
-        })
+    (words(200), prop::option::of(line(60)), tags, prop::option::of("[a-z]{2}(-[A-Z]{2})?"), terms(), interaction, prop::option::of(id()))
+        .prop_map(|(text, title, tags, lang, terms, interaction, revises)| Post { text, title, tags, lang, terms, interaction, revises })
 }
 
 fn terms() -> impl Strategy<Value = Terms> {
-    prop_oneof![
-        Just(Terms::Free),
-        Just(Terms::Sub),
-        Just(Terms::Paid),
-        "[a-z]{9}".prop_map(Terms::Unknown)
-    ]
+    prop_oneof![Just(Terms::Free), Just(Terms::Sub), Just(Terms::Paid), "[a-z]{9}".prop_map(Terms::Unknown)]
 }
 
 fn content() -> impl Strategy<Value = Content> {
-    let reason = prop::sample::select(vec![
-        ReportReason::Spam,
-        ReportReason::Abuse,
-        ReportReason::Illegal,
-        ReportReason::Copy,
-        ReportReason::Other,
-    ]);
-    let comment =
-        (object_ref(), object_ref(), words(100), terms(), prop::option::of(id())).prop_map(|(root, parent, text, terms, revises)| {
-            Content::Comment(Comment {
-                root,
-                parent,
-                text,
-                lang: None,
-                terms,
-                revises,
-            })
-        });
+    let reason =
+        prop::sample::select(vec![ReportReason::Spam, ReportReason::Abuse, ReportReason::Illegal, ReportReason::Copy, ReportReason::Other]);
+    let comment = (object_ref(), object_ref(), words(100), terms(), prop::option::of(id()))
+        .prop_map(|(root, parent, text, terms, revises)| Content::Comment(Comment { root, parent, text, lang: None, terms, revises }));
     prop_oneof![
         (line(60), words(100)).prop_map(|(name, bio)| Content::Profile(Profile { name, bio })),
         post().prop_map(Content::Post),
         comment,
         object_ref().prop_map(|object| Content::Like(Like { object })),
         object_ref().prop_map(|object| Content::Repost(Repost { object })),
-        object_ref().prop_map(|object| Content::Subscribe(Subscribe {
-            object: AccountRef {
-                actor: object.actor,
-                home: object.home
-            }
-        })),
-        id().prop_map(|object| Content::Retract(Retract {
-            object,
-            reason: RetractReason::Author
-        })),
+        object_ref().prop_map(|object| Content::Subscribe(Subscribe { object: AccountRef { actor: object.actor, home: object.home } })),
+        id().prop_map(|object| Content::Retract(Retract { object, reason: RetractReason::Author })),
         (object_ref(), reason, words(50)).prop_map(|(object, reason, text)| Content::Report(Report { object, reason, text })),
     ]
 }
@@ -124,9 +81,7 @@ fn grown(attempts: &[Attempt]) -> KeyLog {
             3 => revoke(which, Some(u64::from(which))),
             4 => revoke(DEVICE, None),
             5 => rotate(which + 10),
-            6 => Action::HomeMove {
-                address: "neo@two.localhost:8002".parse().expect("an address"),
-            },
+            6 => Action::HomeMove { address: "neo@two.localhost:8002".parse().expect("an address") },
             _ => {
                 if *late {
                     Action::AccountClose
@@ -149,12 +104,8 @@ fn grown(attempts: &[Attempt]) -> KeyLog {
 
 /// Another order in which every operation still stands after its `prev`: the keys decide among those that may come next.
 fn reordered(log: &KeyLog, keys: &[u32]) -> Vec<LoggedOp> {
-    let mut left: Vec<(u32, LoggedOp)> = log
-        .ops()
-        .cloned()
-        .enumerate()
-        .map(|(at, op)| (keys[at % keys.len()].wrapping_mul(at as u32 + 1), op))
-        .collect();
+    let mut left: Vec<(u32, LoggedOp)> =
+        log.ops().cloned().enumerate().map(|(at, op)| (keys[at % keys.len()].wrapping_mul(at as u32 + 1), op)).collect();
     left.sort_by_key(|(key, _)| *key);
     let mut order = KeyLog::from_genesis(log.ops().next().expect("a genesis").clone()).expect("it was good before");
     let mut out = vec![order.ops().next().expect("a genesis").clone()];
@@ -169,19 +120,13 @@ fn reordered(log: &KeyLog, keys: &[u32]) -> Vec<LoggedOp> {
             }
             Err(_) => true,
         });
-        assert!(
-            left.len() < before,
-            "an operation that joined one log joins every log that has its prev"
-        );
+        assert!(left.len() < before, "an operation that joined one log joins every log that has its prev");
     }
     out
 }
 
 fn same(a: &KeyLog, b: &KeyLog) {
-    assert_eq!(
-        (a.len(), a.head(), a.view().status(), a.view().address()),
-        (b.len(), b.head(), b.view().status(), b.view().address())
-    );
+    assert_eq!((a.len(), a.head(), a.view().status(), a.view().address()), (b.len(), b.head(), b.view().status(), b.view().address()));
     assert_eq!(format!("{:?}", a.view()), format!("{:?}", b.view()));
     assert_eq!(a.view().root_at(u64::MAX), b.view().root_at(u64::MAX));
     for op in a.ops() {
@@ -240,9 +185,7 @@ fn random_logs_reach_every_status() {
     let mut runner = proptest::test_runner::TestRunner::deterministic();
     let mut seen = [false; 4];
     for _ in 0..300 {
-        let tree = prop::collection::vec(any::<Attempt>(), 1..14)
-            .new_tree(&mut runner)
-            .expect("a value");
+        let tree = prop::collection::vec(any::<Attempt>(), 1..14).new_tree(&mut runner).expect("a value");
         seen[grown(&proptest::strategy::ValueTree::current(&tree)).view().status() as usize] = true;
     }
     let names = [Status::Active, Status::Frozen, Status::Compromised, Status::Closed];

@@ -22,12 +22,7 @@ fn rows(page: &str) -> BTreeMap<String, String> {
 fn constants(source: &str) -> Vec<String> {
     source
         .lines()
-        .filter_map(|line| {
-            line.trim_start()
-                .strip_prefix("pub const ")?
-                .split_once(':')
-                .map(|(name, _)| name.to_owned())
-        })
+        .filter_map(|line| line.trim_start().strip_prefix("pub const ")?.split_once(':').map(|(name, _)| name.to_owned()))
         .collect()
 }
 
@@ -51,14 +46,8 @@ fn limits_page_names_every_limit_with_its_value() {
 #[test]
 fn errors_page_names_every_problem_code() {
     let source = read("crates/mesh-proto/src/api/problem.rs");
-    let code = |line: &str| {
-        line.trim_start()
-            .strip_prefix("pub const ")?
-            .split_once(": &str = \"")?
-            .1
-            .strip_suffix("\";")
-            .map(str::to_owned)
-    };
+    let code =
+        |line: &str| line.trim_start().strip_prefix("pub const ")?.split_once(": &str = \"")?.1.strip_suffix("\";").map(str::to_owned);
     let mut codes: Vec<String> = source.lines().filter_map(code).filter(|code| !code.contains(':')).collect();
     codes.sort();
     assert_eq!(rows(&read("spec/errors.md")).into_keys().collect::<Vec<_>>(), codes);

@@ -34,12 +34,7 @@ fn sorted(value: &Value) -> Value {
         Value::Object(members) => {
             let mut names: Vec<&String> = members.keys().collect();
             names.sort();
-            Value::Object(
-                names
-                    .into_iter()
-                    .map(|name| (name.clone(), sorted(&members[name])))
-                    .collect::<Map<_, _>>(),
-            )
+            Value::Object(names.into_iter().map(|name| (name.clone(), sorted(&members[name]))).collect::<Map<_, _>>())
         }
         Value::Array(items) => items.iter().map(sorted).collect(),
         other => other.clone(),
@@ -65,11 +60,7 @@ fn check(file: &File) {
         fs::write(&path, &made).expect("spec/vectors is writable");
     }
     let stored = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}: MESH_WRITE_VECTORS=1 writes it", file.path));
-    assert!(
-        stored == made,
-        "{} differs from what mesh-proto makes: `cargo xtask vectors --write`, then look at the difference",
-        file.path
-    );
+    assert!(stored == made, "{} differs from what mesh-proto makes: `cargo xtask vectors --write`, then look at the difference", file.path);
     let value: Value = serde_json::from_str(&stored).expect("a vector file is JSON");
     for case in value["cases"].as_array().expect("cases") {
         (file.verify)(case);
@@ -77,17 +68,7 @@ fn check(file: &File) {
 }
 
 fn all() -> Vec<File> {
-    [
-        envelope::files(),
-        record::files(),
-        signature::files(),
-        key_log::files(),
-        log::files(),
-        names::files(),
-    ]
-    .into_iter()
-    .flatten()
-    .collect()
+    [envelope::files(), record::files(), signature::files(), key_log::files(), log::files(), names::files()].into_iter().flatten().collect()
 }
 
 #[test]

@@ -2,10 +2,10 @@
 
 use super::Paging;
 use crate::App;
+use crate::extract::{Path, Query};
 use crate::problem::{Answer, ApiError};
 use crate::{auth, body};
 use axum::Json;
-use crate::extract::{Path, Query};
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::StatusCode;
 use mesh_node::NodeError;

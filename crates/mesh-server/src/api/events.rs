@@ -25,7 +25,8 @@ pub(crate) async fn stream(
     let news = app.node.bus.listen();
     let stopping = app.stopping.clone();
     let listener = Listener { app, account, news };
-    let events = futures_util::stream::unfold(listener, |mut listener| async move { listener.next().await.map(|event| (Ok(event), listener)) });
+    let events =
+        futures_util::stream::unfold(listener, |mut listener| async move { listener.next().await.map(|event| (Ok(event), listener)) });
     let until_stop = futures_util::StreamExt::take_until(events, async move { stopping.cancelled().await });
     Ok(Sse::new(until_stop).keep_alive(KeepAlive::default()))
 }
@@ -59,7 +60,9 @@ impl Listener {
                 Ok(false) => Ok(None),
                 Err(error) => Err(error),
             },
-            News::Notice { .. } => node.notices.of_news(self.account.lid, news).map(|notice| notice.map(|n| Event::Notification(Box::new(n)))),
+            News::Notice { .. } => {
+                node.notices.of_news(self.account.lid, news).map(|notice| notice.map(|n| Event::Notification(Box::new(n))))
+            }
             News::Withdrawn { .. } => Ok(None),
         };
         told.unwrap_or_else(|error| {

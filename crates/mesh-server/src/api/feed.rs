@@ -24,7 +24,11 @@ pub(crate) async fn page(State(app): State<App>, Query(paging): Query<Paging>, r
 
 /// One page of one's notifications, newest first.
 #[utoipa::path(get, path = "/api/v1/notifications", params(Paging), responses((status = 200, body = NotificationPage), (status = 401)))]
-pub(crate) async fn notifications(State(app): State<App>, Query(paging): Query<Paging>, request: Request) -> Answer<Json<NotificationPage>> {
+pub(crate) async fn notifications(
+    State(app): State<App>,
+    Query(paging): Query<Paging>,
+    request: Request,
+) -> Answer<Json<NotificationPage>> {
     let (parts, _) = request.into_parts();
     let account = auth::device(&app, &parts).await?;
     blocking(move || Ok(Json(app.node.notices.page(&account, paging.before.as_deref(), paging.limit())?))).await

@@ -17,12 +17,7 @@ fn vector(words: &str, last: &str) -> String {
 }
 
 fn replaced(at: usize, word: &str) -> String {
-    MIXED
-        .split(' ')
-        .enumerate()
-        .map(|(i, w)| if i == at { word } else { w })
-        .collect::<Vec<_>>()
-        .join(" ")
+    MIXED.split(' ').enumerate().map(|(i, w)| if i == at { word } else { w }).collect::<Vec<_>>().join(" ")
 }
 
 fn error(text: &str) -> PhraseError {
@@ -36,9 +31,7 @@ fn bip39_vectors() {
         assert_eq!(Phrase::from_entropy([byte; 32]).to_string(), text);
         assert_eq!(text.parse::<Phrase>(), Ok(Phrase::from_entropy([byte; 32])));
     }
-    let entropy = data_encoding::HEXLOWER
-        .decode(b"00ac97c48106f0aeb8ba061e0250a559b3251dc35854e694780ba51d53a50120")
-        .expect("hex");
+    let entropy = data_encoding::HEXLOWER.decode(b"00ac97c48106f0aeb8ba061e0250a559b3251dc35854e694780ba51d53a50120").expect("hex");
     assert_eq!(Phrase::from_entropy(entropy.try_into().expect("32 bytes")).to_string(), MIXED);
 }
 
@@ -64,27 +57,15 @@ fn wrong_number_of_words_is_counted() {
 
 #[test]
 fn one_misspelt_word_is_named_and_guessed() {
-    for (at, typed, meant) in [
-        (1, "gorila", "gorilla"),
-        (5, "frim", "firm"),
-        (0, "abse", "absent"),
-        (23, "benifit", "benefit"),
-        (17, "frase", "phrase"),
-    ] {
-        let PhraseError::UnknownWord { position, guesses } = error(&replaced(at, typed)) else {
-            panic!("{typed}")
-        };
+    for (at, typed, meant) in
+        [(1, "gorila", "gorilla"), (5, "frim", "firm"), (0, "abse", "absent"), (23, "benifit", "benefit"), (17, "frase", "phrase")]
+    {
+        let PhraseError::UnknownWord { position, guesses } = error(&replaced(at, typed)) else { panic!("{typed}") };
         assert_eq!(position, at + 1);
         assert_eq!(guesses.iter().next(), Some((at + 1, meant)));
         assert!(guesses.iter().count() <= 8);
     }
-    assert_eq!(
-        error(&replaced(3, "qqqqqqqq")),
-        PhraseError::UnknownWord {
-            position: 4,
-            guesses: Guesses::default()
-        }
-    );
+    assert_eq!(error(&replaced(3, "qqqqqqqq")), PhraseError::UnknownWord { position: 4, guesses: Guesses::default() });
 }
 
 #[test]
@@ -96,9 +77,7 @@ fn several_misspelt_words_are_named() {
 
 #[test]
 fn word_for_a_similar_word_is_guessed() {
-    let PhraseError::Checksum { guesses } = error(&MIXED.replace("van", "fan")) else {
-        panic!("the checksum happens to fit")
-    };
+    let PhraseError::Checksum { guesses } = error(&MIXED.replace("van", "fan")) else { panic!("the checksum happens to fit") };
     assert!(guesses.iter().any(|guess| guess == (3, "van")));
 }
 
@@ -108,11 +87,7 @@ fn nothing_secret_is_in_debug_or_in_errors() {
     assert_eq!(format!("{phrase:?}"), "Phrase(redacted)");
     for bad in [replaced(1, "gorila"), MIXED.replace("van", "fan"), replaced(0, "\u{1F600}")] {
         let shown = format!("{0} {0:?}", error(&bad));
-        for word in bad
-            .split(' ')
-            .chain(MIXED.split(' '))
-            .filter(|word| word.len() > 4 && *word != "phrase")
-        {
+        for word in bad.split(' ').chain(MIXED.split(' ')).filter(|word| word.len() > 4 && *word != "phrase") {
             assert!(!shown.contains(word), "{shown} contains {word}");
         }
     }

@@ -92,10 +92,7 @@ fn verify_id(case: &Value) {
     if text(case, "type") == "kind" {
         let kind: Kind = member(case, "text");
         assert_eq!(hex(&[kind as u8]), text(case, "bytes"));
-        assert_eq!(
-            case["payload_type"].as_str().and_then(Kind::from_payload_type),
-            (kind != Kind::Name).then_some(kind)
-        );
+        assert_eq!(case["payload_type"].as_str().and_then(Kind::from_payload_type), (kind != Kind::Name).then_some(kind));
     } else {
         let bytes = bytes_of(text(case, "type"), text(case, "text")).expect("a good text");
         assert_eq!(hex(&bytes), case["bytes"].as_str().unwrap_or_default());
@@ -115,11 +112,7 @@ fn invalid_ids() -> Vec<Value> {
         ("record id", "too short", cut(&id)),
         ("record id", "too long", format!("{id}a")),
         ("record id", "padded", format!("{id}===")),
-        (
-            "record id",
-            "the last character has bits that no byte owns",
-            format!("{}7", cut(&id)),
-        ),
+        ("record id", "the last character has bits that no byte owns", format!("{}7", cut(&id))),
         ("record id", "a character outside the alphabet", format!("{}1", cut(&id))),
         ("record id", "white space", format!(" {}", cut(&id))),
         ("record id", "version byte 2", other_version.clone()),
@@ -128,11 +121,7 @@ fn invalid_ids() -> Vec<Value> {
         ("key id", "suite byte 9", base64url(&[9; 33])),
         ("key id", "too short", cut(&device)),
         ("key id", "the key without its suite byte", base64url(key_id(2).public())),
-        (
-            "key id",
-            "base64 with + and /",
-            base64url(&[vec![1], vec![0xff; 32]].concat()).replace('_', "/"),
-        ),
+        ("key id", "base64 with + and /", base64url(&[vec![1], vec![0xff; 32]].concat()).replace('_', "/")),
         ("salt", "padded", format!("{salt}==")),
         ("salt", "stray bits in the last character", format!("{}x", cut(&salt))),
         ("salt", "15 bytes", base64url(&[7; 15])),
@@ -156,11 +145,7 @@ fn invalid_ids() -> Vec<Value> {
 }
 
 fn verify_bad_id(case: &Value) {
-    assert_eq!(
-        bytes_of(text(case, "type"), text(case, "text")),
-        Err(text(case, "error").to_owned()),
-        "{case}"
-    );
+    assert_eq!(bytes_of(text(case, "type"), text(case, "text")), Err(text(case, "error").to_owned()), "{case}");
 }
 
 fn valid_envelopes() -> Vec<Value> {
@@ -225,15 +210,9 @@ fn invalid_envelopes() -> Vec<Value> {
         ("not JSON", "{".into()),
         ("something after it", format!("{good}x")),
         ("null", "null".into()),
-        (
-            "an array of the members",
-            format!("[\"application/vnd.mesh.like.v1+json\",\"e30\",[{one}]]"),
-        ),
+        ("an array of the members", format!("[\"application/vnd.mesh.like.v1+json\",\"e30\",[{one}]]")),
         ("a signature as an array", good.replace(&one, &format!("[\"{sig}\"]"))),
-        (
-            "payloadType twice",
-            good.replacen('{', "{\"payloadType\":\"application/vnd.mesh.like.v1+json\",", 1),
-        ),
+        ("payloadType twice", good.replacen('{', "{\"payloadType\":\"application/vnd.mesh.like.v1+json\",", 1)),
         ("no payload", good.replace("\"payload\":\"e30\",", "")),
         ("payload null", good.replace("\"e30\"", "null")),
         ("unknown kind", good.replace("mesh.like", "mesh.poke")),
@@ -277,9 +256,7 @@ pub(super) fn problem(error: &str) -> &'static str {
 }
 
 fn verify_bad_envelope(case: &Value) {
-    let carrier = case["carrier"]
-        .as_str()
-        .map_or_else(|| built(number(case, "payload_bytes") as usize), str::to_owned);
+    let carrier = case["carrier"].as_str().map_or_else(|| built(number(case, "payload_bytes") as usize), str::to_owned);
     let error = Envelope::from_json(carrier.as_bytes()).expect_err(text(case, "name"));
     assert_eq!(error_name(&error), text(case, "error"), "{case}");
     assert!(!matches!(error, EnvelopeError::TooLarge(bytes) if bytes <= BODY_BYTES_MAX));

@@ -47,11 +47,7 @@ struct Story {
 
 impl Story {
     fn new(name: &'static str) -> Self {
-        Self {
-            name,
-            log: log(),
-            uses: Vec::new(),
-        }
+        Self { name, log: log(), uses: Vec::new() }
     }
 
     /// Adds an operation after `prev` and answers its id.
@@ -95,9 +91,8 @@ fn says(log: &KeyLog) -> Value {
             "revoked_at": revoked.map(|revoked| revoked.at), "last_good": revoked.and_then(|revoked| revoked.last_good.clone()),
         })
     };
-    let pending = view
-        .pending_root()
-        .map(|pending| json!({ "root": pending.root, "device": pending.device, "effective": pending.effective }));
+    let pending =
+        view.pending_root().map(|pending| json!({ "root": pending.root, "device": pending.device, "effective": pending.effective }));
     json!({
         "account": log.account(), "head": log.head(), "status": view.status(), "open": use_error(log.check_open()), "address": view.address(), "created": view.created(),
         "root": view.root_at(0), "pending_root": pending, "devices": view.devices().keys().map(device).collect::<Vec<_>>(),
@@ -105,35 +100,14 @@ fn says(log: &KeyLog) -> Value {
 }
 
 fn valid() -> Vec<Value> {
-    [one_branch(), rotations(), forks(), uses()]
-        .into_iter()
-        .flatten()
-        .map(Story::case)
-        .collect()
+    [one_branch(), rotations(), forks(), uses()].into_iter().flatten().map(Story::case).collect()
 }
 
 fn one_branch() -> Vec<Story> {
     let mut chain = Story::new("add, name, move, revoke in one branch");
-    chain.then(
-        Action::DeviceAdd {
-            device: key_id(3),
-            name: "phone".into(),
-        },
-        DEVICE,
-    );
-    chain.then(
-        Action::DeviceAdd {
-            device: key_id(4),
-            name: String::new(),
-        },
-        3,
-    );
-    chain.then(
-        Action::HomeMove {
-            address: "trinity@two.localhost:8002".parse().expect("an address"),
-        },
-        ROOT,
-    );
+    chain.then(Action::DeviceAdd { device: key_id(3), name: "phone".into() }, DEVICE);
+    chain.then(Action::DeviceAdd { device: key_id(4), name: String::new() }, 3);
+    chain.then(Action::HomeMove { address: "trinity@two.localhost:8002".parse().expect("an address") }, ROOT);
     chain.then(revoke(4, None), DEVICE);
     let mut own = Story::new("a device revokes itself; the devices that it added stay");
     own.then(add(3), DEVICE);
@@ -234,10 +208,7 @@ fn uses() -> Vec<Story> {
     let added = story.then(add(3), DEVICE);
     let revoked = story.then(revoke(DEVICE, Some(7)), ROOT);
     let gone = story.then(revoke(3, None), ROOT);
-    let other = |text: &str, index| LogPosition {
-        origin: text.parse().expect("an origin"),
-        index,
-    };
+    let other = |text: &str, index| LogPosition { origin: text.parse().expect("an origin"), index };
     story.ask(DEVICE, genesis, Some(leaf(0)));
     story.ask(DEVICE, genesis, Some(leaf(7)));
     story.ask(DEVICE, added, Some(leaf(7)));
@@ -265,11 +236,8 @@ fn verify_valid(case: &Value) {
     let mut log = KeyLog::from_ops(ops.clone()).unwrap_or_else(|error| panic!("{}: {error}", text(case, "name")));
     assert_eq!(says(&log), case["says"], "{}", text(case, "name"));
     for question in case["uses"].as_array().expect("uses") {
-        let answer = log.check_use(
-            &member(question, "device"),
-            &member(question, "keys"),
-            member::<Option<LogPosition>>(question, "leaf").as_ref(),
-        );
+        let answer =
+            log.check_use(&member(question, "device"), &member(question, "keys"), member::<Option<LogPosition>>(question, "leaf").as_ref());
         assert_eq!(use_error(answer.map(|_| ())).as_deref(), question["error"].as_str(), "{question}");
     }
     for op in ops.into_iter().skip(1) {
@@ -279,10 +247,7 @@ fn verify_valid(case: &Value) {
 
 /// An operation with a body of one's own making.
 fn raw(body: String, seed: u8) -> LoggedOp {
-    LoggedOp {
-        envelope: Envelope::sign(Kind::Key, body.into_bytes(), &key(seed)),
-        received: T0,
-    }
+    LoggedOp { envelope: Envelope::sign(Kind::Key, body.into_bytes(), &key(seed)), received: T0 }
 }
 
 fn changed(good: &LoggedOp, seed: u8, change: impl FnOnce(&mut Value)) -> LoggedOp {
@@ -296,25 +261,9 @@ type Refused = (&'static str, Vec<LoggedOp>, LoggedOp);
 fn bad_genesis() -> Vec<Refused> {
     let starts = |name, op| (name, Vec::new(), op);
     let by = |root: u8, device: u8, signer: u8| {
-        let Action::Genesis { address, name, .. } = genesis_action() else {
-            unreachable!("it is a genesis")
-        };
-        let action = Action::Genesis {
-            root: key_id(root),
-            device: key_id(device),
-            address,
-            name,
-        };
-        LoggedOp {
-            envelope: NewOp {
-                follows: None,
-                action,
-                at: T0,
-                salt: Salt([0; 16]),
-            }
-            .sign(&key(signer)),
-            received: T0,
-        }
+        let Action::Genesis { address, name, .. } = genesis_action() else { unreachable!("it is a genesis") };
+        let action = Action::Genesis { root: key_id(root), device: key_id(device), address, name };
+        LoggedOp { envelope: NewOp { follows: None, action, at: T0, salt: Salt([0; 16]) }.sign(&key(signer)), received: T0 }
     };
     let set = |name: &'static str, member: &'static str, value: Value| starts(name, changed(&genesis(), ROOT, |body| body[member] = value));
     let mut wrong = genesis();
@@ -336,17 +285,11 @@ fn bad_genesis() -> Vec<Refused> {
         set("crit of a name that is not known", "crit", json!(["mood"])),
         starts(
             "genesis with a member twice",
-            raw(
-                String::from_utf8_lossy(genesis().envelope.body()).replacen('{', "{\"op\":\"genesis\",", 1),
-                ROOT,
-            ),
+            raw(String::from_utf8_lossy(genesis().envelope.body()).replacen('{', "{\"op\":\"genesis\",", 1), ROOT),
         ),
         starts(
             "a post in the place of a genesis",
-            LoggedOp {
-                envelope: signed_body(Kind::Post, genesis().envelope.body().to_vec()),
-                received: T0,
-            },
+            LoggedOp { envelope: signed_body(Kind::Post, genesis().envelope.body().to_vec()), received: T0 },
         ),
     ]
 }
@@ -366,13 +309,8 @@ fn bad_ops() -> Vec<Refused> {
         body["last_good"] = json!(["one.localhost:8001/log/1", 7]);
     });
     let other = LoggedOp {
-        envelope: NewOp {
-            follows: Some((AccountId::from_hash([9; 32]), g)),
-            action: add(3),
-            at: T0,
-            salt: Salt([9; 16]),
-        }
-        .sign(&key(DEVICE)),
+        envelope: NewOp { follows: Some((AccountId::from_hash([9; 32]), g)), action: add(3), at: T0, salt: Salt([9; 16]) }
+            .sign(&key(DEVICE)),
         received: T0,
     };
     vec![
@@ -387,19 +325,8 @@ fn bad_ops() -> Vec<Refused> {
         set("crit of a name that is not known", "crit", json!(["mood"])),
         set("too large", "pad", json!("p".repeat(2048))),
         next("last_good as an array", with_last_good),
-        next(
-            "last_good null",
-            changed(&op(g, revoke(DEVICE, None), DEVICE, T0), DEVICE, |body| {
-                body["last_good"] = Value::Null
-            }),
-        ),
-        next(
-            "not strict JSON",
-            raw(
-                String::from_utf8_lossy(good.envelope.body()).replace("1700000000000", "1700000000000.0"),
-                DEVICE,
-            ),
-        ),
+        next("last_good null", changed(&op(g, revoke(DEVICE, None), DEVICE, T0), DEVICE, |body| body["last_good"] = Value::Null)),
+        next("not strict JSON", raw(String::from_utf8_lossy(good.envelope.body()).replace("1700000000000", "1700000000000.0"), DEVICE)),
     ]
 }
 
@@ -426,40 +353,16 @@ fn not_allowed() -> Vec<Refused> {
         next("the root key as a device", add(ROOT), ROOT),
         next("a device key as root", rotate(DEVICE), ROOT),
         next("revoking what is not a device", revoke(9, None), ROOT),
-        after(
-            "a device revokes the one that added it",
-            (add(3), DEVICE),
-            revoke(DEVICE, None),
-            3,
-            0,
-        ),
+        after("a device revokes the one that added it", (add(3), DEVICE), revoke(DEVICE, None), 3, 0),
         after("a device revokes one that root added", (add(3), ROOT), revoke(3, None), DEVICE, 0),
         after("a revoked device acts", (revoke(DEVICE, None), DEVICE), add(3), DEVICE, 0),
         after("a revoked device comes back", (revoke(DEVICE, None), ROOT), add(DEVICE), ROOT, 0),
         after("revoked twice", (revoke(DEVICE, None), ROOT), revoke(DEVICE, Some(9)), ROOT, 0),
         after("the old root after a rotation", (rotate(8), ROOT), add(3), ROOT, 0),
-        after(
-            "the new root before the wait is over",
-            (rotate(8), DEVICE),
-            add(3),
-            8,
-            ROOT_ROTATE_WAIT_MS - 1,
-        ),
-        after(
-            "the old root after the wait",
-            (rotate(8), DEVICE),
-            add(3),
-            ROOT,
-            ROOT_ROTATE_WAIT_MS,
-        ),
+        after("the new root before the wait is over", (rotate(8), DEVICE), add(3), 8, ROOT_ROTATE_WAIT_MS - 1),
+        after("the old root after the wait", (rotate(8), DEVICE), add(3), ROOT, ROOT_ROTATE_WAIT_MS),
         after("a key that is to be root as a device", (rotate(8), DEVICE), add(8), DEVICE, 0),
-        after(
-            "anything after the account was closed",
-            (Action::AccountClose, ROOT),
-            add(3),
-            ROOT,
-            0,
-        ),
+        after("anything after the account was closed", (Action::AccountClose, ROOT), add(3), ROOT, 0),
         ("one live device too many", crowd, one_more),
     ]
 }
@@ -495,13 +398,7 @@ fn full_log(pairs: usize) -> KeyLog {
     for n in 0..pairs {
         let seed: [u8; 4] = [(n % 251) as u8 + 1, (n / 251) as u8, 7, 7];
         let device = mesh_proto::key::SecretKey::from_seed(&std::array::from_fn(|at| seed[at % 4])).id();
-        for action in [
-            Action::DeviceAdd {
-                device,
-                name: String::new(),
-            },
-            Action::DeviceRevoke { device, last_good: None },
-        ] {
+        for action in [Action::DeviceAdd { device, name: String::new() }, Action::DeviceRevoke { device, last_good: None }] {
             assert_eq!(log.insert(op(log.head(), action, DEVICE, T0)), Ok(true));
         }
     }

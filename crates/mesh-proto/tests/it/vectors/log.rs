@@ -14,13 +14,7 @@ use std::convert::Infallible;
 /// The log's key in all cases.
 const LOG_KEY: u8 = 0x10;
 /// Sizes beyond the small ones, and the leaves that are proven in each.
-const BIG: [(u64, &[u64]); 5] = [
-    (255, &[0, 254]),
-    (256, &[17]),
-    (257, &[255, 256]),
-    (1000, &[3, 4, 5, 511, 512, 998]),
-    (4097, &[4096]),
-];
+const BIG: [(u64, &[u64]); 5] = [(255, &[0, 254]), (256, &[17]), (257, &[255, 256]), (1000, &[3, 4, 5, 511, 512, 998]), (4097, &[4096])];
 
 pub(super) fn files() -> Vec<File> {
     vec![
@@ -63,13 +57,7 @@ pub(super) fn files() -> Vec<File> {
 }
 
 fn leaves() -> Vec<Value> {
-    let opening = |kind, record| Opening {
-        salt: Salt([0x11; 16]),
-        record,
-        account: account(),
-        kind,
-        received: 1_700_000_000_123,
-    };
+    let opening = |kind, record| Opening { salt: Salt([0x11; 16]), record, account: account(), kind, received: 1_700_000_000_123 };
     let address: mesh_proto::address::Address = "neo@one.localhost:8001".parse().expect("an address");
     let mut cases: Vec<Value> = Kind::ALL
         .into_iter()
@@ -78,13 +66,9 @@ fn leaves() -> Vec<Value> {
             json!({ "opening": opening, "entry": hex(&opening.entry().0), "leaf_hash": hex(&entry_hash(&opening.entry()).0) })
         })
         .collect();
-    for opening in [
-        opening(Kind::Key, genesis().envelope.id()),
-        Opening {
-            received: 0,
-            ..opening(Kind::Post, RecordId::from_hash([0; 32]))
-        },
-    ] {
+    for opening in
+        [opening(Kind::Key, genesis().envelope.id()), Opening { received: 0, ..opening(Kind::Post, RecordId::from_hash([0; 32])) }]
+    {
         cases.push(json!({ "opening": opening, "entry": hex(&opening.entry().0), "leaf_hash": hex(&entry_hash(&opening.entry()).0) }));
     }
     let named = opening(Kind::Name, name_id(&address));
@@ -118,10 +102,7 @@ impl Nodes for &Grown {
 
 impl Grown {
     fn new(size: u64) -> Self {
-        let mut grown = Self {
-            tree: Tree::default(),
-            nodes: BTreeMap::new(),
-        };
+        let mut grown = Self { tree: Tree::default(), nodes: BTreeMap::new() };
         for index in 0..size {
             let nodes = &mut grown.nodes;
             grown.tree.push(leaf_hash(index), |height, index, hash| {
@@ -162,10 +143,7 @@ fn trees() -> Vec<Value> {
 
 fn tree_case(size: u64, picks: &[Vec<u64>]) -> Value {
     let grown = Grown::new(size);
-    let proofs: Vec<Value> = picks
-        .iter()
-        .map(|indexes| json!({ "indexes": indexes, "hashes": grown.prove(indexes).hashes }))
-        .collect();
+    let proofs: Vec<Value> = picks.iter().map(|indexes| json!({ "indexes": indexes, "hashes": grown.prove(indexes).hashes })).collect();
     json!({ "size": size, "root": grown.tree.root(), "proofs": proofs })
 }
 
@@ -174,21 +152,8 @@ fn verify_tree(case: &Value) {
     let grown = Grown::new(size);
     assert_eq!(grown.tree.root(), root);
     for proof in case["proofs"].as_array().expect("proofs") {
-        let leaves: Vec<(u64, Hash)> = member::<Vec<u64>>(proof, "indexes")
-            .into_iter()
-            .map(|index| (index, leaf_hash(index)))
-            .collect();
-        assert_eq!(
-            verify(
-                size,
-                &root,
-                &leaves,
-                &BatchProof {
-                    hashes: member(proof, "hashes")
-                }
-            ),
-            Ok(())
-        );
+        let leaves: Vec<(u64, Hash)> = member::<Vec<u64>>(proof, "indexes").into_iter().map(|index| (index, leaf_hash(index))).collect();
+        assert_eq!(verify(size, &root, &leaves, &BatchProof { hashes: member(proof, "hashes") }), Ok(()));
     }
 }
 
@@ -208,30 +173,12 @@ fn bad_proofs() -> Vec<Value> {
     let pair = leaves(&[2, 7]);
     let many: Vec<u64> = (0..101).collect();
     let cases: Vec<BadProof> = vec![
-        (
-            "one hash too few",
-            11,
-            root,
-            pair.clone(),
-            with(&|hashes| hashes.truncate(hashes.len() - 1)),
-        ),
-        (
-            "one hash too many",
-            11,
-            root,
-            pair.clone(),
-            with(&|hashes| hashes.push(Hash([0; 32]))),
-        ),
+        ("one hash too few", 11, root, pair.clone(), with(&|hashes| hashes.truncate(hashes.len() - 1))),
+        ("one hash too many", 11, root, pair.clone(), with(&|hashes| hashes.push(Hash([0; 32])))),
         ("no hashes", 11, root, pair.clone(), Vec::new()),
         ("two hashes swapped", 11, root, pair.clone(), with(&|hashes| hashes.swap(0, 1))),
         ("another leaf", 11, root, vec![(2, leaf_hash(3)), (7, leaf_hash(7))], good.clone()),
-        (
-            "the leaves at each other's index",
-            11,
-            root,
-            vec![(2, leaf_hash(7)), (7, leaf_hash(2))],
-            good.clone(),
-        ),
+        ("the leaves at each other's index", 11, root, vec![(2, leaf_hash(7)), (7, leaf_hash(2))], good.clone()),
         ("another index", 11, root, leaves(&[3, 7]), good.clone()),
         ("a leaf that the proof does not cover", 11, root, leaves(&[2]), good.clone()),
         ("another size, of another shape", 17, root, pair.clone(), good.clone()),
@@ -242,13 +189,7 @@ fn bad_proofs() -> Vec<Value> {
         ("no leaves", 11, root, Vec::new(), vec![root]),
         ("no leaves of an empty tree", 0, Grown::new(0).tree.root(), Vec::new(), Vec::new()),
         ("101 leaves", 101, Grown::new(101).tree.root(), leaves(&many), Vec::new()),
-        (
-            "the entry in the place of its leaf hash",
-            1,
-            leaf_hash(0),
-            vec![(0, Hash([0; 32]))],
-            Vec::new(),
-        ),
+        ("the entry in the place of its leaf hash", 1, leaf_hash(0), vec![(0, Hash([0; 32]))], Vec::new()),
     ];
     let case = |(name, size, root, leaves, hashes): BadProof| {
         let proof = BatchProof { hashes };
@@ -267,20 +208,14 @@ fn verify_bad_proof(case: &Value) {
 }
 
 fn checkpoint(size: u64) -> Checkpoint {
-    Checkpoint {
-        origin: origin(),
-        size,
-        root: Hash([3; 32]),
-    }
+    Checkpoint { origin: origin(), size, root: Hash([3; 32]) }
 }
 
 /// A note over any text, signed as the log signs.
 fn note(body: &str) -> String {
     // A checkpoint's own signature line tells name and key hash; only the signature is over another text.
     let line = checkpoint(1).sign(&key(LOG_KEY));
-    let blob = BASE64
-        .decode(line.trim_end().rsplit(' ').next().expect("a word").as_bytes())
-        .expect("base64");
+    let blob = BASE64.decode(line.trim_end().rsplit(' ').next().expect("a word").as_bytes()).expect("base64");
     let blob = [&blob[..4], &key(LOG_KEY).sign(body.as_bytes()).0].concat();
     format!("{body}\n\u{2014} {} {}\n", origin(), BASE64.encode(&blob))
 }
@@ -289,30 +224,10 @@ fn checkpoints() -> Vec<Value> {
     let plain = checkpoint(12).sign(&key(LOG_KEY));
     let lines = [
         ("one signature", 12, plain.clone()),
-        (
-            "an empty log",
-            0,
-            Checkpoint {
-                root: Tree::default().root(),
-                ..checkpoint(0)
-            }
-            .sign(&key(LOG_KEY)),
-        ),
-        (
-            "the largest log",
-            LEAF_INDEX_MAX + 1,
-            checkpoint(LEAF_INDEX_MAX + 1).sign(&key(LOG_KEY)),
-        ),
-        (
-            "a cosignature after it",
-            12,
-            format!("{plain}\u{2014} witness.example AAAAAAAAAAA=\n"),
-        ),
-        (
-            "a cosignature before it",
-            12,
-            plain.replace("\n\n", "\n\n\u{2014} witness.example AAAAAAAAAAA=\n"),
-        ),
+        ("an empty log", 0, Checkpoint { root: Tree::default().root(), ..checkpoint(0) }.sign(&key(LOG_KEY))),
+        ("the largest log", LEAF_INDEX_MAX + 1, checkpoint(LEAF_INDEX_MAX + 1).sign(&key(LOG_KEY))),
+        ("a cosignature after it", 12, format!("{plain}\u{2014} witness.example AAAAAAAAAAA=\n")),
+        ("a cosignature before it", 12, plain.replace("\n\n", "\n\n\u{2014} witness.example AAAAAAAAAAA=\n")),
         ("an extension line", 12, note(&format!("{}extension 1\n", checkpoint(12).body()))),
     ];
     let case = |(name, size, note): (&str, u64, String)| {
@@ -328,11 +243,7 @@ fn open(case: &Value, note: &str) -> Result<Checkpoint, mesh_proto::log::NoteErr
 }
 
 fn verify_checkpoint(case: &Value) {
-    let expected = Checkpoint {
-        origin: member(case, "origin"),
-        size: number(case, "size"),
-        root: member(case, "root"),
-    };
+    let expected = Checkpoint { origin: member(case, "origin"), size: number(case, "size"), root: member(case, "root") };
     assert_eq!(open(case, text(case, "note")), Ok(expected), "{case}");
 }
 
@@ -344,14 +255,7 @@ fn bad_checkpoints() -> Vec<Value> {
     let root = BASE64.encode(&[3; 32]);
     let cases = [
         ("signed by another key", checkpoint(12).sign(&key(0x11))),
-        (
-            "of another log",
-            Checkpoint {
-                origin: other,
-                ..checkpoint(12)
-            }
-            .sign(&key(LOG_KEY)),
-        ),
+        ("of another log", Checkpoint { origin: other, ..checkpoint(12) }.sign(&key(LOG_KEY))),
         ("changed size", good.replace("\n12\n", "\n13\n")),
         ("size with a leading zero", changed("\n12\n", "\n012\n")),
         ("size with a sign", changed("\n12\n", "\n+12\n")),
@@ -373,15 +277,9 @@ fn bad_checkpoints() -> Vec<Value> {
         ("a hyphen instead of the dash", good.replace('\u{2014}', "-")),
         ("a line that is no signature", format!("{good}hello\n")),
         ("a signature line without name", format!("{good}\u{2014}  AAAAAAAAAAA=\n")),
-        (
-            "another key name",
-            good.replace(&format!("\u{2014} {}", origin()), "\u{2014} one.localhost:8001"),
-        ),
+        ("another key name", good.replace(&format!("\u{2014} {}", origin()), "\u{2014} one.localhost:8001")),
         ("a wrong key hash", good.replace(&signature_start(&good), "AAAAA")),
-        (
-            "signature without padding",
-            good.replace("=\n", "\n").replace(&root.replace('=', ""), &root),
-        ),
+        ("signature without padding", good.replace("=\n", "\n").replace(&root.replace('=', ""), &root)),
         ("empty", String::new()),
     ];
     let case = |(name, note): (&str, String)| {
@@ -401,17 +299,7 @@ fn signature_start(note: &str) -> String {
 }
 
 fn verify_bad_checkpoint(case: &Value) {
-    let built = || {
-        note(&format!(
-            "{}{}\n",
-            checkpoint(12).body(),
-            "x".repeat(number(case, "extension_bytes") as usize)
-        ))
-    };
+    let built = || note(&format!("{}{}\n", checkpoint(12).body(), "x".repeat(number(case, "extension_bytes") as usize)));
     let note = case["note"].as_str().map_or_else(built, str::to_owned);
-    assert_eq!(
-        error_name(&open(case, &note).expect_err(text(case, "name"))),
-        text(case, "error"),
-        "{case}"
-    );
+    assert_eq!(error_name(&open(case, &note).expect_err(text(case, "name"))), text(case, "error"), "{case}");
 }

@@ -35,13 +35,7 @@ pub(super) fn files() -> Vec<File> {
             cases: links(),
             verify: verify_link,
         },
-        File {
-            path: "invalid/link",
-            about: "`text` is not a link.",
-            page: "spec/uri.md",
-            cases: bad_links(),
-            verify: verify_bad_link,
-        },
+        File { path: "invalid/link", about: "`text` is not a link.", page: "spec/uri.md", cases: bad_links(), verify: verify_bad_link },
         File {
             path: "valid/phrase",
             about: "`entropy` (hex) is written as `phrase` and gives `root_seed` (hex) and `root`; `typed` is read as the same phrase.",
@@ -143,11 +137,7 @@ fn bad_addresses() -> Vec<Value> {
 }
 
 fn verify_bad_address(case: &Value) {
-    assert_eq!(
-        error_name(&text(case, "text").parse::<Address>().expect_err("refused")),
-        text(case, "error"),
-        "{case}"
-    );
+    assert_eq!(error_name(&text(case, "text").parse::<Address>().expect_err("refused")), text(case, "error"), "{case}");
 }
 
 fn links() -> Vec<Value> {
@@ -175,10 +165,7 @@ fn links() -> Vec<Value> {
 fn verify_link(case: &Value) {
     let target = Target::parse(text(case, "text")).expect("a link");
     assert_eq!(target, Target::parse(text(case, "link")).expect("a link"));
-    assert_eq!(
-        (target.to_string().as_str(), target.permalink().as_deref()),
-        (text(case, "link"), case["permalink"].as_str())
-    );
+    assert_eq!((target.to_string().as_str(), target.permalink().as_deref()), (text(case, "link"), case["permalink"].as_str()));
 }
 
 fn bad_links() -> Vec<Value> {
@@ -214,11 +201,7 @@ fn bad_links() -> Vec<Value> {
 }
 
 fn verify_bad_link(case: &Value) {
-    assert_eq!(
-        error_name(&Target::parse(text(case, "text")).expect_err("refused")),
-        text(case, "error"),
-        "{case}"
-    );
+    assert_eq!(error_name(&Target::parse(text(case, "text")).expect_err("refused")), text(case, "error"), "{case}");
 }
 
 fn phrases() -> Vec<Value> {
@@ -229,10 +212,7 @@ fn phrases() -> Vec<Value> {
         let root = SecretKey::from_seed(&phrase.root_seed()).id();
         json!({ "entropy": hex(&entropy), "phrase": phrase.to_string(), "typed": typed, "root_seed": hex(&*phrase.root_seed()), "root": root })
     };
-    [[0; 32], [0x7f; 32], [0x80; 32], [0xff; 32], counting]
-        .into_iter()
-        .map(case)
-        .collect()
+    [[0; 32], [0x7f; 32], [0x80; 32], [0xff; 32], counting].into_iter().map(case).collect()
 }
 
 fn verify_phrase(case: &Value) {
@@ -264,11 +244,7 @@ fn bad_phrases() -> Vec<Value> {
 }
 
 fn verify_bad_phrase(case: &Value) {
-    assert_eq!(
-        error_name(&text(case, "phrase").parse::<Phrase>().expect_err("refused")),
-        text(case, "error"),
-        "{case}"
-    );
+    assert_eq!(error_name(&text(case, "phrase").parse::<Phrase>().expect_err("refused")), text(case, "error"), "{case}");
 }
 
 fn pairings() -> Vec<Value> {
@@ -292,10 +268,7 @@ fn work() -> Vec<Value> {
         case["counter"] = solve_step(&challenge(&case), 0, 1 << 20).expect("a solution").into();
         case
     };
-    [("mesh.org", 0), ("mesh.org", 8), ("mesh.org", 12), ("one.localhost:8001", 12)]
-        .into_iter()
-        .map(case)
-        .collect()
+    [("mesh.org", 0), ("mesh.org", 8), ("mesh.org", 12), ("one.localhost:8001", 12)].into_iter().map(case).collect()
 }
 
 fn verify_work(case: &Value) {

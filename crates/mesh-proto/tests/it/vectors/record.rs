@@ -34,19 +34,8 @@ pub(super) fn files() -> Vec<File> {
 }
 
 fn comment(text: &str) -> Comment {
-    let parent = ObjectRef {
-        id: RecordId::from_hash([8; 32]),
-        version: RecordId::from_hash([8; 32]),
-        ..object()
-    };
-    Comment {
-        root: object(),
-        parent,
-        text: text.into(),
-        lang: Some("de-AT".into()),
-        terms: Terms::Free,
-        revises: None,
-    }
+    let parent = ObjectRef { id: RecordId::from_hash([8; 32]), version: RecordId::from_hash([8; 32]), ..object() };
+    Comment { root: object(), parent, text: text.into(), lang: Some("de-AT".into()), terms: Terms::Free, revises: None }
 }
 
 fn rich_post() -> Post {
@@ -56,108 +45,46 @@ fn rich_post() -> Post {
         tags: ["rust", "stra\u{df}e", "a_b-c", "\u{1f600}"].map(str::to_owned).to_vec(),
         lang: Some("en".into()),
         terms: Terms::Paid,
-        interaction: Interaction {
-            comment: Audience::Subscribers,
-            like: Audience::Everyone,
-            repost: Audience::Nobody,
-        },
+        interaction: Interaction { comment: Audience::Subscribers, like: Audience::Everyone, repost: Audience::Nobody },
         revises: Some(RecordId::from_hash([4; 32])),
     }
 }
 
 fn valid() -> Vec<Value> {
-    let account = AccountRef {
-        actor: object().actor,
-        home: object().home,
-    };
+    let account = AccountRef { actor: object().actor, home: object().home };
     let mut cases: Vec<(&str, Envelope)> = [
-        (
-            "profile",
-            Content::Profile(Profile {
-                name: "Neo".into(),
-                bio: "Follows the white rabbit.".into(),
-            }),
-        ),
-        (
-            "profile without biography",
-            Content::Profile(Profile {
-                name: "N".into(),
-                bio: String::new(),
-            }),
-        ),
+        ("profile", Content::Profile(Profile { name: "Neo".into(), bio: "Follows the white rabbit.".into() })),
+        ("profile without biography", Content::Profile(Profile { name: "N".into(), bio: String::new() })),
         ("post", Content::Post(Post::free("hello"))),
         ("post with everything", Content::Post(rich_post())),
         ("post of the longest text", Content::Post(Post::free("x".repeat(TEXT_BYTES_MAX)))),
         ("comment", Content::Comment(comment("hi"))),
-        (
-            "comment, edited",
-            Content::Comment(Comment {
-                revises: Some(RecordId::from_hash([9; 32])),
-                ..comment("hi!")
-            }),
-        ),
+        ("comment, edited", Content::Comment(Comment { revises: Some(RecordId::from_hash([9; 32])), ..comment("hi!") })),
         ("like", Content::Like(Like { object: object() })),
         ("subscribe", Content::Subscribe(Subscribe { object: account })),
         ("repost", Content::Repost(Repost { object: object() })),
-        (
-            "retract",
-            Content::Retract(Retract {
-                object: object().id,
-                reason: RetractReason::Author,
-            }),
-        ),
-        (
-            "report",
-            Content::Report(Report {
-                object: object(),
-                reason: ReportReason::Spam,
-                text: "Buy!".into(),
-            }),
-        ),
-        (
-            "report without text",
-            Content::Report(Report {
-                object: object(),
-                reason: ReportReason::Illegal,
-                text: String::new(),
-            }),
-        ),
+        ("retract", Content::Retract(Retract { object: object().id, reason: RetractReason::Author })),
+        ("report", Content::Report(Report { object: object(), reason: ReportReason::Spam, text: "Buy!".into() })),
+        ("report without text", Content::Report(Report { object: object(), reason: ReportReason::Illegal, text: String::new() })),
     ]
     .into_iter()
     .map(|(name, content)| (name, signed(content)))
     .collect();
     let post = |members: &str| signed_body(Kind::Post, body_of(Kind::Post, members));
-    cases.push((
-        "members in another order, white space, escapes",
-        signed_body(Kind::Like, shuffled_like()),
-    ));
-    cases.push((
-        "unknown members are ignored",
-        post(r#""text":"x","terms":"free","mood":"happy","more":[{"a":null},-7,true]"#),
-    ));
-    cases.push((
-        "crit of known names, one of an absent field",
-        post(r#""text":"x","terms":"free","crit":["text","crit","actor","title"]"#),
-    ));
+    cases.push(("members in another order, white space, escapes", signed_body(Kind::Like, shuffled_like())));
+    cases.push(("unknown members are ignored", post(r#""text":"x","terms":"free","mood":"happy","more":[{"a":null},-7,true]"#)));
+    cases
+        .push(("crit of known names, one of an absent field", post(r#""text":"x","terms":"free","crit":["text","crit","actor","title"]"#)));
     cases.push(("an empty crit", post(r#""text":"x","terms":"free","crit":[]"#)));
-    cases.push((
-        "terms of a later version: accepted, not shown",
-        post(r#""text":"x","terms":"auction""#),
-    ));
+    cases.push(("terms of a later version: accepted, not shown", post(r#""text":"x","terms":"auction""#)));
     cases.push(("an empty interaction", post(r#""text":"x","terms":"free","interaction":{}"#)));
     cases.push((
         "interaction with an unknown member",
         post(r#""text":"x","terms":"free","interaction":{"like":"nobody","quote":"friends"}"#),
     ));
-    cases.push((
-        "empty tags and the most tags",
-        post(&format!(r#""text":"x","terms":"free","tags":{}"#, json!(vec!["t"; TAGS_MAX]))),
-    ));
+    cases.push(("empty tags and the most tags", post(&format!(r#""text":"x","terms":"free","tags":{}"#, json!(vec!["t"; TAGS_MAX])))));
     cases.push(("a body of the longest", padded(BODY_BYTES_MAX)));
-    cases.push((
-        "as deep as may be",
-        post(&format!(r#""text":"x","terms":"free","d":{}"#, nested(JSON_DEPTH_MAX - 1))),
-    ));
+    cases.push(("as deep as may be", post(&format!(r#""text":"x","terms":"free","d":{}"#, nested(JSON_DEPTH_MAX - 1)))));
     cases.into_iter().map(|(name, envelope)| valid_case(name, &envelope)).collect()
 }
 
@@ -282,99 +209,40 @@ fn bad_members() -> Vec<(&'static str, Kind, String)> {
         ("terms a number", Kind::Post, r#""text":"x","terms":1"#.into()),
         ("tags a string", Kind::Post, post(r#""tags":"rust""#)),
         ("tags null", Kind::Post, post(r#""tags":null"#)),
-        (
-            "interaction an array",
-            Kind::Post,
-            post(r#""interaction":["everyone","everyone","everyone"]"#),
-        ),
-        (
-            "interaction with an unknown audience",
-            Kind::Post,
-            post(r#""interaction":{"like":"friends"}"#),
-        ),
-        (
-            "an audience as an object",
-            Kind::Post,
-            post(r#""interaction":{"like":{"nobody":null}}"#),
-        ),
+        ("interaction an array", Kind::Post, post(r#""interaction":["everyone","everyone","everyone"]"#)),
+        ("interaction with an unknown audience", Kind::Post, post(r#""interaction":{"like":"friends"}"#)),
+        ("an audience as an object", Kind::Post, post(r#""interaction":{"like":{"nobody":null}}"#)),
         ("an audience null", Kind::Post, post(r#""interaction":{"like":null}"#)),
         ("crit a string", Kind::Post, post(r#""crit":"text""#)),
         ("crit with a name twice", Kind::Post, post(r#""crit":["text","text"]"#)),
         ("crit with an unknown name", Kind::Post, post(r#""mood":"happy","crit":["mood"]"#)),
         ("crit with an unknown name that is absent", Kind::Post, post(r#""crit":["mood"]"#)),
         ("crit with a name of another kind", Kind::Post, post(r#""crit":["object"]"#)),
-        (
-            "crit too long",
-            Kind::Post,
-            post(&format!(
-                r#""crit":{}"#,
-                json!((0..=CRIT_MAX).map(|n| format!("c{n}")).collect::<Vec<_>>())
-            )),
-        ),
+        ("crit too long", Kind::Post, post(&format!(r#""crit":{}"#, json!((0..=CRIT_MAX).map(|n| format!("c{n}")).collect::<Vec<_>>())))),
         ("object an array", Kind::Like, format!(r#""object":{array}"#)),
         ("object null", Kind::Like, r#""object":null"#.into()),
         ("no object", Kind::Like, r#""objects":1"#.into()),
         ("object without version", Kind::Like, without("version")),
         ("object without home", Kind::Repost, without("home")),
-        (
-            "home with an upper-case letter",
-            Kind::Like,
-            changed("home", "Two.localhost:8002".into()),
-        ),
+        ("home with an upper-case letter", Kind::Like, changed("home", "Two.localhost:8002".into())),
         ("home an IP address", Kind::Like, changed("home", "127.0.0.1".into())),
         ("home a URL", Kind::Like, changed("home", "https://mesh.org".into())),
-        (
-            "object id in upper case",
-            Kind::Like,
-            changed("id", RecordId::from_hash([4; 32]).to_string().to_uppercase().into()),
-        ),
+        ("object id in upper case", Kind::Like, changed("id", RecordId::from_hash([4; 32]).to_string().to_uppercase().into())),
         ("a like without fields", Kind::Like, r#""text":"x""#.into()),
-        (
-            "subscribe to a record id",
-            Kind::Subscribe,
-            format!(r#""object":"{}""#, RecordId::from_hash([4; 32])),
-        ),
-        (
-            "comment without parent",
-            Kind::Comment,
-            format!(r#""root":{object},"text":"x","terms":"free""#),
-        ),
+        ("subscribe to a record id", Kind::Subscribe, format!(r#""object":"{}""#, RecordId::from_hash([4; 32]))),
+        ("comment without parent", Kind::Comment, format!(r#""root":{object},"text":"x","terms":"free""#)),
         ("unknown report reason", Kind::Report, report(r#""reason":"boring""#)),
         ("report reason as an object", Kind::Report, report(r#""reason":{"spam":null}"#)),
-        (
-            "unknown retract reason",
-            Kind::Retract,
-            format!(r#""object":"{}","reason":"mood""#, RecordId::from_hash([4; 32])),
-        ),
-        (
-            "retract as if the home had",
-            Kind::Retract,
-            format!(r#""object":"{}","reason":"home""#, RecordId::from_hash([4; 32])),
-        ),
-        (
-            "retract as if the law had",
-            Kind::Retract,
-            format!(r#""object":"{}","reason":"law""#, RecordId::from_hash([4; 32])),
-        ),
+        ("unknown retract reason", Kind::Retract, format!(r#""object":"{}","reason":"mood""#, RecordId::from_hash([4; 32]))),
+        ("retract as if the home had", Kind::Retract, format!(r#""object":"{}","reason":"home""#, RecordId::from_hash([4; 32]))),
+        ("retract as if the law had", Kind::Retract, format!(r#""object":"{}","reason":"law""#, RecordId::from_hash([4; 32]))),
         ("profile without name", Kind::Profile, r#""bio":"x""#.into()),
         ("profile with an empty name", Kind::Profile, r#""name":"""#.into()),
         ("profile name of two lines", Kind::Profile, r#""name":"a\nb""#.into()),
-        (
-            "profile name too long",
-            Kind::Profile,
-            format!(r#""name":"{}""#, "n".repeat(TITLE_BYTES_MAX + 1)),
-        ),
-        (
-            "biography too long",
-            Kind::Profile,
-            format!(r#""name":"n","bio":"{}""#, "b".repeat(BIO_BYTES_MAX + 1)),
-        ),
+        ("profile name too long", Kind::Profile, format!(r#""name":"{}""#, "n".repeat(TITLE_BYTES_MAX + 1))),
+        ("biography too long", Kind::Profile, format!(r#""name":"n","bio":"{}""#, "b".repeat(BIO_BYTES_MAX + 1))),
         ("biography of white space", Kind::Profile, r#""name":"n","bio":" \n""#.into()),
-        (
-            "report text too long",
-            Kind::Report,
-            report(&format!(r#""reason":"other","text":"{}""#, "b".repeat(BIO_BYTES_MAX + 1))),
-        ),
+        ("report text too long", Kind::Report, report(&format!(r#""reason":"other","text":"{}""#, "b".repeat(BIO_BYTES_MAX + 1)))),
     ]
 }
 
@@ -391,10 +259,7 @@ fn bad_text() -> Vec<(&'static str, String)> {
         ("text with DEL", text("a\u{7f}")),
         ("text with a C1 control", text("a\u{85}b")),
         ("text one byte too long", text(&"x".repeat(TEXT_BYTES_MAX + 1))),
-        (
-            "text too long in bytes though not in characters",
-            text(&"\u{e9}".repeat(TEXT_BYTES_MAX / 2 + 1)),
-        ),
+        ("text too long in bytes though not in characters", text(&"\u{e9}".repeat(TEXT_BYTES_MAX / 2 + 1))),
         ("empty title", post(r#""title":"""#)),
         ("title of two lines", post(r#""title":"a\nb""#)),
         ("title too long", post(&format!(r#""title":"{}""#, "t".repeat(TITLE_BYTES_MAX + 1)))),
@@ -414,20 +279,14 @@ fn bad_text() -> Vec<(&'static str, String)> {
 
 /// Common fields that are wrong: what to replace by what in a good like.
 fn bad_head() -> Vec<(&'static str, String)> {
-    let like = body_of(
-        Kind::Like,
-        &format!(r#""object":{}"#, serde_json::to_string(&object()).expect("JSON")),
-    );
+    let like = body_of(Kind::Like, &format!(r#""object":{}"#, serde_json::to_string(&object()).expect("JSON")));
     let head = head();
     let swap = |from: &str, to: &str| like.replacen(from, to, 1);
     let at = format!("\"at\":{}", head.at);
     vec![
         ("no actor", swap(&format!(r#""actor":"{}","#, head.actor), "")),
         ("actor an address", swap(&head.actor.to_string(), "neo@one.localhost:8001")),
-        (
-            "device of an unknown suite",
-            swap(&head.device.to_string(), &mesh_proto::bytes::base64url(&[9; 33])),
-        ),
+        ("device of an unknown suite", swap(&head.device.to_string(), &mesh_proto::bytes::base64url(&[9; 33]))),
         ("keys null", swap(&format!(r#""keys":"{}""#, head.keys), r#""keys":null"#)),
         ("no salt", swap(&format!(r#","salt":"{}""#, head.salt), "")),
         ("salt too short", swap(&head.salt.to_string(), "AAAA")),
@@ -440,31 +299,14 @@ fn bad_head() -> Vec<(&'static str, String)> {
 
 fn invalid() -> Vec<Value> {
     let mut envelopes: Vec<(String, Envelope)> = Vec::new();
-    envelopes.extend(
-        bad_json()
-            .into_iter()
-            .map(|(name, body)| (name.to_owned(), signed_body(Kind::Post, body))),
-    );
-    envelopes.extend(
-        bad_members()
-            .into_iter()
-            .map(|(name, kind, members)| (name.to_owned(), signed_body(kind, body_of(kind, &members)))),
-    );
-    envelopes.extend(
-        bad_text()
-            .into_iter()
-            .map(|(name, members)| (name.to_owned(), signed_body(Kind::Post, body_of(Kind::Post, &members)))),
-    );
-    envelopes.extend(
-        bad_head()
-            .into_iter()
-            .map(|(name, body)| (name.to_owned(), signed_body(Kind::Like, body))),
-    );
+    envelopes.extend(bad_json().into_iter().map(|(name, body)| (name.to_owned(), signed_body(Kind::Post, body))));
+    envelopes.extend(bad_members().into_iter().map(|(name, kind, members)| (name.to_owned(), signed_body(kind, body_of(kind, &members)))));
+    envelopes
+        .extend(bad_text().into_iter().map(|(name, members)| (name.to_owned(), signed_body(Kind::Post, body_of(Kind::Post, &members)))));
+    envelopes.extend(bad_head().into_iter().map(|(name, body)| (name.to_owned(), signed_body(Kind::Like, body))));
     envelopes.push(("a key operation is not a record".into(), genesis().envelope));
-    envelopes.push((
-        "a challenge is not a record".into(),
-        signed_body(Kind::Challenge, body_of(Kind::Challenge, r#""domain":"mesh.org""#)),
-    ));
+    envelopes
+        .push(("a challenge is not a record".into(), signed_body(Kind::Challenge, body_of(Kind::Challenge, r#""domain":"mesh.org""#))));
     let mut cases: Vec<Value> = envelopes.iter().map(|(name, envelope)| invalid_case(name, envelope)).collect();
     let ahead = signed(Content::Post(Post::free("from tomorrow")));
     let now = T0 + 1000 - CLOCK_AHEAD_MS_MAX - 1;
@@ -474,13 +316,7 @@ fn invalid() -> Vec<Value> {
 
 fn invalid_case(name: &str, envelope: &Envelope) -> Value {
     let refused = Record::open(envelope).expect_err(name);
-    let too_long = matches!(
-        refused,
-        RecordError::Field {
-            rule: "is longer than its limit",
-            ..
-        }
-    );
+    let too_long = matches!(refused, RecordError::Field { rule: "is longer than its limit", .. });
     let error = error_name(&refused);
     let problem = if too_long { code::TOO_LARGE } else { problem(&error) };
     json!({ "name": name, "envelope": envelope, "error": error, "problem": problem })

@@ -44,12 +44,7 @@ pub(super) fn files() -> Vec<File> {
 }
 
 fn wide(r: &[u8; 32], public: &[u8; 32], message: &[u8]) -> [u8; 64] {
-    Sha512::new()
-        .chain_update(r)
-        .chain_update(public)
-        .chain_update(message)
-        .finalize()
-        .into()
+    Sha512::new().chain_update(r).chain_update(public).chain_update(message).finalize().into()
 }
 
 fn challenge(r: &[u8; 32], public: &[u8; 32], message: &[u8]) -> Scalar {
@@ -104,10 +99,7 @@ fn verify_signature(case: &Value) {
 /// A message for which the reduced challenge fits `wanted`; they count upwards.
 fn message_with(r: &[u8; 32], public: &[u8; 32], wanted: impl Fn(Scalar, &[u8; 64]) -> bool) -> Vec<u8> {
     let fits = |message: &Vec<u8>| wanted(challenge(r, public, message), &wide(r, public, message));
-    (0..4096u32)
-        .map(|n| format!("message {n}").into_bytes())
-        .find(fits)
-        .expect("one of eight fits")
+    (0..4096u32).map(|n| format!("message {n}").into_bytes()).find(fits).expect("one of eight fits")
 }
 
 fn low_bits(k: &Scalar) -> u8 {
@@ -159,11 +151,8 @@ fn plus_order(s: [u8; 32]) -> [u8; 32] {
 
 /// All encodings of the eight points of small order that decoders take: canonical, y + p, and x = 0 with its sign bit set.
 fn small_order_encodings() -> Vec<(String, [u8; 32])> {
-    let mut encodings: Vec<(String, [u8; 32])> = EIGHT_TORSION
-        .iter()
-        .enumerate()
-        .map(|(index, point)| (format!("torsion point {index}"), point.compress().0))
-        .collect();
+    let mut encodings: Vec<(String, [u8; 32])> =
+        EIGHT_TORSION.iter().enumerate().map(|(index, point)| (format!("torsion point {index}"), point.compress().0)).collect();
     let p_plus = |more: u8, high: u8| {
         let mut bytes = [0xff; 32];
         bytes[0] = P_LOW + more;
@@ -220,31 +209,14 @@ fn mixed_order() -> Vec<Value> {
     };
     let none = EdwardsPoint::identity();
     vec![
-        sign("mixed-order key, eight divides the challenge", torsion, none, &|k, wide| {
-            low_bits(&k) == 0 && wide[0] & 7 == 0
+        sign("mixed-order key, eight divides the challenge", torsion, none, &|k, wide| low_bits(&k) == 0 && wide[0] & 7 == 0),
+        sign("mixed-order key, eight divides the reduced challenge only", torsion, none, &|k, wide| low_bits(&k) == 0 && wide[0] & 7 != 0),
+        sign("mixed-order key, eight divides the challenge before reduction only", torsion, none, &|k, wide| {
+            low_bits(&k) != 0 && wide[0] & 7 == 0
         }),
-        sign(
-            "mixed-order key, eight divides the reduced challenge only",
-            torsion,
-            none,
-            &|k, wide| low_bits(&k) == 0 && wide[0] & 7 != 0,
-        ),
-        sign(
-            "mixed-order key, eight divides the challenge before reduction only",
-            torsion,
-            none,
-            &|k, wide| low_bits(&k) != 0 && wide[0] & 7 == 0,
-        ),
-        sign("mixed-order key, eight does not divide the challenge", torsion, none, &|k, wide| {
-            low_bits(&k) != 0 && wide[0] & 7 != 0
-        }),
+        sign("mixed-order key, eight does not divide the challenge", torsion, none, &|k, wide| low_bits(&k) != 0 && wide[0] & 7 != 0),
         sign("mixed-order R", none, torsion, &|_, _| true),
-        sign(
-            "mixed-order key and R that cancel",
-            torsion,
-            torsion * Scalar::from(5u8),
-            &|k, _| low_bits(&k) == 3,
-        ),
+        sign("mixed-order key and R that cancel", torsion, torsion * Scalar::from(5u8), &|k, _| low_bits(&k) == 3),
     ]
 }
 
@@ -273,26 +245,15 @@ fn badly_signed() -> Vec<Value> {
     let by = |seed: u8, kind: Kind| Envelope::sign(kind, like().body().to_vec(), &key(seed));
     let mut flipped = like().signature().0;
     flipped[40] ^= 4;
-    let changed = String::from_utf8(like().body().to_vec())
-        .expect("UTF-8")
-        .replace("1700000001000", "1700000001001");
+    let changed = String::from_utf8(like().body().to_vec()).expect("UTF-8").replace("1700000001000", "1700000001001");
     let bare = key(DEVICE).sign(like().body()).0;
     let cases = [
         ("a like's signature on a repost", swapped(Kind::Repost)),
         ("signed by another device", by(3, Kind::Like)),
         ("signed by the root key", by(1, Kind::Like)),
-        (
-            "a flipped bit in the signature",
-            Envelope::new(Kind::Like, like().body().to_vec(), Signature(flipped)).expect("small"),
-        ),
-        (
-            "a changed body",
-            Envelope::new(Kind::Like, changed.into_bytes(), *like().signature()).expect("small"),
-        ),
-        (
-            "the body signed without its type",
-            Envelope::new(Kind::Like, like().body().to_vec(), Signature(bare)).expect("small"),
-        ),
+        ("a flipped bit in the signature", Envelope::new(Kind::Like, like().body().to_vec(), Signature(flipped)).expect("small")),
+        ("a changed body", Envelope::new(Kind::Like, changed.into_bytes(), *like().signature()).expect("small")),
+        ("the body signed without its type", Envelope::new(Kind::Like, like().body().to_vec(), Signature(bare)).expect("small")),
     ];
     let make = |(name, envelope): (&str, Envelope)| json!({ "name": name, "account": account(), "genesis": genesis().envelope, "envelope": envelope, "error": "BadSignature", "problem": problem("BadSignature") });
     cases.into_iter().map(make).collect()
@@ -301,8 +262,6 @@ fn badly_signed() -> Vec<Value> {
 fn verify_badly_signed(case: &Value) {
     let envelope: Envelope = member(case, "envelope");
     let record = mesh_proto::record::Record::open(&envelope).expect("well-formed");
-    let error = envelope
-        .verify(&record.head.device.verifier().expect("a good key"))
-        .expect_err(text(case, "name"));
+    let error = envelope.verify(&record.head.device.verifier().expect("a good key")).expect_err(text(case, "name"));
     assert_eq!(error_name(&error), text(case, "error"));
 }
