@@ -19,7 +19,7 @@ mod tables;
 mod writing;
 
 pub use federation::{buckets, intake, outbox, peers};
-pub use mesh_store::{Health, Kv};
+pub use mesh_store::{Health, Kv, MemoryStore};
 pub use reading::{bodies, feed, heads, notices, remote, views};
 pub use writing::{pairing, records, registration};
 
@@ -134,7 +134,6 @@ impl Node {
         let Ports { kv, clock, rng, transport } = ports.clone();
         check_domain(&*kv, &config.domain)?;
         let (log, tree) = Log::open(Arc::clone(&kv), Origin::new(config.domain.clone(), 1), config.log_key)?;
-        let log = Arc::new(log);
         let accounts = Arc::new(Accounts::open(Arc::clone(&kv), config.accounts_bytes_max)?);
         let heads = Arc::new(Heads::new(Arc::clone(&kv), config.heads_bytes_max));
         let objects = Arc::new(Objects::new(Arc::clone(&kv), Arc::clone(&accounts), config.domain.clone()));
@@ -142,7 +141,6 @@ impl Node {
         let bus = Arc::new(Bus::new(Arc::clone(&heads), Arc::clone(&objects)));
         let bodies =
             Bodies::open(Arc::clone(&kv), Arc::clone(&accounts), Arc::clone(&peers), Arc::clone(&transport), config.cache_bytes_max)?;
-        let bodies = Arc::new(bodies);
         let registrar = Arc::new(Registrar::new(Arc::clone(&kv), Arc::clone(&clock), &*rng, config.domain.clone(), config.registration));
         let (queue, appender) = append::Appender {
             kv: Arc::clone(&kv),

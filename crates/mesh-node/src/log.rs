@@ -31,7 +31,7 @@ pub struct Log {
 
 impl Log {
     /// Reads the log's present state. Answers the tree too, for the one who appends.
-    pub(crate) fn open(kv: Arc<dyn Kv>, origin: Origin, key: SecretKey) -> Result<(Self, Tree)> {
+    pub(crate) fn open(kv: Arc<dyn Kv>, origin: Origin, key: SecretKey) -> Result<(Arc<Self>, Tree)> {
         let last = kv.scan(Space::LogEntry, &KeyRange::all(), Order::Backward, 1)?;
         let size = match last.first() {
             Some((key, _)) => crate::tables::codec::key_u64(key, 0, "log_entry")? + 1,
@@ -46,7 +46,7 @@ impl Log {
         }
         let tree = Tree::from_peaks(size, peaks).ok_or_else(|| damaged("log_node"))?;
         let head = sign(&origin, &key, &tree);
-        Ok((Self { kv, origin, key, head: RwLock::new(head) }, tree))
+        Ok((Arc::new(Self { kv, origin, key, head: RwLock::new(head) }), tree))
     }
 
     /// Shows a grown tree to readers, once it is durable.

@@ -61,11 +61,11 @@ impl Bodies {
         peers: Arc<Peers>,
         transport: Arc<dyn Transport>,
         bytes_max: u64,
-    ) -> Result<Self> {
+    ) -> Result<Arc<Self>> {
         let last = kv.scan(Space::CacheOrder, &KeyRange::all(), Order::Backward, 1)?;
         let next = last.first().map_or(Ok(0), |(key, _)| key_u64(key, 0, "cache_order").map(|n| n + 1))?;
         let bytes = mesh_store::counter(&*kv, Space::Meta, b"cache_bytes")?.max(0) as u64;
-        Ok(Self { kv, accounts, peers, transport, bytes_max, bytes: AtomicU64::new(bytes), next: Mutex::new(next) })
+        Ok(Arc::new(Self { kv, accounts, peers, transport, bytes_max, bytes: AtomicU64::new(bytes), next: Mutex::new(next) }))
     }
 
     /// Notes a delivered body worth keeping: those that people read.

@@ -14,7 +14,7 @@ use mesh_proto::keylog::{Action, LogPosition, NewOp};
 use mesh_proto::log::Origin;
 use mesh_proto::port::{Answer, BoxFuture, Clock, Rng, Transport, TransportError};
 use mesh_proto::record::{Comment, Content, Head, Like, ObjectRef, Post, Profile, Record, Repost, Retract, RetractReason, Terms};
-use mesh_store::MemoryStore;
+use mesh_node::MemoryStore;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
