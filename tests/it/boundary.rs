@@ -20,7 +20,8 @@ use tokio::net::TcpStream;
 pub(crate) fn refused(reply: &Reply, status: u16, code: &str, case: &str) {
     let text = String::from_utf8_lossy(&reply.body);
     assert_eq!(reply.status, status, "{case}: {text}");
-    let problem: Problem = serde_json::from_slice(&reply.body).unwrap_or_else(|error| panic!("{case}: no problem document: {error}: {text:?}"));
+    let problem: Problem =
+        serde_json::from_slice(&reply.body).unwrap_or_else(|error| panic!("{case}: no problem document: {error}: {text:?}"));
     assert_eq!(problem.code(), code, "{case}: {text}");
     assert_eq!(problem.status, status, "{case}: {text}");
     assert!(!problem.title.is_empty() && problem.detail.len() > 10 && problem.detail.len() < 2_000, "{case}: {text}");

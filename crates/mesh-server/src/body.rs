@@ -78,6 +78,10 @@ pub(crate) fn decode(headers: &HeaderMap, sent: Bytes) -> Answer<Bytes> {
 
 /// Reads JSON into an API type.
 pub(crate) fn json<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Answer<T> {
+    // Left alone, the parser takes an array of the members for the object.
+    if bytes.trim_ascii_start().first() != Some(&b'{') {
+        return Err(ApiError::malformed("the body is not a JSON object: see /api/openapi.json"));
+    }
     serde_json::from_slice(bytes).map_err(|error| ApiError::malformed(harmless(&error.to_string())))
 }
 

@@ -189,6 +189,7 @@ mod tests {
     use crate::ports::{SystemClock, SystemRng};
     use std::net::IpAddr;
     use std::sync::atomic::{AtomicUsize, Ordering};
+    use tokio::io::AsyncWriteExt;
     use tokio::net::TcpListener;
 
     /// A resolver's answers, one after the other and the last for ever, and how often it was asked.
@@ -247,6 +248,23 @@ mod tests {
         let (one, asked) = server("one.example", vec![ips(&["127.0.0.1"]), ips(&["9.9.9.9"])]);
         assert!(matches!(get(&one, "evil.example").await, TransportError::Forbidden(_)));
         assert_eq!(asked.load(Ordering::Relaxed), 1);
+    }
+
+    /// A clock that stands still moves on only when everybody waits: then the drops come, one a second, and the bound before the end.
+    #[tokio::test(start_paused = true)]
+    async fn answer_that_comes_drop_by_drop_is_given_up() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let port = listener.local_addr().expect("bound").port();
+        let dripping = tokio::spawn(async move {
+            let (mut peer, _) = listener.accept().await.expect("it comes");
+            peer.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n").await.expect("it reads");
+            while peer.write_all(b" ").await.is_ok() {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        });
+        let (one, _) = server("one.localhost:8001", vec![vec![]]);
+        assert_eq!(get(&one, &format!("peer.localhost:{port}")).await, TransportError::Timeout);
+        dripping.abort();
     }
 
     #[tokio::test]

@@ -6,14 +6,8 @@ use mesh_proto::limits::REQUEST_BYTES_MAX;
 use std::num::NonZeroU32;
 
 /// Where anyone may send a body, which is read and refused.
-const OPEN: [&str; 6] = [
-    "/api/v1/accounts",
-    "/api/v1/records",
-    "/mesh/v1/challenges",
-    "/mesh/v1/keys",
-    "/mesh/v1/keys:batch",
-    "/mesh/v1/records:batch",
-];
+const OPEN: [&str; 6] =
+    ["/api/v1/accounts", "/api/v1/records", "/mesh/v1/challenges", "/mesh/v1/keys", "/mesh/v1/keys:batch", "/mesh/v1/records:batch"];
 
 fn head(path: &str, more: &str) -> String {
     format!("POST {path} HTTP/1.1\r\nHost: one.localhost\r\nConnection: close\r\n{more}\r\n\r\n")
@@ -63,7 +57,7 @@ async fn compressed_bodies_are_bounded_after_decompression() {
     refused(&compressed(&one, "zstd", frame.repeat(1_000)).await, 413, "too_large", "1,000 frames");
     let wide = vec![0x28, 0xb5, 0x2f, 0xfd, 0, 17 << 3, 1, 0, 0];
     refused(&compressed(&one, "zstd", wide).await, 400, "malformed", "a window of 128 MiB");
-    refused(&compressed(&one, "zstd", bomb[..bomb.len() / 2].to_vec()).await, 400, "malformed", "half a frame");
+    refused(&compressed(&one, "zstd", frame[..frame.len() / 2].to_vec()).await, 400, "malformed", "half a frame");
     refused(&compressed(&one, "zstd", b"{}".to_vec()).await, 400, "malformed", "not zstd");
     refused(&compressed(&one, "zstd", Vec::new()).await, 400, "malformed", "nothing");
     for other in ["gzip", "zstd, zstd", "ZSTD", ""] {

@@ -67,7 +67,10 @@ async fn invite_works_once_however_many_try_at_once_and_others_do_not_suffer() {
     assert_eq!(apply(&one, &invited).await.status, 201, "the same genesis again is the same account");
 
     let crowd: Vec<NewAccount> = (0..20u8)
-        .map(|number| NewAccount { invite: Some(codes[1].clone()), ..application(&TestAccount::new(&one.address(&format!("user{number}")), 50 + number)) })
+        .map(|number| NewAccount {
+            invite: Some(codes[1].clone()),
+            ..application(&TestAccount::new(&one.address(&format!("user{number}")), 50 + number))
+        })
         .collect();
     let before = leaves(&one).await;
     let (came, said) = tokio::join!(
@@ -98,7 +101,11 @@ async fn work_is_done_for_one_account_of_one_domain() {
     let challenge = Challenge::new(one.domain.parse().expect("a domain"), salt.parse().expect("a salt"), bits, ada.id()).expect("allowed");
     let counter = solve_step(&challenge, 0, 1_000_000).expect("solved");
     let wrong = (0..).find(|counter| challenge.verify(*counter).is_err()).expect("most are");
-    let with = |person: &TestAccount, salt: &str, counter: Option<u64>| NewAccount { pow_salt: Some(salt.into()), pow_nonce: counter, ..application(person) };
+    let with = |person: &TestAccount, salt: &str, counter: Option<u64>| NewAccount {
+        pow_salt: Some(salt.into()),
+        pow_nonce: counter,
+        ..application(person)
+    };
     for (case, new) in [
         ("no work", application(&ada)),
         ("no counter", with(&ada, &salt, None)),

@@ -56,7 +56,8 @@ impl Signed {
         let Self { covered, created, expires, nonce, keyid, tail, label, .. } = self;
         let params = format!(r#"{covered};created={created};expires={expires};nonce="{nonce}";keyid="{keyid}"{tail}"#);
         let (method, target, digest) = (&self.method, &self.target, &self.digest);
-        let base = format!("\"@method\": {method}\n\"@target-uri\": {target}\n\"content-digest\": {digest}\n\"@signature-params\": {params}");
+        let base =
+            format!("\"@method\": {method}\n\"@target-uri\": {target}\n\"content-digest\": {digest}\n\"@signature-params\": {params}");
         let signature = base64(&self.key.sign(base.as_bytes()).0);
         vec![
             ("content-digest", self.digest.clone()),
@@ -65,6 +66,9 @@ impl Signed {
         ]
     }
 }
+
+/// What is wrong with a request.
+type Change<'a> = Box<dyn Fn(&mut Signed) + 'a>;
 
 fn base64(bytes: &[u8]) -> String {
     let text = base64url(bytes).replace('-', "+").replace('_', "/");
@@ -88,7 +92,7 @@ async fn signature_that_is_off_by_one_thing_is_refused() {
     assert_eq!(send(&one, FEED, &good.headers()).await.status, 200, "the one made by hand is good");
     let now = good.created;
     let (domain, device) = (&one.domain, ada.device.id());
-    let cases: Vec<(&str, Box<dyn Fn(&mut Signed) + '_>)> = vec![
+    let cases: Vec<(&str, Change<'_>)> = vec![
         ("no tag", Box::new(|s| s.tail.clear())),
         ("another tag", Box::new(|s| s.tail = r#";tag="http""#.into())),
         ("tag as a token", Box::new(|s| s.tail = ";tag=mesh".into())),

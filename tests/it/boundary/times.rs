@@ -45,7 +45,13 @@ fn logged_at(peer: &Peer, person: &TestAccount, envelope: Envelope, received: u6
     let checkpoint = Checkpoint { origin: origin.clone(), size: 1, root: entry_hash(&opening.entry()) };
     let keys = vec![KeysPush { account: person.id(), ops: person.keys.ops().cloned().collect() }];
     let items = vec![DeliveryItem { index: 0, salt, received, envelope }];
-    Delivery { origin, checkpoint: checkpoint.sign(&SecretKey::from_seed(&[LOG_KEY; 32])), proof: BatchProof { hashes: Vec::new() }, items, keys }
+    Delivery {
+        origin,
+        checkpoint: checkpoint.sign(&SecretKey::from_seed(&[LOG_KEY; 32])),
+        proof: BatchProof { hashes: Vec::new() },
+        items,
+        keys,
+    }
 }
 
 #[tokio::test]

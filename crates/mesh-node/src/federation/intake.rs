@@ -10,9 +10,10 @@ use crate::bus::Bus;
 use crate::error::{NodeError, Result};
 use crate::index::{Indexer, Statement, early_key, early_retract};
 use crate::objects::Objects;
+use crate::outbox;
 use crate::peers::{Peer, Peers};
 use crate::tables::reference::Reference;
-use crate::tables::{HERE, Lid, ObjectLid, OriginNo, peer_count_key};
+use crate::tables::{AccountLid, HERE, Lid, ObjectLid, OriginNo, peer_count_key};
 use mesh_proto::api::{Delivery, DeliveryAnswer, DeliveryItem, DomainKeyUse, ItemResult, KeysKnown, code};
 use mesh_proto::bytes::Hash;
 use mesh_proto::envelope::{Kind, RecordId, id_of_pae};
@@ -245,6 +246,9 @@ impl Intake {
             self.check_early(lid, &retract.object)?;
         }
         indexer.apply(&statement)?;
+        if let (Kind::Subscribe, Some(author)) = (verified.record.kind(), statement.resolved.object) {
+            outbox::backfill(&mut indexer.batch, &*self.kv, peer.no(), AccountLid(author.0))?;
+        }
         if let Some(tombstone) = early_retract(&*self.kv, lid, &verified.id)?.filter(|tombstone| tombstone.signer == verified.actor.id()) {
             // It was withdrawn before it came: keep no more than that.
             let mut gone = Indexer::new(&*self.kv);
@@ -310,7 +314,7 @@ impl Intake {
 /// What is stored together: no two statements by one actor.
 #[derive(Default)]
 struct Group {
-    actors: BTreeSet<crate::tables::AccountLid>,
+    actors: BTreeSet<AccountLid>,
     batch: mesh_store::Batch,
     news: Vec<crate::index::News>,
     bodies: Vec<crate::bodies::Kept>,

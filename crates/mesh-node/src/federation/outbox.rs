@@ -12,7 +12,7 @@ use crate::peers::Peers;
 use crate::tables::codec::{join, key_u64};
 use crate::tables::payload::Payload;
 use crate::tables::reference::Reference;
-use crate::tables::{AccountLid, HERE, PeerNo, object_key};
+use crate::tables::{AccountLid, HERE, Lid, PeerNo, object_key, peer_count_key};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesOrdered;
 use mesh_proto::address::Domain;
@@ -52,6 +52,25 @@ fn outbox_key(peer: PeerNo, index: u64) -> [u8; 12] {
 pub(crate) fn enqueue(batch: &mut Batch, read: &dyn Read, peers: &Peers, statement: &Statement<'_>) -> Result<()> {
     for peer in destinations(read, peers, &statement.record.content, statement.actor.lid)? {
         batch.put(Space::Outbox, outbox_key(peer, statement.lid.index()), []);
+    }
+    Ok(())
+}
+
+/// Posts that a domain gets of an author whom its people begin to follow.
+const BACKFILL_MAX: usize = 50;
+
+/// Notes an author's newest posts for a domain whose first subscription to that author just came: nobody begins with an empty feed, and what was said
+/// while the subscription was under way is not missed.
+pub(crate) fn backfill(batch: &mut Batch, read: &dyn Read, peer: PeerNo, author: AccountLid) -> Result<()> {
+    let known = mesh_store::counter(read, Space::CountByPeer, &peer_count_key(author.into(), Kind::Subscribe, peer))?;
+    if known > 0 {
+        return Ok(());
+    }
+    for (key, _) in read.scan(Space::Timeline, &KeyRange::prefix(author.0.to_be_bytes()), Order::Backward, BACKFILL_MAX)? {
+        let lid = Lid(key_u64(&key, 16, "timeline")?);
+        if lid.is_own() {
+            batch.put(Space::Outbox, outbox_key(peer, lid.index()), []);
+        }
     }
     Ok(())
 }

@@ -158,6 +158,9 @@ impl Peers {
             return Ok(*no);
         }
         let _numbering = self.lock();
+        if let Some(no) = self.read().origins.get(origin) {
+            return Ok(*no);
+        }
         let mut batch = Batch::new();
         let next = self.read().origins_by_no.last_key_value().map_or(1, |(no, _)| no.0 + 1);
         if next as usize > PEERS_MAX {
