@@ -16,13 +16,15 @@ pub(crate) async fn run(data: &Path) -> anyhow::Result<()> {
     // Whoever started this process may end without an order: then the input ends.
     while tokio::task::block_in_place(|| std::io::stdin().read_line(&mut order))? > 0 {
         match order.trim_end() {
-            "stop" => tokio::task::block_in_place(|| node.stop())?,
+            "stop" => break,
             "go" => write(&node, std::mem::take(&mut corpus)).await?,
             path => corpus = serde_json::from_slice(&std::fs::read(path)?)?,
         }
         order.clear();
         println!("done");
     }
+    tokio::task::block_in_place(|| node.stop())?;
+    println!("done");
     Ok(())
 }
 

@@ -189,7 +189,7 @@ mod tests {
     use crate::ports::{SystemClock, SystemRng};
     use std::net::IpAddr;
     use std::sync::atomic::{AtomicUsize, Ordering};
-    use tokio::io::AsyncWriteExt;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
 
     /// A resolver's answers, one after the other and the last for ever, and how often it was asked.
@@ -257,6 +257,7 @@ mod tests {
         let port = listener.local_addr().expect("bound").port();
         let dripping = tokio::spawn(async move {
             let (mut peer, _) = listener.accept().await.expect("it comes");
+            peer.read_u8().await.expect("it asks");
             peer.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n").await.expect("it reads");
             while peer.write_all(b" ").await.is_ok() {
                 tokio::time::sleep(Duration::from_secs(1)).await;
