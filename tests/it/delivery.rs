@@ -181,3 +181,30 @@ async fn posts_come_only_where_someone_subscribes() {
     let feed: FeedPage = one.get_as(&ada, "/api/v1/feed").await.json();
     assert_eq!(feed.items.iter().map(|item| item.card.kind).collect::<Vec<_>>(), [Kind::Repost, Kind::Post]);
 }
+
+#[tokio::test]
+async fn record_that_is_logged_again_counts_once_and_a_withdrawn_one_stays_withdrawn() {
+    let (one, mut peer) = here_and_peer().await;
+    let (ada, neo) = (one.person("ada", 1).await, peer.person("neo", 2));
+    let hello = one.says(&ada, post("hello")).await;
+    let said = neo.sign(comment(&ada.object(&hello), &ada.object(&hello), "again and again"));
+    assert_eq!(peer.deliver(&one, &neo, &said).await, ItemResult::Accepted);
+    assert_eq!(peer.deliver(&one, &neo, &said).await, ItemResult::Known);
+    assert_eq!(one.count(&hello.id(), Kind::Comment).await, 1);
+    assert_eq!(peer.deliver(&one, &neo, &neo.sign(retract(&said))).await, ItemResult::Accepted);
+    assert_eq!(peer.deliver(&one, &neo, &said).await, ItemResult::Known);
+    assert_eq!(one.count(&hello.id(), Kind::Comment).await, 0);
+    assert!(one.view(&said.id()).await.tombstone.is_some());
+}
+
+#[tokio::test]
+async fn only_the_log_that_a_domain_shows_is_taken_in() {
+    let (one, mut peer) = here_and_peer().await;
+    let (ada, neo) = (one.person("ada", 1).await, peer.person("neo", 2));
+    let hello = one.says(&ada, post("hello")).await;
+    peer.log = mesh_testkit::TestLog::new(&format!("{}/log/2", peer.domain), 41);
+    let item = peer.log(&neo, &neo.sign(like(ada.object(&hello))));
+    let mut delivery = peer.delivery(vec![item], &[&neo]);
+    delivery.origin = format!("{}/log/2", peer.domain).parse().expect("an origin");
+    assert_eq!(peer.send(&one, &delivery).await.problem(), "not_home");
+}

@@ -62,6 +62,9 @@ async fn two_device_branches_freeze_an_account_until_root_acts() {
     let (ada, mut neo) = (one.person("ada", 1).await, peer.person("neo", 2));
     let hello = one.says(&ada, post("hello")).await;
     let (genesis, device, root) = (neo.keys.head(), neo.device.clone(), neo.root.clone());
+    let stranger = one.post_json("/mesh/v1/keys", &push(&neo)).await;
+    assert_eq!(stranger.problem(), "not_found", "nobody here knows the account");
+    assert_eq!(peer.deliver(&one, &neo, &neo.sign(like(ada.object(&hello)))).await, ItemResult::Accepted);
     neo.key_op_after(genesis, add(80), &device);
     let branch = neo.keys.head();
     assert_eq!(one.post_json("/mesh/v1/keys", &push(&neo)).await.status, 200);
@@ -137,4 +140,22 @@ async fn names_are_given_once_and_reserved_names_never() {
     forged.keys = KeyLog::from_genesis(LoggedOp { received: 0, ..ada.keys.ops().next().expect("genesis").clone() }).expect("good");
     assert_eq!(one.register(&forged).await.status, 201);
     assert_eq!(one.get("/api/v1/accounts/mallory").await.status, 404);
+}
+
+#[tokio::test]
+async fn nobody_takes_a_name_here_through_the_back_door() {
+    let (one, mut peer) = (Home::start("one").await, Peer::start("peer", 40).await);
+    let (mut ada, mut neo) = (one.person("ada", 1).await, peer.person("neo", 2));
+    let hello = one.says(&ada, post("hello")).await;
+    assert_eq!(peer.deliver(&one, &neo, &neo.sign(like(ada.object(&hello)))).await, ItemResult::Accepted);
+    // Someone of another domain, and someone of this one, claim a name of this domain by a key operation alone.
+    for person in [&mut neo, &mut ada] {
+        let root = person.root.clone();
+        person.key_op(Action::HomeMove { address: one.address("president").parse().expect("an address") }, &root);
+        let reply = one.post_json("/mesh/v1/keys", &push(person)).await;
+        assert_eq!(reply.status, 403, "{}", String::from_utf8_lossy(&reply.body));
+    }
+    assert_eq!(one.get("/api/v1/accounts/president").await.status, 404);
+    let likes: mesh_proto::api::Cards = one.get(&format!("/api/v1/records/{}/references?kind=like", hello.id())).await.json();
+    assert_eq!(likes.cards[0].address.to_string(), format!("neo@{}", peer.domain));
 }

@@ -1,6 +1,6 @@
 //! What a server can be made to fetch: nothing but what its own name allows, once, without following, within bounds.
 
-use crate::boundary::refused;
+use crate::boundary::{Wire, refused};
 use crate::federation::{like, post, subscribe};
 use crate::network::{Home, Reply};
 use crate::peer::Peer;
@@ -227,4 +227,18 @@ async fn link_to_one_account_never_shows_another() {
     let link = |who: &TestAccount| format!("/api/v1/resolve?uri=mesh://{}/{}?home={}", who.id(), said.id(), two.domain);
     assert_eq!(one.get(&link(&eve)).await.status, 200);
     refused(&one.get(&link(&ada)).await, 502, "remote", "eve's words under ada's name");
+}
+
+#[tokio::test]
+async fn stranger_who_goes_away_while_the_server_asks_keeps_nobody_out() {
+    let (one, peer) = (Home::start("one").await, Peer::start("peer", 40).await);
+    let key = SecretKey::from_seed(&[99; 32]);
+    let headers = one.sign("POST", "/mesh/v1/deliveries", b"{}", (&format!("{}/{}", peer.domain, key.id()), &key));
+    let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    for _ in 0..10 {
+        let mut wire = Wire::open(&one).await;
+        wire.write(format!("POST /mesh/v1/deliveries HTTP/1.1\r\nHost: one.localhost\r\nContent-Length: 2\r\n{headers}\r\n{{}}")).await;
+    }
+    let keyid = format!("{}/{}", peer.domain, peer.key.id());
+    refused(&one.signed("POST", "/mesh/v1/deliveries", b"{}".to_vec(), (&keyid, &peer.key)).await, 400, "malformed", "the honest one");
 }

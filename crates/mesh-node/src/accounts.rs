@@ -8,7 +8,6 @@ use crate::tables::AccountLid;
 use crate::tables::account::{self, AccountRow};
 use mesh_proto::address::{Address, Domain, User};
 use mesh_proto::api::code;
-use mesh_proto::envelope::RecordId;
 use mesh_proto::key::{AccountId, KeyId};
 use mesh_proto::keylog::{Action, KeyLog, KeyLogError, KeyOp, LoggedOp, UseError};
 use mesh_store::{Batch, Kv, StoreError};
@@ -73,10 +72,13 @@ pub struct Sender<'a> {
 /// The accounts service.
 pub struct Accounts {
     kv: Arc<dyn Kv>,
+    domain: Domain,
     cache: Cache<AccountId, Arc<Account>, ByBytes>,
     ids: Cache<AccountLid, AccountId>,
     next_lid: AtomicU64,
     merging: Mutex<()>,
+    /// Held while the cache is told of an account.
+    remembering: Mutex<()>,
 }
 
 /// How many local ids of accounts are remembered: 40 bytes each.
@@ -85,10 +87,10 @@ const IDS_CACHED: usize = 100_000;
 const MERGE_TRIES: usize = 4;
 
 impl Accounts {
-    pub(crate) fn open(kv: Arc<dyn Kv>, cache_bytes: u64) -> Result<Self> {
+    pub(crate) fn open(kv: Arc<dyn Kv>, domain: Domain, cache_bytes: u64) -> Result<Self> {
         let next_lid = AtomicU64::new(account::last_lid(&*kv)? + 1);
         let cache = Cache::with_weighter((cache_bytes / 1024) as usize, cache_bytes, ByBytes);
-        Ok(Self { kv, cache, ids: Cache::new(IDS_CACHED), next_lid, merging: Mutex::new(()) })
+        Ok(Self { kv, domain, cache, ids: Cache::new(IDS_CACHED), next_lid, merging: Mutex::new(()), remembering: Mutex::new(()) })
     }
 
     /// The account with this id, if its key log is known here.
@@ -115,7 +117,8 @@ impl Accounts {
         let user = user.as_str();
         let Some(lid) = account::by_name(&*self.kv, user)? else { return Ok(None) };
         let account = self.by_lid(lid)?;
-        Ok(Some(account).filter(|account| account.address().user().as_str() == user))
+        let bears = account.home() == &self.domain && account.address().user().as_str() == user;
+        Ok(bears.then_some(account))
     }
 
     /// Names of this domain after `after`, in alphabetical order, with who bears them.
@@ -139,8 +142,18 @@ impl Accounts {
 
     /// Puts an account that the store holds into the cache.
     pub(crate) fn remember(&self, account: Arc<Account>) {
+        let _remembering = self.remembering.lock().unwrap_or_else(PoisonError::into_inner);
+        // Who read the store before the newest commit must not put back what it replaced.
+        if self.cache.peek(&account.id()).is_some_and(|known| known.log.len() > account.log.len()) {
+            return;
+        }
         self.ids.insert(account.lid, account.id());
         self.cache.insert(account.id(), account);
+    }
+
+    /// Forgets an account of which the store may hold more than the cache.
+    pub(crate) fn forget(&self, id: &AccountId) {
+        self.cache.remove(id);
     }
 
     /// A local id for a new account. One that is not used after all leaves a gap.
@@ -162,7 +175,9 @@ impl Accounts {
         let _merging = self.lock();
         for _ in 0..MERGE_TRIES {
             let known = self.get(id)?;
+            self.check_merge(known.as_deref(), sender)?;
             let (batch, account, added) = self.prepare_merge(id, known.as_deref(), ops)?;
+            self.check_address(known.as_deref(), &account, sender)?;
             if added == 0 {
                 return Ok(0);
             }
@@ -177,6 +192,26 @@ impl Accounts {
             };
         }
         Err(NodeError::SlowDown { retry_after_s: 1 })
+    }
+
+    /// The key log of someone who lives here grows through this domain's own log only, and strangers push for accounts that are known.
+    fn check_merge(&self, known: Option<&Account>, sender: Sender<'_>) -> Result<()> {
+        match known {
+            Some(known) if known.name_leaf.is_some() => {
+                Err(NodeError::refused(code::FORBIDDEN, "the account lives here: send its key operations to its own endpoint"))
+            }
+            None if sender.domain.is_none() => Err(NodeError::NotFound("account")),
+            _ => Ok(()),
+        }
+    }
+
+    /// An address is believed of the home that it names, and nobody takes a name of this domain but by its own log.
+    fn check_address(&self, known: Option<&Account>, merged: &Account, sender: Sender<'_>) -> Result<()> {
+        let changed = known.is_none_or(|known| known.address() != merged.address());
+        if changed && (sender.domain != Some(merged.home()) || merged.home() == &self.domain) {
+            return Err(NodeError::refused(code::NOT_HOME, format!("{} must be vouched for by its own domain", merged.address())));
+        }
+        Ok(())
     }
 
     /// Whether `domain` is the home of an account, or of one that is not known yet by its genesis.
@@ -237,9 +272,4 @@ pub(crate) fn refused_use(error: &UseError) -> NodeError {
         UseError::LostBranch | UseError::UnknownDevice(_) | UseError::Revoked(_) => code::DEVICE,
     };
     NodeError::refused(code, error.to_string())
-}
-
-/// Whether a key-log head is known.
-pub(crate) fn knows(account: Option<&Account>, head: &RecordId) -> bool {
-    account.is_some_and(|account| account.log.contains(head))
 }

@@ -1,7 +1,8 @@
 //! What a statement changes: references, sets, counters, timelines, notifications, tombstones. The same for own and for foreign records.
 //!
 //! Pure preparation: everything goes into one batch that the caller commits. Callers see to it that two batches in flight never hold statements by
-//! the same actor, which is what makes reading before writing safe; counters only ever add, so that different actors never conflict.
+//! the same actor (one append thread, one lane for each peer), which is what makes reading before writing safe; counters only ever add, so that different
+//! actors never conflict.
 
 use crate::accounts::Account;
 use crate::error::{NodeError, Result};
@@ -10,7 +11,7 @@ use crate::tables::codec::{Reader, key_u64};
 use crate::tables::payload::Payload;
 use crate::tables::reference::{Reference, Standing, TombstoneRow};
 use crate::tables::{
-    AccountLid, Lid, ObjectLid, PeerNo, account_place_key, act_key, half, object_key, once_key, ordered_key, pair_key, peer_count_key,
+    AccountLid, Lid, ObjectLid, PeerNo, account_place_key, act_key, object_key, once_key, ordered_key, pair_key, peer_count_key,
 };
 use mesh_proto::api::code;
 use mesh_proto::envelope::{Kind, RecordId};
@@ -126,13 +127,21 @@ impl<'a> Indexer<'a> {
     }
 
     fn notify(&mut self, statement: &Statement<'_>, object: ObjectLid) {
-        for account in statement.resolved.notify.iter().copied().filter(|account| *account != statement.actor.lid) {
-            let key = account_place_key(account, statement.received, statement.lid);
-            let mut value = vec![statement.record.kind() as u8];
-            value.extend_from_slice(&object.0.to_be_bytes());
-            self.batch.put(Space::Notice, key, value);
+        for account in self.put_notices(statement, object) {
             self.news.push(News::Notice { account, lid: statement.lid, object });
         }
+    }
+
+    /// Writes the notifications that a statement causes; answers whom they are for.
+    fn put_notices(&mut self, statement: &Statement<'_>, object: ObjectLid) -> Vec<AccountLid> {
+        let actor = statement.actor.lid;
+        let accounts: Vec<AccountLid> = statement.resolved.notify.iter().copied().filter(|account| *account != actor).collect();
+        for account in &accounts {
+            let mut value = vec![statement.record.kind() as u8];
+            value.extend_from_slice(&object.0.to_be_bytes());
+            self.batch.put(Space::Notice, account_place_key(*account, statement.received, statement.lid), value);
+        }
+        accounts
     }
 
     fn profile(&mut self, statement: &Statement<'_>) -> Result<()> {
@@ -177,9 +186,9 @@ impl<'a> Indexer<'a> {
             return Err(NodeError::refused(code::FORBIDDEN, "only its author edits a record, and its kind stays the same"));
         }
         if let Content::Comment(comment) = &statement.record.content
-            && reference.parent != Some(comment.parent.id)
+            && (reference.parent != Some(comment.parent.id) || reference.object != statement.resolved.object)
         {
-            return Err(NodeError::refused(code::FORBIDDEN, "an edit keeps what the comment answers"));
+            return Err(NodeError::refused(code::FORBIDDEN, "an edit keeps what the comment answers, and its thread"));
         }
         match reference.standing {
             Standing::Live => {}
@@ -223,7 +232,7 @@ impl<'a> Indexer<'a> {
         }
         self.insert(statement, Standing::Live, None);
         match before {
-            Some(before) => self.supersede(before)?,
+            Some(before) => self.supersede(before, statement)?,
             None => self.first_of_its_kind(statement),
         }
         Ok(())
@@ -244,11 +253,19 @@ impl<'a> Indexer<'a> {
         }
     }
 
-    fn supersede(&mut self, lid: Lid) -> Result<()> {
-        if let Some(mut before) = Reference::get(self.read, lid)? {
-            before.standing = Standing::Superseded;
-            before.put(&mut self.batch, lid);
+    /// Puts a statement in the place of an earlier one by the same actor about the same object.
+    fn supersede(&mut self, lid: Lid, statement: &Statement<'_>) -> Result<()> {
+        let Some(mut before) = Reference::get(self.read, lid)? else { return Ok(()) };
+        if before.kind == Kind::Repost {
+            self.batch.delete(Space::Timeline, account_place_key(before.actor, before.received, lid));
+            self.timeline(statement);
         }
+        if let Some(object) = before.object {
+            self.unnotify(lid, &before, object)?;
+            self.put_notices(statement, object);
+        }
+        before.standing = Standing::Superseded;
+        before.put(&mut self.batch, lid);
         Ok(())
     }
 
@@ -262,7 +279,7 @@ impl<'a> Indexer<'a> {
             }
             self.batch.put(
                 Space::EarlyRetract,
-                early_key(statement.lid, &retract.object),
+                early_key(statement.lid, &retract.object, statement.actor.lid),
                 serde_json::to_vec(&tombstone).unwrap_or_default(),
             );
             return Ok(());
@@ -385,20 +402,24 @@ fn reference(statement: &Statement<'_>, standing: Standing, parent: Option<Recor
     }
 }
 
-/// `log (4) ‖ SHA-256 (32)`.
-pub(crate) fn early_key(lid: Lid, id: &RecordId) -> [u8; 36] {
-    crate::tables::codec::join(&lid.origin().0.to_be_bytes(), id.hash())
+/// `log (4) ‖ SHA-256 (32) ‖ actor (8)`.
+pub(crate) fn early_key(lid: Lid, id: &RecordId, actor: AccountLid) -> Vec<u8> {
+    [&lid.origin().0.to_be_bytes()[..], id.hash(), &actor.0.to_be_bytes()].concat()
 }
 
-/// Whether a record was withdrawn before it came.
-pub(crate) fn early_retract(read: &dyn Read, lid: Lid, id: &RecordId) -> Result<Option<TombstoneRow>> {
-    let row = read.get(Space::EarlyRetract, &early_key(lid, id))?;
+/// The counter of a log's early retracts.
+pub(crate) fn early_count_key(lid: Lid) -> String {
+    format!("early_retracts/{}", lid.origin().0)
+}
+
+/// Whether its actor withdrew a record before it came.
+pub(crate) fn early_retract(read: &dyn Read, lid: Lid, id: &RecordId, actor: AccountLid) -> Result<Option<TombstoneRow>> {
+    let row = read.get(Space::EarlyRetract, &early_key(lid, id, actor))?;
     Ok(row.and_then(|row| serde_json::from_slice(&row).ok()))
 }
 
 /// The record that an actor of this domain would withdraw to undo a statement.
 pub(crate) fn act(read: &dyn Read, actor: AccountLid, kind: Kind, object_hash: &[u8; 32]) -> Result<Option<Lid>> {
     let row = read.get(Space::Act, &act_key(actor, kind, object_hash))?;
-    debug_assert_eq!(half(object_hash).len(), 16);
     row.map(|row| Ok(Lid(Reader::new(&row, "act").u64()?))).transpose()
 }

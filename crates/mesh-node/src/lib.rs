@@ -134,7 +134,7 @@ impl Node {
         let Ports { kv, clock, rng, transport } = ports.clone();
         check_domain(&*kv, &config.domain)?;
         let (log, tree) = Log::open(Arc::clone(&kv), Origin::new(config.domain.clone(), 1), config.log_key)?;
-        let accounts = Arc::new(Accounts::open(Arc::clone(&kv), config.accounts_bytes_max)?);
+        let accounts = Arc::new(Accounts::open(Arc::clone(&kv), config.domain.clone(), config.accounts_bytes_max)?);
         let heads = Arc::new(Heads::new(Arc::clone(&kv), config.heads_bytes_max));
         let objects = Arc::new(Objects::new(Arc::clone(&kv), Arc::clone(&accounts), config.domain.clone()));
         let peers = Arc::new(Peers::open(Arc::clone(&kv), Arc::clone(&clock), Arc::clone(&transport), log.origin().clone())?);
@@ -176,6 +176,7 @@ impl Node {
             transport: Arc::clone(&transport),
             clock: Arc::clone(&clock),
             registrar: Arc::clone(&registrar),
+            origin: log.origin().clone(),
             queue,
         });
         Ok(Self {

@@ -13,6 +13,7 @@ use mesh_proto::record::{Audience, Comment, Content, Interaction, ObjectRef, Rec
 use mesh_store::{Kv, Space};
 use quick_cache::sync::Cache;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What a record acts on, as far as it is here.
 #[derive(Debug, Clone, Default)]
@@ -32,7 +33,10 @@ struct Known {
     kind: Kind,
     actor: AccountLid,
     actor_id: AccountId,
+    /// A post's own policy.
     interaction: Interaction,
+    /// For a comment whose thread is here: the root, whose policy governs it.
+    root: Option<RecordId>,
 }
 
 /// How many objects' policies are remembered: about 150 bytes each.
@@ -44,15 +48,18 @@ pub struct Objects {
     accounts: Arc<Accounts>,
     domain: Domain,
     cache: Cache<RecordId, Known>,
+    /// Counts edits and withdrawals, so that nobody remembers what was read before one.
+    changes: AtomicU64,
 }
 
 impl Objects {
     pub(crate) fn new(kv: Arc<dyn Kv>, accounts: Arc<Accounts>, domain: Domain) -> Self {
-        Self { kv, accounts, domain, cache: Cache::new(OBJECTS_CACHED) }
+        Self { kv, accounts, domain, cache: Cache::new(OBJECTS_CACHED), changes: AtomicU64::new(0) }
     }
 
     /// Forgets what is remembered of an object, after an edit or a withdrawal.
     pub(crate) fn forget(&self, id: &RecordId) {
+        self.changes.fetch_add(1, Ordering::Release);
         self.cache.remove(id);
     }
 
@@ -70,6 +77,9 @@ impl Objects {
                 if subscribe.object.home == self.domain && author.home() != &self.domain {
                     return Err(NodeError::refused(code::NOT_HOME, "the account does not live here (any more)"));
                 }
+                if author.home() != &self.domain && actor.home() != &self.domain {
+                    return Err(NodeError::refused(code::OBJECT, "neither of them lives here"));
+                }
                 let notify = if author.home() == &self.domain { vec![author.lid] } else { Vec::new() };
                 Ok(Resolved { object: Some(author.lid.into()), parent: None, notify })
             }
@@ -82,13 +92,19 @@ impl Objects {
         }
         let known = self.known(&object.id)?;
         check_author(&known, &object.actor)?;
+        let governing = match &known.root {
+            Some(root) => self.known(root)?,
+            None => known,
+        };
         let audience = match kind {
-            Kind::Like => known.interaction.like,
+            Kind::Like => governing.interaction.like,
             Kind::Repost if known.kind != Kind::Post => return Err(NodeError::refused(code::OBJECT, "only posts are reposted")),
-            Kind::Repost => known.interaction.repost,
+            Kind::Repost => governing.interaction.repost,
             _ => Audience::Everyone,
         };
-        self.check_audience(audience, &known, actor)?;
+        if known.actor != actor.lid {
+            self.check_audience(audience, &governing, actor)?;
+        }
         let notify = if kind == Kind::Report { Vec::new() } else { vec![known.actor] };
         Ok(Resolved { object: Some(known.lid.into()), parent: None, notify })
     }
@@ -141,25 +157,33 @@ impl Objects {
         if let Some(known) = self.cache.get(id) {
             return Ok(known);
         }
+        let changes = self.changes.load(Ordering::Acquire);
         let (lid, reference) = self.reference(id)?;
         if !lid.is_own() || !matches!(reference.kind, Kind::Post | Kind::Comment) {
             return Err(NodeError::refused(code::OBJECT, "the object is not a post or comment of this domain"));
         }
         let actor_id = self.accounts.by_lid(reference.actor)?.id();
-        let interaction = self.interaction(lid, &reference)?;
-        let known = Known { lid, kind: reference.kind, actor: reference.actor, actor_id, interaction };
-        self.cache.insert(*id, known);
+        let (interaction, root) = match (reference.kind, reference.object) {
+            (Kind::Post, _) => (self.interaction(lid)?, None),
+            (_, Some(object)) => (Interaction::default(), self.root(Lid(object.0))?),
+            _ => (Interaction::default(), None),
+        };
+        let known = Known { lid, kind: reference.kind, actor: reference.actor, actor_id, interaction, root };
+        if self.changes.load(Ordering::Acquire) == changes {
+            self.cache.insert(*id, known);
+        }
         Ok(known)
     }
 
-    /// The policy of a post's current version; a comment lives under its root's, if that is here.
-    fn interaction(&self, lid: Lid, reference: &Reference) -> Result<Interaction> {
-        let governing = match (reference.kind, reference.object) {
-            (Kind::Comment, Some(root)) => Lid(root.0),
-            (Kind::Comment, None) => return Ok(Interaction::default()),
-            _ => lid,
-        };
-        let current = crate::index::current_version(&*self.kv, governing)?;
+    /// The id of a thread's root, if that is a post of this domain.
+    fn root(&self, lid: Lid) -> Result<Option<RecordId>> {
+        let root = Reference::get(&*self.kv, lid)?.filter(|root| lid.is_own() && root.kind == Kind::Post);
+        Ok(root.map(|root| root.id))
+    }
+
+    /// The policy of a post's current version.
+    fn interaction(&self, lid: Lid) -> Result<Interaction> {
+        let current = crate::index::current_version(&*self.kv, lid)?;
         let payload = Payload::get(&*self.kv, current.index())?.and_then(|payload| payload.envelope);
         let content = payload.and_then(|envelope| Record::open(&envelope).ok()).map(|record| record.content);
         Ok(if let Some(Content::Post(post)) = content { post.interaction } else { Interaction::default() })

@@ -16,6 +16,7 @@ use mesh_proto::api::{
     RecordsBatchAnswer, code,
 };
 use mesh_proto::envelope::Envelope;
+use mesh_proto::http_signature::SIGNATURE;
 use mesh_proto::key::AccountId;
 use mesh_proto::limits::{KEY_OPS_BATCH_MAX, KEYS_BATCH_MAX, TILE_WIDTH};
 use std::net::SocketAddr;
@@ -71,7 +72,8 @@ pub(crate) async fn deliver(
     Ok(Json(delivered.await?))
 }
 
-/// Takes in key operations from anyone: forks are kept as evidence.
+/// Takes in key operations of accounts that are known here, from anyone: forks are kept as evidence. A domain that signs the request brings its own
+/// people's, known or not.
 #[utoipa::path(post, path = "/mesh/v1/keys", request_body = KeysPush, responses((status = 200, body = KeysAdded), (status = 403)))]
 pub(crate) async fn push_keys(
     State(app): State<App>,
@@ -80,14 +82,21 @@ pub(crate) async fn push_keys(
 ) -> Answer<Json<KeysAdded>> {
     app.node.buckets.write(from.ip())?;
     let (parts, sent) = request.into_parts();
+    let signer = match parts.headers.contains_key(SIGNATURE) {
+        true => Some(auth::domain(&app, &parts, from.ip()).await?),
+        false => None,
+    };
     let sent = body::read(&app, sent).await?;
+    if let Some((_, head)) = &signer {
+        auth::check_body(head, &sent)?;
+    }
     let added = blocking(move || {
         let push: KeysPush = body::json(&body::decode(&parts.headers, sent)?)?;
         if push.ops.len() > KEY_OPS_BATCH_MAX {
             return Err(ApiError::new(code::TOO_LARGE, format!("at most {KEY_OPS_BATCH_MAX} key operations")));
         }
-        let anyone = Sender { domain: None, now_ms: app.node.clock().now_ms() };
-        let added = app.node.accounts.merge(&push.account, &push.ops, anyone)?;
+        let sender = Sender { domain: signer.as_ref().map(|(peer, _)| peer.domain()), now_ms: app.node.clock().now_ms() };
+        let added = app.node.accounts.merge(&push.account, &push.ops, sender)?;
         let head = app.node.accounts.expect(&push.account)?.log.head();
         Ok(KeysAdded { head, added })
     });

@@ -10,7 +10,6 @@ use crate::transport::Http;
 use crate::{App, router};
 use anyhow::Context;
 use axum::extract::ConnectInfo;
-use axum::http::{HeaderValue, header};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
@@ -146,16 +145,8 @@ impl Acceptor {
         let service = hyper::service::service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
             request.extensions_mut().insert(ConnectInfo(from));
             let one = counted.one();
-            // A length may have stood beside the chunks and is gone already: whoever before us went by it would see other requests after this one.
-            let last = request.headers().contains_key(header::TRANSFER_ENCODING);
             let answer = router.clone().call(request.map(axum::body::Body::new));
-            async move {
-                let mut response = answer.await?;
-                if last {
-                    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-                }
-                Ok::<_, std::convert::Infallible>(one.until_sent(response))
-            }
+            async move { answer.await.map(|response| one.until_sent(response)) }
         });
         let head_wait = self.head_wait;
         let mut builder = Builder::new(TokioExecutor::new());

@@ -77,6 +77,6 @@ spaces! {
     Invite = 24, "invite";
     /// Profiles. Account (8) → local id (8) of the current profile record.
     Profile = 25, "profile";
-    /// Retracts that came before what they withdraw. Log number (4), SHA-256 (32) → nothing.
+    /// Retracts that came before what they withdraw. Log number (4), SHA-256 (32), actor (8) → tombstone row.
     EarlyRetract = 26, "early_retract";
 }

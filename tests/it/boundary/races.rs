@@ -1,11 +1,11 @@
 //! Many at once: what must happen once happens once.
 
 use super::leaves;
-use crate::federation::{like, post, retract};
-use crate::network::Home;
+use crate::federation::{like, post, retract, subscribe};
+use crate::network::{Home, until};
 use crate::peer::Peer;
 use futures_util::future::join_all;
-use mesh_proto::api::{Accepted, KeysPush};
+use mesh_proto::api::{Accepted, FeedPage, KeysPush};
 use mesh_proto::envelope::Kind;
 use mesh_testkit::TestAccount;
 
@@ -75,5 +75,23 @@ async fn same_account_from_two_sides_at_once_spoils_nobody_elses_writes() {
         let said = ada.sign(post(&format!("post {number}")));
         let (pushed, _, said) = tokio::join!(one.post_json("/mesh/v1/keys", &push), one.register(&new), one.submit(&said));
         assert_eq!((pushed.status, said.status), (200, 201), "{}", String::from_utf8_lossy(&pushed.body));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn posts_said_while_a_subscription_is_under_way_all_arrive() {
+    let (one, two) = (Home::start("one").await, Home::start("two").await);
+    let neo = two.person("neo", 1).await;
+    for number in 0..20u8 {
+        let author = one.person(&format!("author{number}"), 50 + number).await;
+        two.says(&neo, subscribe(author.account_ref())).await;
+        for post_number in 0..10 {
+            one.says(&author, post(&format!("post {post_number}"))).await;
+        }
+        until("all ten posts arrive", async || {
+            let page: FeedPage = two.get(&format!("/api/v1/accounts/{}/posts", author.id())).await.json();
+            page.items.len() == 10
+        })
+        .await;
     }
 }

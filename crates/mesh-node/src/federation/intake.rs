@@ -4,19 +4,20 @@
 //! Deliveries of one domain are stored one after the other, so that two of them never decide about the same actor at once; their signatures are
 //! verified before that, side by side. A crash leaves whole deliveries or nothing.
 
-use crate::accounts::{Account, Accounts, Sender, knows, refused_use};
+use crate::accounts::{Account, Accounts, Sender, refused_use};
 use crate::bodies::Bodies;
 use crate::bus::Bus;
 use crate::error::{NodeError, Result};
-use crate::index::{Indexer, Statement, early_key, early_retract};
+use crate::index::{Indexer, Statement, early_count_key, early_key, early_retract};
 use crate::objects::Objects;
 use crate::outbox;
 use crate::peers::{Peer, Peers};
 use crate::tables::reference::Reference;
-use crate::tables::{AccountLid, HERE, Lid, ObjectLid, OriginNo, peer_count_key};
+use crate::tables::{AccountLid, HERE, Lid, ObjectLid, PeerNo, peer_count_key};
 use mesh_proto::api::{Delivery, DeliveryAnswer, DeliveryItem, DomainKeyUse, ItemResult, KeysKnown, code};
 use mesh_proto::bytes::Hash;
 use mesh_proto::envelope::{Kind, RecordId, id_of_pae};
+use mesh_proto::key::AccountId;
 use mesh_proto::keylog::{LogPosition, UseError};
 use mesh_proto::limits::{BATCH_RECORDS_MAX, CLOCK_AHEAD_MS_MAX, KEY_OPS_MAX, LEAF_INDEX_MAX};
 use mesh_proto::log::{Checkpoint, Opening, Origin, entry_hash, verify};
@@ -29,7 +30,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// Retracts of records that are not here yet, kept for one log at most.
 const EARLY_RETRACTS_MAX: i64 = 10_000;
 
-/// What intake remembers of a log.
+/// What intake remembers of a peer's log. Held while a delivery is stored: two of one peer never decide about the same actor at once.
 #[derive(Default)]
 struct Lane {
     /// The highest leaf of which there is a reference; `None` before it was looked up.
@@ -45,7 +46,7 @@ pub struct Intake {
     pub(crate) bodies: Arc<Bodies>,
     pub(crate) bus: Arc<Bus>,
     pub(crate) clock: Arc<dyn Clock>,
-    lanes: Mutex<BTreeMap<OriginNo, Arc<Mutex<Lane>>>>,
+    lanes: Mutex<BTreeMap<PeerNo, Arc<Mutex<Lane>>>>,
 }
 
 /// A delivered record with what was computed of it.
@@ -62,6 +63,15 @@ struct Verified<'a> {
     id: RecordId,
     record: Record,
     actor: Arc<Account>,
+}
+
+/// What keeps records of some actors from being checked.
+#[derive(Default)]
+struct Missing {
+    /// Actors whose key operations are to be sent along.
+    wanted: BTreeMap<AccountId, KeysKnown>,
+    /// Actors whose key operations came along and were refused.
+    refused: BTreeMap<AccountId, NodeError>,
 }
 
 /// What became of an item before anything is stored.
@@ -84,20 +94,13 @@ impl Intake {
     /// Takes in a delivery whose request was signed by `peer`. Blocks until what it accepts is durable.
     pub fn deliver(&self, peer: &Peer, delivery: &Delivery) -> Result<DeliveryAnswer> {
         let opened = self.check_frame(peer, delivery)?;
-        for push in delivery.keys.iter().take(BATCH_RECORDS_MAX) {
-            if push.ops.len() > KEY_OPS_MAX {
-                return Err(NodeError::refused(code::TOO_LARGE, "an account has more key operations than it may have"));
-            }
-            let sender = Sender { domain: Some(peer.domain()), now_ms: self.clock.now_ms() };
-            self.accounts.merge(&push.account, &push.ops, sender)?;
-        }
-        let mut wanted = BTreeMap::new();
+        let mut missing = self.merge_keys(peer, delivery, &opened)?;
         let mut checked = Vec::with_capacity(delivery.items.len());
         for item in opened {
-            checked.push(self.check_item(peer, &delivery.origin, item, &mut wanted)?);
+            checked.push(self.check_item(peer, &delivery.origin, item, &mut missing)?);
         }
-        if !wanted.is_empty() {
-            return Err(NodeError::KeysWanted(wanted.into_values().collect()));
+        if !missing.wanted.is_empty() {
+            return Err(NodeError::KeysWanted(missing.wanted.into_values().collect()));
         }
         let results = self.store(peer, &delivery.origin, checked)?;
         let watermark = delivery.items.last().map_or(0, |item| item.index);
@@ -110,8 +113,8 @@ impl Intake {
         if items.is_empty() || items.len() > BATCH_RECORDS_MAX || delivery.keys.len() > BATCH_RECORDS_MAX {
             return Err(NodeError::refused(code::TOO_LARGE, format!("a delivery has 1 to {BATCH_RECORDS_MAX} records")));
         }
-        if delivery.origin.domain() != peer.domain() {
-            return Err(NodeError::refused(code::NOT_HOME, "a domain delivers only what its own log holds"));
+        if peer.origin() != Some(&delivery.origin) {
+            return Err(NodeError::refused(code::NOT_HOME, "a domain delivers what its own present log holds: see its discovery document"));
         }
         if items.last().is_some_and(|item| item.index > LEAF_INDEX_MAX) {
             return Err(NodeError::refused(code::TOO_LARGE, "a leaf index is beyond 2^40 - 1"));
@@ -139,14 +142,27 @@ impl Intake {
         Ok(opened)
     }
 
-    /// Form, key log, home and signature of one record. What only the sender can mend goes to `wanted`.
-    fn check_item<'a>(
-        &self,
-        peer: &Peer,
-        origin: &Origin,
-        opened: Opened<'a>,
-        wanted: &mut BTreeMap<mesh_proto::key::AccountId, KeysKnown>,
-    ) -> Result<Checked<'a>> {
+    /// Merges the key operations that came along for the actors of these records. Operations that an actor's log refuses cost that actor's records only.
+    fn merge_keys(&self, peer: &Peer, delivery: &Delivery, opened: &[Opened<'_>]) -> Result<Missing> {
+        let actors: BTreeSet<AccountId> =
+            opened.iter().filter_map(|item| item.record.as_ref().ok()).map(|record| record.head.actor).collect();
+        let mut missing = Missing::default();
+        for push in delivery.keys.iter().filter(|push| actors.contains(&push.account)) {
+            if push.ops.len() > KEY_OPS_MAX {
+                return Err(NodeError::refused(code::TOO_LARGE, "an account has more key operations than it may have"));
+            }
+            let sender = Sender { domain: Some(peer.domain()), now_ms: self.clock.now_ms() };
+            match self.accounts.merge(&push.account, &push.ops, sender) {
+                Ok(_) => {}
+                Err(error @ (NodeError::Refused { .. } | NodeError::NotFound(_))) => drop(missing.refused.insert(push.account, error)),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(missing)
+    }
+
+    /// Form, key log, home and signature of one record. What only the sender can mend goes to `missing.wanted`.
+    fn check_item<'a>(&self, peer: &Peer, origin: &Origin, opened: Opened<'a>, missing: &mut Missing) -> Result<Checked<'a>> {
         let refuse = |code, detail: String| Ok(Checked::Refused(NodeError::refused(code, detail)));
         let Opened { item, id, pae, record } = opened;
         let record = match record {
@@ -157,11 +173,17 @@ impl Intake {
         if record.check_time(now).is_err() || item.received > now.saturating_add(CLOCK_AHEAD_MS_MAX) {
             return refuse(code::FUTURE, "the claimed or logged time lies in the future".into());
         }
-        let actor = self.accounts.get(&record.head.actor)?;
-        let Some(actor) = actor.filter(|actor| knows(Some(actor), &record.head.keys)) else {
-            let head = self.accounts.get(&record.head.actor)?.map(|known| known.log.head());
-            wanted.insert(record.head.actor, KeysKnown { account: record.head.actor, head });
-            return refuse(code::KEYS_WANTED, "its key operations are missing".into());
+        let known = self.accounts.get(&record.head.actor)?;
+        let actor = match known {
+            Some(actor) if actor.log.contains(&record.head.keys) => actor,
+            known => {
+                if let Some(error) = missing.refused.get(&record.head.actor) {
+                    return Ok(Checked::Refused(error.clone()));
+                }
+                let head = known.map(|known| known.log.head());
+                missing.wanted.insert(record.head.actor, KeysKnown { account: record.head.actor, head });
+                return refuse(code::KEYS_WANTED, "its key operations are missing".into());
+            }
         };
         if actor.home() != peer.domain() {
             return refuse(code::NOT_HOME, format!("its actor's key log names {} as home, not {}", actor.home(), peer.domain()));
@@ -179,16 +201,25 @@ impl Intake {
         }
     }
 
-    fn lane(&self, origin: OriginNo) -> Arc<Mutex<Lane>> {
+    fn lane(&self, peer: PeerNo) -> Arc<Mutex<Lane>> {
         let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(lanes.entry(origin).or_default())
+        Arc::clone(lanes.entry(peer).or_default())
     }
 
     /// Indexes and stores what was verified, in as few batches as the actors allow.
     fn store(&self, peer: &Peer, origin: &Origin, checked: Vec<Checked<'_>>) -> Result<Vec<ItemResult>> {
-        let origin = self.peers.origin_number(origin)?;
-        let lane = self.lane(origin);
+        if !checked.iter().any(|item| matches!(item, Checked::Good(_))) {
+            // Nothing is stored, and no log is numbered, for what is refused anyway.
+            return checked
+                .iter()
+                .map(|item| if let Checked::Refused(error) = item { refused(error) } else { Ok(ItemResult::Known) })
+                .collect();
+        }
+        let lane = self.lane(peer.no());
         let mut lane = lane.lock().unwrap_or_else(PoisonError::into_inner);
+        let subscribes = |item: &Checked<'_>| matches!(item, Checked::Good(verified) if verified.record.kind() == Kind::Subscribe);
+        let _publishing = checked.iter().any(subscribes).then(|| self.peers.publishing());
+        let origin = self.peers.origin_number(origin)?;
         let last_leaf = match lane.last_leaf {
             Some(last) => last,
             None => self.peers.last_leaf(origin)?,
@@ -225,6 +256,10 @@ impl Intake {
         if last_leaf.is_some_and(|last| lid.index() <= last) && self.is_known(lid, &verified.id)? {
             return Ok(ItemResult::Known);
         }
+        if Reference::find(&*self.kv, &verified.id)?.is_some() {
+            // Logged twice, or withdrawn and logged again: the first time counts.
+            return Ok(ItemResult::Known);
+        }
         let resolved = self.objects.resolve(&verified.record, &verified.actor)?;
         if !self.is_wanted(&verified.record, &verified.actor, resolved.object)? {
             return Err(NodeError::refused(
@@ -243,17 +278,18 @@ impl Intake {
             resolved,
         };
         if let Content::Retract(retract) = &verified.record.content {
-            self.check_early(lid, &retract.object)?;
+            self.check_early(lid, &retract.object, &mut indexer)?;
         }
         indexer.apply(&statement)?;
         if let (Kind::Subscribe, Some(author)) = (verified.record.kind(), statement.resolved.object) {
             outbox::backfill(&mut indexer.batch, &*self.kv, peer.no(), AccountLid(author.0))?;
         }
-        if let Some(tombstone) = early_retract(&*self.kv, lid, &verified.id)?.filter(|tombstone| tombstone.signer == verified.actor.id()) {
+        if let Some(tombstone) = early_retract(&*self.kv, lid, &verified.id, verified.actor.lid)? {
             // It was withdrawn before it came: keep no more than that.
             let mut gone = Indexer::new(&*self.kv);
             gone.withdrawn_early(&statement, &tombstone);
-            gone.batch.delete(Space::EarlyRetract, early_key(lid, &verified.id));
+            gone.batch.delete(Space::EarlyRetract, early_key(lid, &verified.id, verified.actor.lid));
+            gone.batch.add(Space::Meta, early_count_key(lid), -1);
             group.batch.merge(gone.batch);
             return Ok(ItemResult::Accepted);
         }
@@ -287,15 +323,15 @@ impl Intake {
     }
 
     /// Early retracts of one log are counted, so that they cannot fill the disk.
-    fn check_early(&self, lid: Lid, object: &RecordId) -> Result<()> {
+    fn check_early(&self, lid: Lid, object: &RecordId, indexer: &mut Indexer<'_>) -> Result<()> {
         if Reference::find(&*self.kv, object)?.is_some() {
             return Ok(());
         }
-        let range = mesh_store::KeyRange::prefix(lid.origin().0.to_be_bytes());
-        let kept = self.kv.scan(Space::EarlyRetract, &range, mesh_store::Order::Forward, EARLY_RETRACTS_MAX as usize)?.len();
-        if kept as i64 >= EARLY_RETRACTS_MAX {
+        let counter = early_count_key(lid);
+        if mesh_store::counter(&*self.kv, Space::Meta, counter.as_bytes())? >= EARLY_RETRACTS_MAX {
             return Err(NodeError::refused(code::OBJECT, "too many retracts of records that never came"));
         }
+        indexer.batch.add(Space::Meta, counter, 1);
         Ok(())
     }
 
@@ -321,10 +357,10 @@ struct Group {
 }
 
 /// The actor that a body names, before anything else of it is believed.
-fn actor_of(item: &DeliveryItem) -> Result<mesh_proto::key::AccountId> {
+fn actor_of(item: &DeliveryItem) -> Result<AccountId> {
     #[derive(serde::Deserialize)]
     struct Actor {
-        actor: mesh_proto::key::AccountId,
+        actor: AccountId,
     }
     let malformed = |_| NodeError::refused(code::MALFORMED, format!("the body of leaf {} names no actor", item.index));
     serde_json::from_slice::<Actor>(item.envelope.body()).map(|body| body.actor).map_err(malformed)

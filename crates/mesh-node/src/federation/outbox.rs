@@ -110,6 +110,7 @@ fn subscribing_peers(read: &dyn Read, actor: AccountLid) -> Result<BTreeSet<Peer
     let prefix = object_key(actor.into(), Kind::Subscribe);
     let rows = read.scan(Space::CountByPeer, &KeyRange::prefix(prefix), Order::Forward, crate::peers::PEERS_MAX)?;
     rows.iter()
+        .filter(|(_, count)| count.iter().any(|byte| *byte != 0) && count.first().is_some_and(|sign| sign & 0x80 == 0))
         .map(|(key, _)| {
             let peer = key.get(9..13).and_then(|no| no.try_into().ok()).ok_or_else(|| crate::tables::codec::damaged("count_by_peer"))?;
             Ok(PeerNo(u32::from_be_bytes(peer)))
@@ -135,6 +136,15 @@ struct Chunk {
     delivery: Option<Delivery>,
 }
 
+/// What came of a delivery.
+#[derive(Default)]
+struct Delivered {
+    /// Leaves that the destination has dealt with.
+    dealt: Vec<u64>,
+    /// Of those, the ones that it refused because it does not know what they act on.
+    early: Vec<u64>,
+}
+
 impl Outbox {
     /// Starts lanes where there is something to deliver, until aborted. The lanes end with it.
     pub(crate) async fn run(self: Arc<Self>) {
@@ -156,9 +166,10 @@ impl Outbox {
                 Err(error) => tracing::error!(error.message = %error, "outbox.unreadable"),
             }
             lanes.retain(|_, lane| !lane.is_finished());
-            while tasks.try_join_next().is_some() {}
-            if changed.changed().await.is_err() {
-                return;
+            // A lane that ended a moment too early to see a new row is looked at again.
+            tokio::select! {
+                open = changed.changed() => if open.is_err() { return },
+                Some(_) = tasks.join_next() => {}
             }
             tokio::time::sleep(GATHER).await;
         }
@@ -236,28 +247,73 @@ impl Outbox {
         }
         self.challenge(domain).await?;
         let indexes: Vec<u64> = rows.iter().map(|(key, _)| key_u64(key, 4, "outbox")).collect::<std::result::Result<_, _>>()?;
-        let mut under_way = FuturesOrdered::new();
-        for indexes in indexes.chunks(BATCH_RECORDS_MAX) {
-            under_way.push_back(self.deliver(domain, indexes.to_vec()));
-        }
+        let chunks = self.chunks(indexes).await?;
+        let alone = chunks.len() == 1;
+        let mut under_way: FuturesOrdered<_> = chunks.into_iter().map(|chunk| self.deliver(domain, chunk)).collect();
+        let mut again = Vec::new();
         while let Some(delivered) = under_way.next().await {
-            let mut batch = Batch::new();
-            for index in delivered? {
-                batch.delete(Space::Outbox, outbox_key(no, index));
+            let mut delivered = delivered?;
+            if !alone {
+                again.append(&mut delivered.early);
             }
-            self.kv.commit(batch).await?;
+            self.forget(no, &delivered.dealt, &again).await?;
+        }
+        drop(under_way);
+        // What came before the record that it needs, because several deliveries were under way, is sent once more, now in order.
+        for chunk in self.chunks(again).await? {
+            let delivered = self.deliver(domain, chunk).await?;
+            self.forget(no, &delivered.dealt, &[]).await?;
         }
         Ok(true)
     }
 
-    /// Delivers leaves; answers those that the destination has dealt with.
-    async fn deliver(self: &Arc<Self>, domain: &Domain, indexes: Vec<u64>) -> Result<Vec<u64>> {
-        let this = Arc::clone(self);
-        let chunk = tokio::task::spawn_blocking(move || this.chunk(&indexes)).await.map_err(|_| NodeError::Stopping)??;
-        let Some(mut delivery) = chunk.delivery else { return Ok(chunk.indexes) };
+    /// Removes the rows of leaves that the destination has dealt with, but for those that are sent again.
+    async fn forget(&self, no: PeerNo, dealt: &[u64], again: &[u64]) -> Result<()> {
+        let mut batch = Batch::new();
+        for index in dealt.iter().filter(|index| !again.contains(index)) {
+            batch.delete(Space::Outbox, outbox_key(no, *index));
+        }
+        self.kv.commit(batch).await?;
+        Ok(())
+    }
+
+    /// Delivers a chunk. A destination that refuses it as a whole gets its records one by one, so that one of them keeps no other from it.
+    async fn deliver(self: &Arc<Self>, domain: &Domain, chunk: Chunk) -> Result<Delivered> {
+        let indexes = chunk.indexes.clone();
+        match self.send(domain, chunk).await? {
+            Ok(delivered) => Ok(delivered),
+            Err(words) if indexes.len() == 1 => {
+                tracing::warn!(peer.domain = %domain, leaf.index = indexes[0], refusal.detail = words, "outbox.undeliverable");
+                Ok(Delivered { dealt: indexes, early: Vec::new() })
+            }
+            Err(_) => {
+                let mut all = Delivered::default();
+                for index in indexes {
+                    for chunk in self.chunks(vec![index]).await? {
+                        let dealt = chunk.indexes.clone();
+                        match self.send(domain, chunk).await? {
+                            Ok(mut delivered) => all.early.append(&mut delivered.early),
+                            Err(words) => {
+                                tracing::warn!(peer.domain = %domain, leaf.index = index, refusal.detail = words, "outbox.undeliverable");
+                            }
+                        }
+                        all.dealt.extend(dealt);
+                    }
+                }
+                Ok(all)
+            }
+        }
+    }
+
+    /// Sends a chunk; answers what the destination dealt with, or its words if it will not have the chunk as it is.
+    async fn send(self: &Arc<Self>, domain: &Domain, chunk: Chunk) -> Result<std::result::Result<Delivered, String>> {
+        let Some(mut delivery) = chunk.delivery else { return Ok(Ok(Delivered { dealt: chunk.indexes, early: Vec::new() })) };
         let mut answer = self.post(domain, "/mesh/v1/deliveries", &delivery).await?;
         if answer.status == 409 {
             let problem: Problem = self.parse(domain, &answer)?;
+            if problem.code() != mesh_proto::api::code::KEYS_WANTED {
+                return Ok(Err(excerpt(&problem.detail)));
+            }
             let actors: BTreeSet<AccountId> = delivery.items.iter().filter_map(|item| actor_of(&item.envelope)).collect();
             // Asked for once each, and only those that the delivery is about.
             let wanted: BTreeMap<AccountId, Option<RecordId>> = problem
@@ -269,18 +325,41 @@ impl Outbox {
             delivery.keys = self.keys(domain, wanted).await?;
             answer = self.post(domain, "/mesh/v1/deliveries", &delivery).await?;
         }
+        if matches!(answer.status, 400 | 409 | 413 | 422) {
+            return Ok(Err(excerpt(&String::from_utf8_lossy(&answer.body))));
+        }
         check_status(domain, &answer)?;
         let answer: DeliveryAnswer = self.parse(domain, &answer)?;
         if answer.results.len() != delivery.items.len() {
             return Err(remote(domain, "it answered another number of results than there were records".into()));
         }
+        let mut early = Vec::new();
         for (item, result) in delivery.items.iter().zip(&answer.results) {
             if let ItemResult::Refused { code, detail } = result {
+                if code == mesh_proto::api::code::OBJECT {
+                    early.push(item.index);
+                }
                 let (code, detail) = (excerpt(code), excerpt(detail));
                 tracing::info!(peer.domain = %domain, leaf.index = item.index, refusal.code = code, refusal.detail = detail, "outbox.refused");
             }
         }
-        Ok(chunk.indexes)
+        Ok(Ok(Delivered { dealt: chunk.indexes, early }))
+    }
+
+    /// Makes deliveries of leaves, in their order, as many as may be under way at once.
+    async fn chunks(self: &Arc<Self>, indexes: Vec<u64>) -> Result<Vec<Chunk>> {
+        let this = Arc::clone(self);
+        let made = tokio::task::spawn_blocking(move || {
+            let mut chunks = Vec::new();
+            let mut rest = indexes.as_slice();
+            while !rest.is_empty() && chunks.len() < IN_FLIGHT {
+                let chunk = this.chunk(&rest[..rest.len().min(BATCH_RECORDS_MAX)])?;
+                rest = &rest[chunk.indexes.len()..];
+                chunks.push(chunk);
+            }
+            Ok(chunks)
+        });
+        made.await.map_err(|_| NodeError::Stopping)?
     }
 
     /// Makes a delivery of the first leaves that fit into one.

@@ -46,6 +46,11 @@ impl Peer {
         self.row.discovery.as_ref().is_some_and(|discovery| discovery.keys.iter().any(|known| known.id == *key))
     }
 
+    /// Its present log, as it last said.
+    pub fn origin(&self) -> Option<&Origin> {
+        self.row.discovery.as_ref().map(|discovery| &discovery.origin)
+    }
+
     /// Its key for one use, as it last said.
     pub fn key(&self, key_use: DomainKeyUse) -> Option<KeyId> {
         self.row.discovery.as_ref().and_then(|discovery| discovery.key(key_use))
@@ -71,7 +76,9 @@ pub struct Peers {
     numbering: Mutex<()>,
     /// When a domain was last asked in vain, held while it is asked: many requests at once make us ask once.
     asked: Cache<Domain, Arc<tokio::sync::Mutex<u64>>>,
-    asking: Semaphore,
+    asking: Arc<Semaphore>,
+    /// Held from the look at who subscribes until what follows from it is stored.
+    publishing: Mutex<()>,
 }
 
 impl Peers {
@@ -93,7 +100,8 @@ impl Peers {
             known: RwLock::new(known),
             numbering: Mutex::new(()),
             asked: Cache::new(ASKED_KEPT),
-            asking: Semaphore::new(ASKED_AT_ONCE_MAX),
+            asking: Arc::new(Semaphore::new(ASKED_AT_ONCE_MAX)),
+            publishing: Mutex::new(()),
         })
     }
 
@@ -107,6 +115,12 @@ impl Peers {
 
     fn lock(&self) -> MutexGuard<'_, ()> {
         self.numbering.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Held by who publishes and by who takes in a subscription: if both looked before the other's work was there, a post would go to nobody and
+    /// be nobody's backlog.
+    pub(crate) fn publishing(&self) -> MutexGuard<'_, ()> {
+        self.publishing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// This domain.
@@ -204,7 +218,7 @@ impl Peers {
         }
         let in_vain = self.asked.get_or_insert_with(domain, || Ok::<_, std::convert::Infallible>(Arc::default()));
         let in_vain = in_vain.unwrap_or_else(|never| match never {});
-        let mut in_vain = in_vain.lock().await;
+        let mut in_vain = in_vain.lock_owned().await;
         if let Some(peer) = self.discovered(domain, key) {
             return Ok(peer);
         }
@@ -213,18 +227,23 @@ impl Peers {
             let detail = "it was asked for its keys a moment ago, in vain: try again in a minute".into();
             return Err(NodeError::Remote { domain: domain.to_string(), detail });
         }
-        let _asking = match key {
-            Some(_) => Some(self.asking.try_acquire().map_err(|_| NodeError::SlowDown { retry_after_s: 10 })?),
+        let asking = match key {
+            Some(_) => Some(Arc::clone(&self.asking).try_acquire_owned().map_err(|_| NodeError::SlowDown { retry_after_s: 10 })?),
             None => None,
         };
-        *in_vain = now;
-        let discovery = self.ask(domain).await?;
         let this = Arc::clone(self);
         let domain = domain.clone();
-        let stored = tokio::task::spawn_blocking(move || this.learn(&domain, discovery));
-        let peer = stored.await.map_err(|_| NodeError::Stopping)??;
-        *in_vain = 0;
-        Ok(peer)
+        // A task of its own: who goes away while we ask would else have asked in vain, in another's name.
+        let asked = tokio::spawn(async move {
+            let _asking = asking;
+            *in_vain = now;
+            let discovery = this.ask(&domain).await?;
+            let stored = tokio::task::spawn_blocking(move || this.learn(&domain, discovery));
+            let peer = stored.await.map_err(|_| NodeError::Stopping)??;
+            *in_vain = 0;
+            Ok(peer)
+        });
+        asked.await.map_err(|_| NodeError::Stopping)?
     }
 
     /// What is known already, if it will do.

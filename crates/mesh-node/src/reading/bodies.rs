@@ -8,6 +8,7 @@ use crate::index::Statement;
 use crate::peers::Peers;
 use crate::tables::Lid;
 use crate::tables::codec::{Reader, damaged, join, key_u64};
+use crate::tables::reference::{Reference, Standing};
 use futures_util::future::join_all;
 use mesh_proto::address::Domain;
 use mesh_proto::api::{DeliveryItem, Found, LoggedRecord, RecordsBatch, RecordsBatchAnswer};
@@ -70,14 +71,20 @@ impl Bodies {
 
     /// Notes a delivered body worth keeping: those that people read.
     pub(crate) fn keep(&self, kept: &mut Vec<Kept>, lid: Lid, statement: &Statement<'_>, item: &DeliveryItem) -> Result<()> {
+        // Bodies that people read, and of those the newest version.
         let read = matches!(statement.record.kind(), Kind::Post | Kind::Comment | Kind::Profile | Kind::Repost | Kind::Report);
         if self.bytes_max == 0 || !read {
             return Ok(());
         }
         let first = match statement.record.content.revises() {
-            Some(first) => crate::tables::reference::Reference::find(&*self.kv, first)?.map_or(lid, |(first, _)| first),
+            Some(first) => Reference::find(&*self.kv, first)?.map_or(lid, |(first, _)| first),
             None => lid,
         };
+        let newer =
+            self.kv.get(Space::Cache, &first.key())?.is_some_and(|row| key_u64(&row, 0, "cache").is_ok_and(|leaf| leaf > lid.index()));
+        if newer {
+            return Ok(());
+        }
         kept.push(Kept { lid: first, row: encode(lid.index(), (item.salt, item.received), &item.envelope) });
         Ok(())
     }
@@ -191,7 +198,13 @@ impl Bodies {
         let id = id_of_pae(&pae);
         let Ok(record) = Record::open(&found.envelope) else { return Ok(false) };
         let asked_for = id == wanted.id || record.content.revises() == Some(&wanted.id);
-        let Some(reference) = crate::tables::reference::Reference::get(&*self.kv, wanted.lid)? else { return Ok(false) };
+        let Some(reference) = Reference::get(&*self.kv, wanted.lid)? else { return Ok(false) };
+        if reference.standing != Standing::Live
+            || found.leaf.origin != self.peers.origin_of(wanted.lid)?
+            || found.leaf.index < wanted.lid.index()
+        {
+            return Ok(false);
+        }
         let actor = self.accounts.by_lid(reference.actor)?;
         let opened = found.opening.record == id && found.opening.account == actor.id() && found.opening.kind == found.envelope.kind();
         if !asked_for || !opened || record.head.actor != actor.id() || record.kind() != reference.kind {

@@ -6,6 +6,7 @@ use crate::tables::{AccountLid, Lid, account_place_key};
 use mesh_store::{KeyRange, Kv, Order, Space};
 use quick_cache::sync::Cache;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A place in a timeline.
 pub(crate) type Place = (u64, Lid);
@@ -14,19 +15,36 @@ pub(crate) type Place = (u64, Lid);
 pub struct Heads {
     kv: Arc<dyn Kv>,
     cache: Cache<AccountLid, Option<Place>>,
+    /// Counts the changes to a share of the authors, so that nobody remembers what was read before one.
+    changes: [AtomicU64; SHARES],
 }
+
+/// Into how many shares authors are divided for counting changes.
+const SHARES: usize = 64;
 
 /// Bytes that one remembered head costs, about.
 const HEAD_BYTES: u64 = 96;
 
 impl Heads {
     pub(crate) fn new(kv: Arc<dyn Kv>, bytes_max: u64) -> Self {
-        Self { kv, cache: Cache::new((bytes_max / HEAD_BYTES) as usize) }
+        Self { kv, cache: Cache::new((bytes_max / HEAD_BYTES) as usize), changes: [const { AtomicU64::new(0) }; SHARES] }
     }
 
     /// The newest place of an author's timeline.
     pub(crate) fn newest(&self, author: AccountLid) -> Result<Option<Place>> {
-        self.cache.get_or_insert_with(&author, || self.seek(author, None))
+        if let Some(known) = self.cache.get(&author) {
+            return Ok(known);
+        }
+        let before = self.changes(author).load(Ordering::Acquire);
+        let newest = self.seek(author, None)?;
+        if self.changes(author).load(Ordering::Acquire) == before {
+            self.cache.insert(author, newest);
+        }
+        Ok(newest)
+    }
+
+    fn changes(&self, author: AccountLid) -> &AtomicU64 {
+        &self.changes[author.0 as usize % SHARES]
     }
 
     /// The newest place of an author's timeline before another one.
@@ -49,6 +67,7 @@ impl Heads {
 
     /// Notes a new place. An author who is not remembered is read when asked for.
     pub(crate) fn advance(&self, author: AccountLid, place: Place) {
+        self.changes(author).fetch_add(1, Ordering::Release);
         if let Some(known) = self.cache.get(&author)
             && known.is_none_or(|known| known < place)
         {
@@ -58,6 +77,7 @@ impl Heads {
 
     /// Forgets an author whose newest place may be gone.
     pub(crate) fn forget(&self, author: AccountLid) {
+        self.changes(author).fetch_add(1, Ordering::Release);
         self.cache.remove(&author);
     }
 }

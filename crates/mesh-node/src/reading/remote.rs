@@ -1,13 +1,14 @@
 //! Reading other domains on behalf of this domain's readers, so that commenters' homes never see who reads.
 
+use crate::accounts::Account;
 use crate::error::{NodeError, Result};
 use crate::peers::Peers;
 use crate::records::Records;
 use mesh_proto::address::Domain;
-use mesh_proto::api::RecordView;
+use mesh_proto::api::{LoggedRecord, RecordView, Tombstone};
 use mesh_proto::envelope::RecordId;
 use mesh_proto::port::Transport;
-use mesh_proto::record::Record;
+use mesh_proto::record::{Content, Record};
 use std::sync::Arc;
 
 /// The remote reading service.
@@ -28,19 +29,48 @@ impl Remote {
             404 => return Err(NodeError::NotFound("record")),
             status => return Err(remote(format!("HTTP status {status}"))),
         }
-        let view: RecordView = serde_json::from_slice(&answer.body).map_err(|error| remote(error.to_string()))?;
-        if let Some(found) = &view.record {
-            let record = Record::open(&found.envelope).map_err(|error| remote(error.to_string()))?;
-            let asked_for = found.envelope.id() == *id || record.content.revises() == Some(&view.card.id);
-            let actor = self.records.learn(&record.head.actor, home).await?;
-            let key = actor
-                .log
-                .check_use(&record.head.device, &record.head.keys, Some(&found.leaf))
-                .map_err(|error| remote(error.to_string()))?;
-            if !asked_for || found.envelope.verify(key).is_err() || view.card.actor != actor.id() {
-                return Err(remote("it answered a record that its author did not sign".into()));
-            }
+        let mut view: RecordView = serde_json::from_slice(&answer.body).map_err(|error| remote(error.to_string()))?;
+        let actor = self.author(&view, home).await?;
+        match (&view.record, &view.tombstone) {
+            (Some(found), _) => check_record(found, id, &actor).map_err(remote)?,
+            (None, Some(tombstone)) => check_tombstone(tombstone, id, &actor).map_err(remote)?,
+            (None, None) => return Err(remote("it answered neither the record nor its withdrawal".into())),
         }
+        // What the reader is shown of the author comes from the author's key log, not from the answer.
+        view.card.address = actor.address().clone();
+        view.url = format!("{}/@{}/{}", actor.home().base_url(), actor.address().user(), view.card.id);
         Ok(view)
     }
+
+    /// The author that an answer names, with a key log that knows the head under which the record was signed.
+    async fn author(&self, view: &RecordView, home: &Domain) -> Result<Arc<Account>> {
+        let known = self.records.learn(&view.card.actor, home).await?;
+        let signed_under = view.record.as_ref().and_then(|found| Record::open(&found.envelope).ok()).map(|record| record.head.keys);
+        let actor = match signed_under {
+            Some(head) if !known.log.contains(&head) => self.records.refresh(&view.card.actor, home).await?,
+            _ => known,
+        };
+        if actor.home() == home {
+            return Ok(actor);
+        }
+        Err(NodeError::Remote { domain: home.to_string(), detail: format!("the author lives on {}: ask there", actor.home()) })
+    }
+}
+
+/// Whether a record is what was asked for: that version or an edit of that record, by its author.
+fn check_record(found: &LoggedRecord, id: &RecordId, actor: &Account) -> std::result::Result<(), String> {
+    let record = Record::open(&found.envelope).map_err(|error| error.to_string())?;
+    let key = actor.log.check_use(&record.head.device, &record.head.keys, Some(&found.leaf)).map_err(|error| error.to_string())?;
+    let asked_for = found.envelope.id() == *id || record.content.revises() == Some(id);
+    let signed = record.head.actor == actor.id() && found.envelope.verify(key).is_ok();
+    if asked_for && signed { Ok(()) } else { Err("it answered a record that its author did not sign".into()) }
+}
+
+/// Whether a withdrawal is signed by the record's author.
+fn check_tombstone(tombstone: &Tombstone, id: &RecordId, actor: &Account) -> std::result::Result<(), String> {
+    let retract = tombstone.retract.as_ref().ok_or("it answered a withdrawal without its signature")?;
+    let record = Record::open(retract).map_err(|error| error.to_string())?;
+    let key = actor.log.check_use(&record.head.device, &record.head.keys, None).map_err(|error| error.to_string())?;
+    let withdraws = matches!(&record.content, Content::Retract(withdrawn) if withdrawn.object == *id) && tombstone.id == *id;
+    if withdraws && retract.verify(key).is_ok() { Ok(()) } else { Err("it answered a withdrawal that its author did not sign".into()) }
 }

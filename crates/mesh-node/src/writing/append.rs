@@ -14,9 +14,9 @@ use crate::log::Log;
 use crate::objects::Objects;
 use crate::outbox;
 use crate::peers::Peers;
+use crate::records::known;
 use crate::tables::account::{self, AccountRow};
 use crate::tables::payload::Payload;
-use crate::tables::reference::Reference;
 use crate::tables::{AccountLid, HERE, Lid, OWN};
 use mesh_proto::api::{Accepted, KeysAdded, Registered, code};
 use mesh_proto::bytes::Salt;
@@ -132,6 +132,8 @@ impl Appender {
         let accounts = Arc::clone(&self.accounts);
         let changes_keys = waiting.iter().any(|entry| matches!(entry, Entry::Key(..) | Entry::Register(..)));
         let _merging = changes_keys.then(|| accounts.lock());
+        let peers = Arc::clone(&self.peers);
+        let _publishing = peers.publishing();
         let received = self.clock.now_ms().max(self.received);
         let mut round =
             Round { batch: Batch::new(), tree: self.tree.clone(), received, news: Vec::new(), accounts: Vec::new(), answers: Vec::new() };
@@ -185,6 +187,9 @@ impl Appender {
             }
             Err(error) => {
                 tracing::warn!(error.message = %error, "append.round_failed");
+                for account in &round.accounts {
+                    self.accounts.forget(&account.id());
+                }
                 Some(error.into())
             }
         };
@@ -215,7 +220,7 @@ impl Appender {
     }
 
     fn record(&self, round: &mut Round, new: NewRecord) -> Result<(bool, Accepted)> {
-        if let Some(known) = self.known(&new.id)? {
+        if let Some(known) = known(&*self.kv, self.log.origin(), &new.id)? {
             return Ok((false, known));
         }
         // The key log may have moved on while the record waited.
@@ -235,16 +240,6 @@ impl Appender {
         round.batch.merge(indexer.batch);
         round.news.extend(indexer.news);
         Ok((true, Accepted { id: new.id, leaf, received: round.received }))
-    }
-
-    /// Where a record is that was accepted before.
-    fn known(&self, id: &RecordId) -> Result<Option<Accepted>> {
-        let found = Reference::find(&*self.kv, id)?.filter(|(lid, _)| lid.is_own());
-        Ok(found.map(|(lid, reference)| Accepted {
-            id: *id,
-            leaf: LogPosition { origin: self.log.origin().clone(), index: lid.index() },
-            received: reference.received,
-        }))
     }
 
     fn key(&self, round: &mut Round, account: &Arc<Account>, envelope: Envelope) -> Result<KeysAdded> {

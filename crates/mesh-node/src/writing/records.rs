@@ -13,10 +13,11 @@ use mesh_proto::address::Domain;
 use mesh_proto::api::{Accepted, Acts, KeysAdded, KeysView, NewAccount, Registered, code};
 use mesh_proto::envelope::{Envelope, Kind, RecordId, id_of_pae};
 use mesh_proto::key::AccountId;
-use mesh_proto::keylog::{Action, KeyOp};
+use mesh_proto::keylog::{Action, KeyOp, LogPosition};
+use mesh_proto::log::Origin;
 use mesh_proto::port::{Clock, Transport};
 use mesh_proto::record::{Content, Record, RecordError};
-use mesh_store::Kv;
+use mesh_store::{Kv, Read};
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 
@@ -29,7 +30,17 @@ pub struct Records {
     pub(crate) transport: Arc<dyn Transport>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) registrar: Arc<Registrar>,
+    pub(crate) origin: Origin,
     pub(crate) queue: mpsc::Sender<Entry>,
+}
+
+/// Where a record of this domain is that was accepted before.
+pub(crate) fn known(read: &dyn Read, origin: &Origin, id: &RecordId) -> Result<Option<Accepted>> {
+    let found = Reference::find(read, id)?.filter(|(lid, _)| lid.is_own());
+    Ok(found.map(|(lid, reference)| {
+        let leaf = LogPosition { origin: origin.clone(), index: lid.index() };
+        Accepted { id: *id, leaf, received: reference.received }
+    }))
 }
 
 impl Records {
@@ -45,6 +56,9 @@ impl Records {
         self.check_home(&actor)?;
         let pae = envelope.pae();
         let id = id_of_pae(&pae);
+        if let Some(accepted) = known(&*self.kv, &self.origin, &id)? {
+            return Ok((false, accepted));
+        }
         let allowed = actor.log.check_open().and_then(|()| actor.log.check_use(&record.head.device, &record.head.keys, None));
         let key = *allowed.map_err(|error| refused_use(&error))?;
         key.verify(&pae, envelope.signature()).map_err(|error| NodeError::refused(code::BAD_SIGNATURE, error.to_string()))?;
@@ -89,6 +103,11 @@ impl Records {
         if let Some(known) = self.accounts.get(id)? {
             return Ok(known);
         }
+        self.refresh(id, home).await
+    }
+
+    /// Fetches the key log of an account of another domain, and merges it with what is known.
+    pub async fn refresh(&self, id: &AccountId, home: &Domain) -> Result<Arc<Account>> {
         if home == self.domain() {
             return Err(NodeError::NotFound("account"));
         }
