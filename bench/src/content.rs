@@ -48,12 +48,19 @@ impl Mix {
 
 /// A comment of some words.
 pub(crate) fn comment(object: ObjectRef, chance: u64) -> Content {
-    Content::Comment(Comment { root: object.clone(), parent: object, text: text(chance, 20), lang: None, terms: Terms::Free, revises: None })
+    Content::Comment(Comment {
+        root: object.clone(),
+        parent: object,
+        text: text(chance, 20),
+        lang: None,
+        terms: Terms::Free,
+        revises: None,
+    })
 }
 
 const WORDS: [&str; 32] = [
-    "the", "river", "was", "quiet", "again", "after", "rain", "and", "nobody", "had", "seen", "a", "boat", "since", "morning", "so", "we", "walked",
-    "home", "by", "road", "talking", "of", "bread", "engines", "old", "songs", "how", "far", "it", "is", "winter",
+    "the", "river", "was", "quiet", "again", "after", "rain", "and", "nobody", "had", "seen", "a", "boat", "since", "morning", "so", "we",
+    "walked", "home", "by", "road", "talking", "of", "bread", "engines", "old", "songs", "how", "far", "it", "is", "winter",
 ];
 
 /// Up to `words_max` words.

@@ -59,7 +59,8 @@ impl Connection {
     /// Sends `method path` with `headers`, each ended by CR LF, and reads the answer.
     pub(crate) async fn exchange(&mut self, request: &str, headers: &str, body: &[u8]) -> anyhow::Result<Reply> {
         self.out.clear();
-        let length = if body.is_empty() { String::new() } else { format!("content-type: application/json\r\ncontent-length: {}\r\n", body.len()) };
+        let length =
+            if body.is_empty() { String::new() } else { format!("content-type: application/json\r\ncontent-length: {}\r\n", body.len()) };
         self.out.extend_from_slice(format!("{request} HTTP/1.1\r\nhost: bench\r\n{headers}{length}\r\n").as_bytes());
         self.out.extend_from_slice(body);
         self.stream.write_all(&self.out).await?;

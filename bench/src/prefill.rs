@@ -151,7 +151,9 @@ pub(crate) fn open_node(data: &Path, peers: Peers) -> anyhow::Result<Node> {
 async fn fill(data: &Path, rows: u64) -> anyhow::Result<()> {
     let domain = domain()?;
     set_up(data, &domain)?;
-    let mut senders = (0..DOMAINS).map(|n| Sender::new(format!("p{n}.localhost:{}", 7_100 + n).parse()?, PEOPLE_EACH)).collect::<anyhow::Result<Vec<_>>>()?;
+    let mut senders = (0..DOMAINS)
+        .map(|n| Sender::new(format!("p{n}.localhost:{}", 7_100 + n).parse()?, PEOPLE_EACH))
+        .collect::<anyhow::Result<Vec<_>>>()?;
     let node = tokio::task::block_in_place(|| open_node(data, Peers::of(&senders)))?;
     node.start();
     let people = Person::many(&domain, OWN_PEOPLE + 1)?;

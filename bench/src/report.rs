@@ -70,8 +70,11 @@ impl Report {
             let verdict = kept.map_or("", |kept| if kept { "ok" } else { "MISSED" });
             println!("  {:<24} {:>12} {:<8} {:<7} {}", figure.name, rounded(figure.value), bound, verdict, figure.meaning);
         }
-        let figures: serde_json::Map<String, serde_json::Value> =
-            self.figures.iter().map(|figure| (figure.name.to_owned(), rounded(figure.value).parse::<f64>().unwrap_or_default().into())).collect();
+        let figures: serde_json::Map<String, serde_json::Value> = self
+            .figures
+            .iter()
+            .map(|figure| (figure.name.to_owned(), rounded(figure.value).parse::<f64>().unwrap_or_default().into()))
+            .collect();
         println!("{}", serde_json::json!({ "bench": self.bench, "figures": figures }));
     }
 }

@@ -116,8 +116,7 @@ impl Sender {
         let mut salt = [0; 16];
         salt[..8].copy_from_slice(&mixed(self.made).to_be_bytes());
         let received = now_ms();
-        let opening =
-            Opening { salt: Salt(salt), record: envelope.id(), account: self.people[person].id, kind: envelope.kind(), received };
+        let opening = Opening { salt: Salt(salt), record: envelope.id(), account: self.people[person].id, kind: envelope.kind(), received };
         let item = DeliveryItem { index: self.tree.size(), salt: opening.salt, received, envelope };
         self.leaf(entry_hash(&opening.entry()));
         item

@@ -32,7 +32,8 @@ impl Server {
         let log = std::fs::File::options().create(true).append(true).open(data.join("server.log"))?;
         let started = Instant::now();
         let mut command = Command::new(program("meshd")?);
-        let child = command.arg("serve").arg("--data").arg(data).env("MESHD_LOG", "warn").stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+        let child =
+            command.arg("serve").arg("--data").arg(data).env("MESHD_LOG", "warn").stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         let child = child.spawn().context("cannot start meshd")?;
         let mut server = Self { child, address, ready: Duration::ZERO };
         while !server.is_ready().await {

@@ -72,7 +72,8 @@ async fn no_acknowledged_record_is_lost_with_the_unsynced_bytes() {
     for round in 0..LOSSES {
         let files = FaultFiles::new();
         home.start_again_on(files.clone()).await;
-        let (moment, torn) = (20 + round * 13, [Torn::Nothing, Torn::Bytes(3 + 11 * round as u64), Torn::ZerosAfter(7 * round as u64)][round % 3]);
+        let (moment, torn) =
+            (20 + round * 13, [Torn::Nothing, Torn::Bytes(3 + 11 * round as u64), Torn::ZerosAfter(7 * round as u64)][round % 3]);
         let lost = write_until_it_fails(&home, &people, round, |count| {
             if count == moment {
                 files.lose_power(torn).expect("the files can be changed");

@@ -16,7 +16,14 @@ pub(crate) fn subscribe(object: AccountRef) -> Content {
 }
 
 pub(crate) fn comment(root: &ObjectRef, parent: &ObjectRef, text: &str) -> Content {
-    Content::Comment(Comment { root: root.clone(), parent: parent.clone(), text: text.into(), lang: None, terms: Terms::Free, revises: None })
+    Content::Comment(Comment {
+        root: root.clone(),
+        parent: parent.clone(),
+        text: text.into(),
+        lang: None,
+        terms: Terms::Free,
+        revises: None,
+    })
 }
 
 pub(crate) fn retract(record: &Envelope) -> Content {

@@ -4,8 +4,8 @@ use crate::network::{Home, Reply};
 use axum::Json;
 use axum::routing::{get, post};
 use mesh_proto::api::{
-    Challenge, ChallengeRequest, Delivery, DeliveryAnswer, DeliveryItem, Discovery, DomainKey, DomainKeyUse, ItemResult, KeysPush, PolicyView,
-    RegistrationMode,
+    Challenge, ChallengeRequest, Delivery, DeliveryAnswer, DeliveryItem, Discovery, DomainKey, DomainKeyUse, ItemResult, KeysPush,
+    PolicyView, RegistrationMode,
 };
 use mesh_proto::envelope::{Envelope, Kind};
 use mesh_proto::key::SecretKey;
@@ -38,10 +38,7 @@ impl Peer {
         let discovery = Discovery {
             versions: vec![1],
             domain: domain.parse().expect("a domain"),
-            keys: vec![
-                DomainKey { id: key.id(), key_use: DomainKeyUse::Request },
-                DomainKey { id: log.key(), key_use: DomainKeyUse::Log },
-            ],
+            keys: vec![DomainKey { id: key.id(), key_use: DomainKeyUse::Request }, DomainKey { id: log.key(), key_use: DomainKeyUse::Log }],
             origin: format!("{domain}/log/1").parse().expect("an origin"),
             software: "played".into(),
             limits: Default::default(),

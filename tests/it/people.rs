@@ -129,7 +129,8 @@ async fn people_follow_like_comment_and_verify_across_domains() {
         let proof = stranger.one(&["verify", target]).await;
         assert_eq!(proof["standing"], "good", "{proof}");
     }
-    let (code, words) = stranger.run(&["verify", &format!("mesh://{}/{}", one.address("ada"), comment["id"].as_str().expect("an id"))]).await;
+    let (code, words) =
+        stranger.run(&["verify", &format!("mesh://{}/{}", one.address("ada"), comment["id"].as_str().expect("an id"))]).await;
     assert_ne!(code, 0, "{words}");
 }
 

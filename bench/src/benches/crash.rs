@@ -60,7 +60,11 @@ pub(crate) async fn run(cycles: u64) -> anyhow::Result<Report> {
         lost += missing(server.address, &written).await?;
         acknowledged.extend(written);
         if cycle % REPORT_EVERY == 0 {
-            progress(format!("{cycle} cycles, {} records acknowledged, {lost} lost, the log has {} leaves", acknowledged.len(), shown.tree.size()));
+            progress(format!(
+                "{cycle} cycles, {} records acknowledged, {lost} lost, the log has {} leaves",
+                acknowledged.len(),
+                shown.tree.size()
+            ));
         }
     }
     progress("everything once more");
@@ -70,7 +74,10 @@ pub(crate) async fn run(cycles: u64) -> anyhow::Result<Report> {
     server.stop().await?;
 
     let mut report = Report::new("crash");
-    report.condition(format!("{CLIENTS} clients write posts; kill -9 after {} to {} ms; each checkpoint shown is compared", LIFE_MS.start, LIFE_MS.end));
+    report.condition(format!(
+        "{CLIENTS} clients write posts; kill -9 after {} to {} ms; each checkpoint shown is compared",
+        LIFE_MS.start, LIFE_MS.end
+    ));
     report.figure("lost", lost as f64, Bound::Most(0.0), "acknowledged records that were not there after a start");
     report.figure("cycles", cycles as f64, Bound::None, "kills");
     report.figure("acknowledged", acknowledged.len() as f64, Bound::None, "records acknowledged");
@@ -146,7 +153,9 @@ async fn missing(address: SocketAddr, written: &[Accepted]) -> anyhow::Result<u6
             let mut missing = 0;
             for accepted in some {
                 let view = connection.get(&format!("/api/v1/records/{}", accepted.id)).await?.json::<RecordView>();
-                let there = view.is_ok_and(|view| view.card.leaf == accepted.leaf && view.record.is_some_and(|record| record.envelope.id() == accepted.id));
+                let there = view.is_ok_and(|view| {
+                    view.card.leaf == accepted.leaf && view.record.is_some_and(|record| record.envelope.id() == accepted.id)
+                });
                 missing += u64::from(!there);
             }
             anyhow::Ok(missing)
@@ -200,7 +209,10 @@ impl Shown {
             }
         }
         for (size, root) in self.checkpoints.range(known..) {
-            ensure!(self.roots.get(*size as usize) == Some(root), "the log is not consistent with the checkpoint of {size} leaves shown before");
+            ensure!(
+                self.roots.get(*size as usize) == Some(root),
+                "the log is not consistent with the checkpoint of {size} leaves shown before"
+            );
         }
         Ok(())
     }

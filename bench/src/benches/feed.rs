@@ -45,14 +45,22 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<Report> {
     reader.walk(&mut connection, PAGES).await?;
 
     let mut report = Report::new("feed");
-    report.condition(format!("{} followed, {} references, {READERS} readers at once, pages 1 to {PAGES} of {PAGE}", 1_000, prefill.manifest.references));
+    report.condition(format!(
+        "{} followed, {} references, {READERS} readers at once, pages 1 to {PAGES} of {PAGE}",
+        1_000, prefill.manifest.references
+    ));
     let seconds = Duration::from_secs(options.seconds);
     let (all, mut taken) = measure(&server, &reader, (PAGES, seconds)).await?;
     let (top, _) = measure(&server, &reader, (1, seconds / 4)).await?;
     server.stop().await?;
     report.figure("cpu_ms", all, Bound::Most(3.0), "CPU time of the server for one page");
     report.figure("first_page_cpu_ms", top, Bound::None, "the same, for first pages only");
-    report.figure("cold_ms", cold.0.as_secs_f64() * 1000.0, Bound::None, format!("the very first page after the start, {} items", first.items.len()));
+    report.figure(
+        "cold_ms",
+        cold.0.as_secs_f64() * 1000.0,
+        Bound::None,
+        format!("the very first page after the start, {} items", first.items.len()),
+    );
     report.latencies(&mut taken, "pages");
     Ok(report)
 }

@@ -61,7 +61,12 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<Report> {
         senders.push(sender);
     }
     let target = format!("{}/mesh/v1/deliveries", domain()?.base_url());
-    let identity = |sender: &Sender| Identity { address: server.address, target: target.clone(), keyid: sender.keyid(), key: sender.request_key.clone() };
+    let identity = |sender: &Sender| Identity {
+        address: server.address,
+        target: target.clone(),
+        keyid: sender.keyid(),
+        key: sender.request_key.clone(),
+    };
     let identities: Vec<Arc<Identity>> = senders.iter().map(|sender| Arc::new(identity(sender))).collect();
     progress("everyone introduces themselves");
     let introductions = on_all(&mut senders, |sender| introduction(sender, &objects))?;
@@ -92,12 +97,20 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<Report> {
 
 fn report(prefill: &Prefill, totals: &mut Totals, (cpu, rss_mb): (Duration, f64), baseline: &Baseline) -> Report {
     let mut report = Report::new("ingest");
-    report.condition(format!("{} domains of {PEOPLE_EACH} people, {AT_ONCE} deliveries of each under way, {BATCH_RECORDS_MAX} records each", DOMAINS));
+    report.condition(format!(
+        "{} domains of {PEOPLE_EACH} people, {AT_ONCE} deliveries of each under way, {BATCH_RECORDS_MAX} records each",
+        DOMAINS
+    ));
     report.condition(format!("{MIX}; messages of {} bytes; into {} references", baseline.message_bytes(), prefill.manifest.references));
     report.condition(format!("{} records in {:.1} s, {:.1} s of server CPU", totals.records, totals.wall.as_secs_f64(), cpu.as_secs_f64()));
     let per_cpu_second = totals.records as f64 / cpu.as_secs_f64();
     let bare = baseline.per_cpu_second();
-    report.figure("ratio", per_cpu_second / bare, Bound::Least(0.5), "records / CPU second of the server ÷ bare verifications / CPU second");
+    report.figure(
+        "ratio",
+        per_cpu_second / bare,
+        Bound::Least(0.5),
+        "records / CPU second of the server ÷ bare verifications / CPU second",
+    );
     report.figure("records_per_cpu_s", per_cpu_second, Bound::None, "records for each second of the server's CPU time");
     report.figure("verifies_per_cpu_s", bare, Bound::None, "strict verifications for each second of CPU time, both cores busy");
     report.figure("records_per_s", totals.records as f64 / totals.wall.as_secs_f64(), Bound::None, "records for each second of the clock");

@@ -48,9 +48,17 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<Report> {
     server.stop().await?;
 
     let mut report = Report::new("thread");
-    report.condition(format!("{comments} comments, {} references, {READERS} readers at once, all pages of {PAGE}", prefill.manifest.references));
+    report.condition(format!(
+        "{comments} comments, {} references, {READERS} readers at once, all pages of {PAGE}",
+        prefill.manifest.references
+    ));
     report.figure("cpu_ms", page, Bound::Most(2.0), "CPU time of the server for one page");
-    report.figure("count_ratio", many / quiet, Bound::Most(1.2), format!("the record with its counters: {comments} comments ÷ {few} comments"));
+    report.figure(
+        "count_ratio",
+        many / quiet,
+        Bound::Most(1.2),
+        format!("the record with its counters: {comments} comments ÷ {few} comments"),
+    );
     report.figure("record_cpu_ms", many / f64::from(COUNT_TURNS), Bound::None, "CPU time of the server for the record with its counters");
     report.latencies(&mut taken, "pages");
     Ok(report)

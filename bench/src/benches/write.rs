@@ -71,8 +71,10 @@ impl Writers {
         let clients: Vec<usize> = (0..CLIENTS).collect();
         std::thread::scope(|scope| {
             let one = &one;
-            let threads: Vec<_> =
-                clients.chunks(CLIENTS.div_ceil(cores)).map(|some| scope.spawn(move || some.iter().map(|client| one(*client)).collect::<Vec<_>>())).collect();
+            let threads: Vec<_> = clients
+                .chunks(CLIENTS.div_ceil(cores))
+                .map(|some| scope.spawn(move || some.iter().map(|client| one(*client)).collect::<Vec<_>>()))
+                .collect();
             threads.into_iter().flat_map(|thread| thread.join().expect("a panic is a bug of the bench")).collect()
         })
     }
@@ -103,14 +105,24 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<Report> {
         over_http.wall += started.elapsed();
         over_http.cpu += server.cpu()? - cpu;
         over_http.records += CLIENTS * SLICE;
-        progress(format!("{} records over HTTP in {:.1} s, without in {:.1} s", over_http.records, over_http.wall.as_secs_f64(), without.wall.as_secs_f64()));
+        progress(format!(
+            "{} records over HTTP in {:.1} s, without in {:.1} s",
+            over_http.records,
+            over_http.wall.as_secs_f64(),
+            without.wall.as_secs_f64()
+        ));
     }
     waiters.stop()?;
     server.stop().await?;
 
     let mut report = Report::new("write");
     report.condition(format!("{CLIENTS} clients, one record at a time; {MIX}; into {} references", prefill.manifest.references));
-    report.condition(format!("{} records: HTTP {:.1} s of CPU, without HTTP {:.1} s", over_http.records, over_http.cpu.as_secs_f64(), without.cpu.as_secs_f64()));
+    report.condition(format!(
+        "{} records: HTTP {:.1} s of CPU, without HTTP {:.1} s",
+        over_http.records,
+        over_http.cpu.as_secs_f64(),
+        without.cpu.as_secs_f64()
+    ));
     let meaning = "records / CPU second of the server ÷ the same of waiters without HTTP";
     report.figure("ratio", over_http.per_cpu_second() / without.per_cpu_second(), Bound::Least(0.6), meaning);
     report.figure("records_per_cpu_s", over_http.per_cpu_second(), Bound::None, "over HTTP, for each second of the server's CPU time");

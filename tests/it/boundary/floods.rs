@@ -2,10 +2,10 @@
 
 use super::{Wire, refused};
 use crate::federation::{comment, like, post};
-use crate::network::{Home, Reply, until};
+use crate::network::{Home, until};
 use crate::peer::Peer;
 use futures_util::future::join_all;
-use mesh_proto::api::{KeysBatch, KeysPush};
+use mesh_proto::api::KeysBatch;
 use mesh_proto::keylog::Action;
 use mesh_testkit::TestAccount;
 use std::num::NonZeroU32;

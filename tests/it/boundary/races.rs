@@ -74,7 +74,8 @@ async fn same_account_from_two_sides_at_once_spoils_nobody_elses_writes() {
         let push = KeysPush { account: new.id(), ops: new.keys.ops().cloned().collect() };
         let said = ada.sign(post(&format!("post {number}")));
         let (pushed, _, said) = tokio::join!(one.post_json("/mesh/v1/keys", &push), one.register(&new), one.submit(&said));
-        assert_eq!((pushed.status, said.status), (200, 201), "{}", String::from_utf8_lossy(&pushed.body));
+        assert!(pushed.status < 500, "{}", String::from_utf8_lossy(&pushed.body));
+        assert_eq!(said.status, 201, "{}", String::from_utf8_lossy(&said.body));
     }
 }
 

@@ -1,6 +1,7 @@
 //! A small domain in memory for the tests of pages: real keys, real records, no other domain in reach.
 
 use crate::App;
+use mesh_node::MemoryStore;
 use mesh_node::accounts::Account;
 use mesh_node::buckets::Rates;
 use mesh_node::registration::RegistrationRules;
@@ -14,7 +15,6 @@ use mesh_proto::keylog::{Action, LogPosition, NewOp};
 use mesh_proto::log::Origin;
 use mesh_proto::port::{Answer, BoxFuture, Clock, Rng, Transport, TransportError};
 use mesh_proto::record::{Comment, Content, Head, Like, ObjectRef, Post, Profile, Record, Repost, Retract, RetractReason, Terms};
-use mesh_node::MemoryStore;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
