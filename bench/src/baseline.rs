@@ -30,7 +30,7 @@ impl Baseline {
             for (key, message, signature) in signed.iter().cycle().skip(core * signed.len() / cores) {
                 assert!(key.verify(message, signature).is_ok(), "the bench signed it");
                 verified += 1;
-                if verified % 64 == 0 && started.elapsed() > wall {
+                if verified.is_multiple_of(64) && started.elapsed() > wall {
                     break;
                 }
             }

@@ -1,7 +1,7 @@
 //! Authority stays at home: what one domain's people say is nowhere in another's store.
 
 use crate::federation::{comment, post};
-use crate::network::Home;
+use crate::network::{Home, until};
 use mesh_proto::envelope::Kind;
 use mesh_store::{Config, FjallStore, KeyRange, Kv, Order, Read, Space};
 use std::path::Path;
@@ -26,6 +26,12 @@ pub(crate) fn found_in_spaces(folder: &Path, text: &str) -> Vec<String> {
         }
     }
     store.close().expect("closes");
+    places
+}
+
+fn found_in_files(folder: &Path, text: &str) -> Vec<String> {
+    let mut places = Vec::new();
+    search_files(folder, text, &mut places);
     places
 }
 
@@ -55,9 +61,12 @@ async fn search_for_comment(cache_mb: u64) -> Vec<String> {
     let object = ada.object(&hello);
     two.says(&neo, comment(&object, &object, &word)).await;
     one.until_count(&hello.id(), Kind::Comment, 1).await;
+    if cache_mb > 0 {
+        // The cache is written without waiting.
+        until("the journal has the body", async || !found_in_files(one.folder.path(), &word).is_empty()).await;
+    }
     // While it runs, its journal holds everything that was just written, as it was written.
-    let mut places = Vec::new();
-    search_files(one.folder.path(), &word, &mut places);
+    let mut places = found_in_files(one.folder.path(), &word);
     one.stop().await;
     places.extend(found_in_spaces(one.folder.path(), &word));
     places

@@ -78,6 +78,7 @@ impl Home {
         let http = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().expect("a client");
         let mut home = Self { domain, folder, port, running: None, files: None, http };
         home.serve(listener);
+        home.until_it_answers().await;
         home
     }
 
@@ -118,6 +119,12 @@ impl Home {
     pub(crate) async fn start_again(&mut self) {
         let listener = TcpListener::bind(("127.0.0.1", self.port)).await.expect("the port is free again");
         self.serve(listener);
+        self.until_it_answers().await;
+    }
+
+    /// Whatever is signed before a server counts time would be too old for it.
+    async fn until_it_answers(&self) {
+        self.get("/healthz").await;
     }
 
     /// The address of a person here.

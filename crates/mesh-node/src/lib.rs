@@ -165,9 +165,7 @@ impl Node {
             rng,
             asleep: Mutex::default(),
         };
-        let views =
-            Views { kv: Arc::clone(&kv), accounts: Arc::clone(&accounts), peers: Arc::clone(&peers), log: Arc::clone(&log), bodies };
-        let views = Arc::new(views);
+        let views = Views::new(Arc::clone(&kv), Arc::clone(&accounts), Arc::clone(&peers), Arc::clone(&log), bodies);
         let records = Arc::new(Records {
             kv: Arc::clone(&kv),
             accounts: Arc::clone(&accounts),

@@ -23,17 +23,21 @@ use std::sync::Arc;
 
 /// The views service.
 pub struct Views {
-    pub(crate) kv: Arc<dyn Kv>,
-    pub(crate) accounts: Arc<Accounts>,
-    pub(crate) peers: Arc<Peers>,
-    pub(crate) log: Arc<Log>,
-    pub(crate) bodies: Arc<Bodies>,
+    kv: Arc<dyn Kv>,
+    accounts: Arc<Accounts>,
+    peers: Arc<Peers>,
+    log: Arc<Log>,
+    bodies: Arc<Bodies>,
 }
 
 /// A view with the body that it still lacks.
 type Partial = (RecordView, Option<Wanted>);
 
 impl Views {
+    pub(crate) fn new(kv: Arc<dyn Kv>, accounts: Arc<Accounts>, peers: Arc<Peers>, log: Arc<Log>, bodies: Arc<Bodies>) -> Arc<Self> {
+        Arc::new(Self { kv, accounts, peers, log, bodies })
+    }
+
     /// A record by its id; any version stands for its record.
     pub async fn record(self: &Arc<Self>, id: RecordId) -> Result<RecordView> {
         let partial = self.blocking(move |this| {
