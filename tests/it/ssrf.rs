@@ -80,8 +80,8 @@ async fn public_domain_reaches_nothing_under_localhost() {
     let trap = Trap::start(|| StatusCode::OK.into_response()).await;
     let (ada, neo) = (one.person("ada", 1).await, trap.person(2));
     refused_every_way(&one, &ada, &neo, "localhost").await;
-    one.accept(&ada.sign(like(neo.object(&neo.sign(post("never")))))).await;
-    // The delivery of the like is tried before this answer is there, or never.
+    let liked = ada.sign(like(neo.object(&neo.sign(post("never")))));
+    refused(&one.submit(&liked).await, 502, "remote", "a like of what lies there");
     refused(&resolve(&one, &trap.domain).await, 502, "remote", "again");
     refused(&resolve(&one, "localhost").await, 502, "remote", "localhost itself");
     assert_eq!(trap.hits(), 0);

@@ -71,11 +71,23 @@ impl Records {
             }
             self.learn(&subscribe.object.actor, &subscribe.object.home).await?;
         }
+        self.meet_homes(&record.content).await?;
         // Said here too, so that most refusals never reach the append thread.
         self.objects.resolve(&record, &actor)?;
         let (answer, answered) = oneshot::channel();
         self.enter(Entry::Record(Box::new(NewRecord { envelope, id, record, actor }), answer))?;
         answered.await.map_err(|_| NodeError::Stopping)?
+    }
+
+    /// Meets the domains to which a record will be delivered, if they are new: a domain gets a number here only once it has shown that it exists.
+    async fn meet_homes(&self, content: &Content) -> Result<()> {
+        let parent = if let Content::Comment(comment) = content { Some(&comment.parent.home) } else { None };
+        for home in content.object_home().into_iter().chain(parent) {
+            if home != self.domain() && self.peers.get(home).is_none() {
+                self.peers.discover(home, None).await?;
+            }
+        }
+        Ok(())
     }
 
     fn check_home(&self, actor: &Account) -> Result<()> {
