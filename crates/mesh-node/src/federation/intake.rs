@@ -26,15 +26,21 @@ use mesh_proto::record::{Content, Record, RecordError};
 use mesh_store::{Kv, Space};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::Semaphore;
 
 /// Retracts of records that are not here yet, kept for one log at most.
 const EARLY_RETRACTS_MAX: i64 = 10_000;
 
-/// What intake remembers of a peer's log. Held while a delivery is stored: two of one peer never decide about the same actor at once.
-#[derive(Default)]
+/// Deliveries of one domain that may be under way at once.
+const UNDER_WAY_MAX: usize = 8;
+
+/// A peer's way in.
 struct Lane {
-    /// The highest leaf of which there is a reference; `None` before it was looked up.
-    last_leaf: Option<Option<u64>>,
+    /// For its deliveries under way.
+    places: Semaphore,
+    /// The highest leaf of which there is a reference; `None` before it was looked up. Held while a delivery is stored: two of one peer never decide about
+    /// the same actor at once.
+    last_leaf: Mutex<Option<Option<u64>>>,
 }
 
 /// The intake service.
@@ -46,7 +52,7 @@ pub struct Intake {
     pub(crate) bodies: Arc<Bodies>,
     pub(crate) bus: Arc<Bus>,
     pub(crate) clock: Arc<dyn Clock>,
-    lanes: Mutex<BTreeMap<PeerNo, Arc<Mutex<Lane>>>>,
+    lanes: Mutex<BTreeMap<PeerNo, Arc<Lane>>>,
 }
 
 /// A delivered record with what was computed of it.
@@ -93,6 +99,9 @@ impl Intake {
 
     /// Takes in a delivery whose request was signed by `peer`. Blocks until what it accepts is durable.
     pub fn deliver(&self, peer: &Peer, delivery: &Delivery) -> Result<DeliveryAnswer> {
+        // One domain must not keep all threads waiting for its lane.
+        let lane = self.lane(peer.no());
+        let _place = lane.places.try_acquire().map_err(|_| NodeError::SlowDown { retry_after_s: 1 })?;
         let opened = self.check_frame(peer, delivery)?;
         let mut missing = self.merge_keys(peer, delivery, &opened)?;
         let mut checked = Vec::with_capacity(delivery.items.len());
@@ -201,9 +210,10 @@ impl Intake {
         }
     }
 
-    fn lane(&self, peer: PeerNo) -> Arc<Mutex<Lane>> {
+    fn lane(&self, peer: PeerNo) -> Arc<Lane> {
         let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(lanes.entry(peer).or_default())
+        let new = || Arc::new(Lane { places: Semaphore::new(UNDER_WAY_MAX), last_leaf: Mutex::new(None) });
+        Arc::clone(lanes.entry(peer).or_insert_with(new))
     }
 
     /// Indexes and stores what was verified, in as few batches as the actors allow.
@@ -216,11 +226,11 @@ impl Intake {
                 .collect();
         }
         let lane = self.lane(peer.no());
-        let mut lane = lane.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known_leaf = lane.last_leaf.lock().unwrap_or_else(PoisonError::into_inner);
         let subscribes = |item: &Checked<'_>| matches!(item, Checked::Good(verified) if verified.record.kind() == Kind::Subscribe);
         let _publishing = checked.iter().any(subscribes).then(|| self.peers.publishing());
         let origin = self.peers.origin_number(origin)?;
-        let last_leaf = match lane.last_leaf {
+        let last_leaf = match *known_leaf {
             Some(last) => last,
             None => self.peers.last_leaf(origin)?,
         };
@@ -247,7 +257,7 @@ impl Intake {
             stored = stored.max(Some(lid.index()));
         }
         self.flush(group)?;
-        lane.last_leaf = Some(stored);
+        *known_leaf = Some(stored);
         Ok(results)
     }
 
