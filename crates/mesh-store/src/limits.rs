@@ -28,10 +28,10 @@ pub const GROUP_BYTES_MAX: usize = 4_000_000;
 pub const FRAME_BYTES_MAX: usize = 2 * (GROUP_BYTES_MAX + BATCH_BYTES_MAX);
 
 /// A journal segment is closed, and a checkpoint taken, when it passes this many bytes. Bounds the replay at the next start.
-pub const SEGMENT_BYTES_MAX: u64 = 8 * 1024 * 1024;
+pub const SEGMENT_BYTES_MAX: u64 = 32 * 1024 * 1024;
 
 /// Writers wait for the housekeeper when this many bytes of journal have not reached a checkpoint.
-pub const JOURNAL_BYTES_MAX: u64 = 16 * SEGMENT_BYTES_MAX;
+pub const JOURNAL_BYTES_MAX: u64 = 4 * SEGMENT_BYTES_MAX;
 
 /// The bytes of memory for blocks read from disk, unless configured otherwise.
 pub const CACHE_BYTES: u64 = 16 * 1024 * 1024;

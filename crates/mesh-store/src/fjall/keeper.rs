@@ -18,7 +18,7 @@ use lsm_tree::compaction::{CompactionStrategy, Leveled};
 
 use super::journal::{JOURNAL_FOLDER, segment_number};
 use super::marks::Checkpoint;
-use super::trees::{TABLE_BYTES, Trees, damage};
+use super::trees::{L0_TABLES, TABLE_BYTES, Trees, damage};
 use crate::error::StoreError;
 use crate::files::Files;
 use crate::limits::JOURNAL_BYTES_MAX;
@@ -249,7 +249,8 @@ impl Work {
         let tree = space_tree.tree();
         let before = tree.current_version().id();
         let first_table = tree.next_table_id();
-        let strategy: Arc<dyn CompactionStrategy + Send + Sync> = Arc::new(Leveled::default().with_table_target_size(TABLE_BYTES));
+        let strategy = Leveled::default().with_table_target_size(TABLE_BYTES).with_l0_threshold(L0_TABLES);
+        let strategy: Arc<dyn CompactionStrategy + Send + Sync> = Arc::new(strategy);
         let threshold = space_tree.begin_step(&self.trees.positions);
         if let Err(error) = tree.compact(strategy, threshold) {
             // The tables stay as they were; the next checkpoint of the space brings it up again.

@@ -29,6 +29,9 @@ use crate::watches::slots;
 pub(super) const TREES_FOLDER: &str = "trees";
 /// The tables a major compaction, and each level, aim at.
 pub(super) const TABLE_BYTES: u64 = 32 * 1024 * 1024;
+
+/// Flushed tables of a space that are merged into its first level at once: keys of many logs interleave, so that each merge rewrites most of that level.
+pub(super) const L0_TABLES: u8 = 8;
 const OPEN_FILES_MAX: usize = 512;
 const REPLAY_THREADS_MAX: usize = 8;
 
