@@ -27,6 +27,9 @@ pub const GROUP_BYTES_MAX: usize = 4_000_000;
 /// The longest journal frame's payload: a whole group with its framing, with room to spare.
 pub const FRAME_BYTES_MAX: usize = 2 * (GROUP_BYTES_MAX + BATCH_BYTES_MAX);
 
+/// Counters of one space whose values the writer remembers: about 100 bytes each.
+pub const COUNTERS_REMEMBERED_MAX: usize = 100_000;
+
 /// A journal segment is closed, and a checkpoint taken, when it passes this many bytes. Bounds the replay at the next start.
 pub const SEGMENT_BYTES_MAX: u64 = 32 * 1024 * 1024;
 

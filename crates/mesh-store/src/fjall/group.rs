@@ -3,14 +3,15 @@
 //! Every batch sees the stored state plus what earlier batches of the same group did. A batch that fails leaves no trace. What remains
 //! is one value or removal per key, however often the group touched it, so a hot counter costs one write a group.
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, HashMap};
 
 use lsm_tree::Slice;
 
 use crate::batch::{Batch, Change, Expected};
 use crate::error::StoreError;
 use crate::kv::decode_counter;
+use crate::limits::COUNTERS_REMEMBERED_MAX;
 use crate::space::Space;
 use crate::watches::slots;
 
@@ -35,11 +36,17 @@ pub(super) struct Group {
     spaces: Vec<BTreeMap<Slice, Slot>>,
     /// What the batch in hand replaced, to undo it.
     undo: Vec<(Space, Slice, Option<Slot>)>,
+    /// What counters hold in the trees, as far as remembered, by the number of the space: only the writer changes them, and reading one costs more than
+    /// all else about it.
+    counters: Vec<HashMap<Slice, i64>>,
+    /// The counters of the group that [`Group::finish`] ended.
+    summed: Vec<(Space, Slice, i64)>,
 }
 
 impl Default for Group {
     fn default() -> Self {
-        Self { spaces: vec![BTreeMap::new(); slots()], undo: Vec::new() }
+        let counters = vec![HashMap::new(); slots()];
+        Self { spaces: vec![BTreeMap::new(); slots()], undo: Vec::new(), counters, summed: Vec::new() }
     }
 }
 
@@ -75,6 +82,9 @@ impl Group {
 
     fn change(&mut self, space: Space, key: &[u8], change: Change<&[u8]>, below: &impl Below) -> Result<(), StoreError> {
         let map = &mut self.spaces[space as usize];
+        if !matches!(change, Change::Add(_)) {
+            self.counters[space as usize].remove(key);
+        }
         let slot = match change {
             Change::Put(value) => Slot::Value(Slice::from(value)),
             Change::Delete => Slot::Absent,
@@ -83,7 +93,10 @@ impl Group {
                     Some(Slot::Counter(value)) => *value,
                     Some(Slot::Absent) => 0,
                     Some(Slot::Value(value)) => decode_counter(space, value)?,
-                    None => below.get(space, key)?.map_or(Ok(0), |value| decode_counter(space, &value))?,
+                    None => match self.counters[space as usize].get(key) {
+                        Some(value) => *value,
+                        None => below.get(space, key)?.map_or(Ok(0), |value| decode_counter(space, &value))?,
+                    },
                 };
                 Slot::Counter(old.checked_add(delta).ok_or(StoreError::Invalid { space, reason: "overflow" })?)
             }
@@ -114,10 +127,25 @@ impl Group {
     /// Ends the group: hands out every change, counters as their stored form.
     pub(super) fn finish(&mut self) {
         self.undo.clear();
-        for slot in self.spaces.iter_mut().flat_map(BTreeMap::values_mut) {
-            if let Slot::Counter(value) = *slot {
-                *slot = if value == 0 { Slot::Absent } else { Slot::Value(Slice::from(value.to_be_bytes())) };
+        self.summed.clear();
+        for space in Space::ALL {
+            for (key, slot) in &mut self.spaces[*space as usize] {
+                if let Slot::Counter(value) = *slot {
+                    self.summed.push((*space, key.clone(), value));
+                    *slot = if value == 0 { Slot::Absent } else { Slot::Value(Slice::from(value.to_be_bytes())) };
+                }
             }
+        }
+    }
+
+    /// Remembers the counters of the finished group, once it is durable and shown.
+    pub(super) fn remember(&mut self) {
+        for (space, key, value) in self.summed.drain(..) {
+            let counters = &mut self.counters[space as usize];
+            if counters.len() >= COUNTERS_REMEMBERED_MAX {
+                counters.clear();
+            }
+            counters.insert(key, value);
         }
     }
 

@@ -237,6 +237,7 @@ impl Writer {
             self.shared.trees.insert(*space, self.group.take(*space), self.sequence);
         }
         self.shared.trees.positions.publish(self.sequence);
+        self.group.remember();
         for space in touched {
             self.shared.watches.touch(space, self.sequence);
         }
