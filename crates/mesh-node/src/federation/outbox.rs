@@ -57,7 +57,7 @@ pub(crate) fn enqueue(batch: &mut Batch, read: &dyn Read, peers: &Peers, stateme
 }
 
 /// Posts that a domain gets of an author whom its people begin to follow.
-const BACKFILL_MAX: usize = 50;
+const BACKFILL_MAX: usize = 20;
 
 /// Notes an author's newest posts for a domain whose first subscription to that author just came: nobody begins with an empty feed, and what was said
 /// while the subscription was under way is not missed.
