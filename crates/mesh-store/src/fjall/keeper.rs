@@ -18,7 +18,7 @@ use lsm_tree::compaction::{CompactionStrategy, Leveled};
 
 use super::journal::{JOURNAL_FOLDER, segment_number};
 use super::marks::Checkpoint;
-use super::trees::{L0_TABLES, TABLE_BYTES, Trees, damage};
+use super::trees::{L0_TABLES, L0_TABLES_MAX, TABLE_BYTES, Trees, damage};
 use crate::error::StoreError;
 use crate::files::Files;
 use crate::limits::JOURNAL_BYTES_MAX;
@@ -206,6 +206,7 @@ impl Work {
     }
 
     fn flush(&mut self, space: Space) -> Result<(), StoreError> {
+        self.make_room_in_l0(space);
         let Some(space_tree) = self.trees.get(space) else { return Ok(()) };
         let tree = space_tree.tree();
         if tree.sealed_memtable_count() == 0 {
@@ -237,6 +238,17 @@ impl Work {
             if id.is_some_and(|id| id >= first_table && !known.contains(&id)) {
                 // The next opening of the tree removes it otherwise.
                 let _ = std::fs::remove_file(entry.path());
+            }
+        }
+    }
+
+    /// Merges a space's newest tables before there are more of them than a list of tables can count, however short the lives of the process were.
+    fn make_room_in_l0(&mut self, space: Space) {
+        while self.trees.get(space).is_some_and(|tree| tree.tree().l0_run_count() >= L0_TABLES_MAX) {
+            self.untidy.insert(space);
+            self.compact_step(space);
+            if !self.untidy.contains(&space) {
+                return;
             }
         }
     }
