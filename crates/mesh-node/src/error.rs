@@ -1,6 +1,6 @@
 //! Why a service says no, and who is at fault.
 
-use mesh_proto::api::{KeysKnown, Tombstone, code};
+use mesh_proto::api::{KeysKnown, code};
 use mesh_store::StoreError;
 
 /// Why a service says no.
@@ -20,9 +20,6 @@ pub enum NodeError {
     /// There is nothing under this name or id.
     #[error("there is no {0} here")]
     NotFound(&'static str),
-    /// There was something, and it was withdrawn.
-    #[error("the record was withdrawn")]
-    Gone(Box<Tombstone>),
     /// The caller is too fast.
     #[error("too many requests: wait {retry_after_s} s")]
     SlowDown {
@@ -71,7 +68,6 @@ impl NodeError {
             Self::Refused { code, .. } => code,
             Self::KeysWanted(_) => code::KEYS_WANTED,
             Self::NotFound(_) => code::NOT_FOUND,
-            Self::Gone(_) => code::GONE,
             Self::SlowDown { .. } => code::SLOW_DOWN,
             Self::Remote { .. } => code::REMOTE,
             Self::Stopping | Self::Full => code::UNAVAILABLE,

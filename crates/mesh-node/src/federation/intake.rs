@@ -380,7 +380,7 @@ fn actor_of(item: &DeliveryItem) -> Result<AccountId> {
 fn refused(error: &NodeError) -> Result<ItemResult> {
     match error {
         NodeError::Refused { code, detail } => Ok(ItemResult::Refused { code: (*code).to_owned(), detail: detail.clone() }),
-        NodeError::NotFound(_) | NodeError::Gone(_) => Ok(ItemResult::Refused { code: error.code().to_owned(), detail: error.to_string() }),
+        NodeError::NotFound(_) => Ok(ItemResult::Refused { code: error.code().to_owned(), detail: error.to_string() }),
         other => Err(other.clone()),
     }
 }

@@ -63,7 +63,6 @@ impl From<NodeError> for Fault {
     fn from(error: NodeError) -> Self {
         match &error {
             NodeError::NotFound(_) => return Self::not_found(),
-            NodeError::Gone(_) => return Self::new(StatusCode::GONE, "This was withdrawn", "It was here, and its text is erased."),
             NodeError::SlowDown { retry_after_s } => {
                 let fault = Self::new(
                     StatusCode::TOO_MANY_REQUESTS,

@@ -85,7 +85,7 @@ fn a_second_store_on_the_same_folder_is_refused_with_words() {
     drop(open_small(folder.path()).unwrap());
 }
 
-/// More lives than a list of tables can count tables of one level.
+/// More lives than a list of tables can count tables of one level. These end in order; those that end by a kill are the crash bench's.
 const SHORT_LIVES: u32 = 300;
 
 #[test]
