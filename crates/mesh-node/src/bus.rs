@@ -3,6 +3,7 @@
 use crate::heads::Heads;
 use crate::index::News;
 use crate::objects::Objects;
+use crate::outbox::Waiting;
 use std::sync::Arc;
 use tokio::sync::broadcast;
 
@@ -14,11 +15,12 @@ pub struct Bus {
     sender: broadcast::Sender<News>,
     heads: Arc<Heads>,
     objects: Arc<Objects>,
+    waiting: Arc<Waiting>,
 }
 
 impl Bus {
-    pub(crate) fn new(heads: Arc<Heads>, objects: Arc<Objects>) -> Self {
-        Self { sender: broadcast::Sender::new(NEWS_KEPT), heads, objects }
+    pub(crate) fn new(heads: Arc<Heads>, objects: Arc<Objects>, waiting: Arc<Waiting>) -> Self {
+        Self { sender: broadcast::Sender::new(NEWS_KEPT), heads, objects, waiting }
     }
 
     /// Tells what is now durable.
@@ -31,6 +33,10 @@ impl Bus {
                     self.objects.forget(id);
                 }
                 News::Notice { .. } => {}
+                News::Waiting { peer } => {
+                    self.waiting.note(*peer);
+                    continue;
+                }
             }
             // Nobody listening is fine.
             let _ = self.sender.send(*one);

@@ -46,6 +46,11 @@ pub enum News {
         /// What it is about.
         object: ObjectLid,
     },
+    /// Something is to be delivered; of interest to the outbox alone, and told to nobody else.
+    Waiting {
+        /// The destination.
+        peer: PeerNo,
+    },
 }
 
 /// A verified record about to be indexed.
@@ -97,9 +102,7 @@ impl<'a> Indexer<'a> {
             content if content.revises().is_some() => self.edit(statement),
             Content::Post(_) => self.post(statement),
             Content::Comment(comment) => self.comment(statement, &comment.parent.id),
-            Content::Like(like) => self.once(statement, like.object.id.hash()),
-            Content::Repost(repost) => self.once(statement, repost.object.id.hash()),
-            Content::Subscribe(subscribe) => self.once(statement, subscribe.object.actor.hash()),
+            Content::Like(_) | Content::Repost(_) | Content::Subscribe(_) => self.once(statement),
             Content::Report(_) => {
                 let key = statement.resolved.object.map(|object| ordered_key(object, Kind::Report, statement.received, statement.lid));
                 if let Some(key) = key {
@@ -208,10 +211,10 @@ impl<'a> Indexer<'a> {
     }
 
     /// A statement that an actor makes once about an object: the highest leaf wins.
-    fn once(&mut self, statement: &Statement<'_>, object_hash: &[u8; 32]) -> Result<()> {
+    fn once(&mut self, statement: &Statement<'_>) -> Result<()> {
         let kind = statement.record.kind();
         let actor = statement.actor.lid;
-        let act = statement.lid.is_own().then(|| act_key(actor, kind, object_hash));
+        let act = statement.record.content.once_about().filter(|_| statement.lid.is_own()).map(|about| act_key(actor, kind, about));
         let once = statement.resolved.object.map(|object| once_key(object, kind, actor));
         // For a foreign object only the actor's home keeps score, for an own one both rows say the same.
         let before = match (&once, &act) {
@@ -375,13 +378,8 @@ impl<'a> Indexer<'a> {
     fn undo_act(&mut self, lid: Lid, target: &Reference) -> Result<()> {
         let Some(envelope) = Payload::get(self.read, lid.index())?.and_then(|payload| payload.envelope) else { return Ok(()) };
         let record = Record::open(&envelope).map_err(|_| crate::tables::codec::damaged("payload"))?;
-        let hash = match &record.content {
-            Content::Like(like) => *like.object.id.hash(),
-            Content::Repost(repost) => *repost.object.id.hash(),
-            Content::Subscribe(subscribe) => *subscribe.object.actor.hash(),
-            _ => return Ok(()),
-        };
-        self.batch.delete(Space::Act, act_key(target.actor, target.kind, &hash));
+        let Some(about) = record.content.once_about() else { return Ok(()) };
+        self.batch.delete(Space::Act, act_key(target.actor, target.kind, about));
         if let (Kind::Subscribe, Some(author)) = (target.kind, target.object) {
             self.batch.delete(Space::Follow, pair_key(target.actor.0, author.0));
         }

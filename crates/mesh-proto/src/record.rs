@@ -234,6 +234,16 @@ impl Content {
         }
     }
 
+    /// The hash of the record or account about which an actor says this at most once.
+    pub fn once_about(&self) -> Option<&[u8; 32]> {
+        match self {
+            Content::Like(like) => Some(like.object.id.hash()),
+            Content::Repost(repost) => Some(repost.object.id.hash()),
+            Content::Subscribe(subscribe) => Some(subscribe.object.actor.hash()),
+            Content::Profile(_) | Content::Post(_) | Content::Comment(_) | Content::Retract(_) | Content::Report(_) => None,
+        }
+    }
+
     /// The home to which the record is addressed, where it is addressed to one.
     pub fn object_home(&self) -> Option<&Domain> {
         match self {

@@ -36,6 +36,7 @@ mod inspect;
 mod journal;
 mod keeper;
 mod marks;
+mod memtable;
 mod queue;
 mod reader;
 mod recover;

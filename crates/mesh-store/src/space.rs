@@ -65,7 +65,7 @@ spaces! {
     Act = 18, "act";
     /// Notifications. Account (8), received (8), local id (8) → kind (1), object (8).
     Notice = 19, "notice";
-    /// What is to be delivered. Peer (4), leaf (8) → nothing.
+    /// What is to be delivered. Peer (4), then leaf (8) or 2^63 + an account whose newest posts are (8) → nothing.
     Outbox = 20, "outbox";
     /// Withdrawn records. SHA-256 (32) → tombstone row.
     Tombstone = 21, "tombstone";

@@ -2,7 +2,8 @@
 //!
 //! Checks run from cheap to dear: frame, checkpoint, one proof for all leaves, then each record. Nothing is fetched: what is missing is asked of the sender.
 //! Deliveries of one domain are stored one after the other, so that two of them never decide about the same actor at once; their signatures are
-//! verified before that, side by side. A crash leaves whole deliveries or nothing.
+//! verified before that, side by side. A delivery is one batch, but where a statement reads what another one in it writes. A crash leaves what was
+//! answered, and of a delivery under way a beginning.
 
 use crate::accounts::{Account, Accounts, Sender, refused_use};
 use crate::bodies::Bodies;
@@ -12,7 +13,7 @@ use crate::index::{Indexer, Statement, early_count_key, early_key, early_retract
 use crate::objects::Objects;
 use crate::outbox;
 use crate::peers::{Peer, Peers};
-use crate::tables::reference::Reference;
+use crate::tables::reference::{Reference, TombstoneRow};
 use crate::tables::{AccountLid, HERE, Lid, ObjectLid, PeerNo, peer_count_key};
 use mesh_proto::api::{Delivery, DeliveryAnswer, DeliveryItem, DomainKeyUse, ItemResult, KeysKnown, code};
 use mesh_proto::bytes::Hash;
@@ -245,16 +246,22 @@ impl Intake {
                     continue;
                 }
             };
-            if !group.actors.insert(verified.actor.lid) {
+            let place = (Lid::new(origin, verified.item.index), stored);
+            if group.matters_to(&verified) {
                 self.flush(std::mem::take(&mut group))?;
-                group.actors.insert(verified.actor.lid);
             }
-            let lid = Lid::new(origin, verified.item.index);
-            results.push(match self.index(peer, (lid, stored), &verified, &mut group) {
+            let mut result = self.index(peer, place, &verified, &mut group);
+            if matches!(result, Err(NodeError::Refused { .. } | NodeError::NotFound(_))) && !group.batch.is_empty() {
+                // What it needs may be in the group.
+                self.flush(std::mem::take(&mut group))?;
+                result = self.index(peer, place, &verified, &mut group);
+            }
+            results.push(match result {
                 Ok(result) => result,
                 Err(error) => refused(&error)?,
             });
-            stored = stored.max(Some(lid.index()));
+            group.said.insert(said(&verified));
+            stored = stored.max(Some(place.0.index()));
         }
         self.flush(group)?;
         *known_leaf = Some(stored);
@@ -263,11 +270,11 @@ impl Intake {
 
     fn index(&self, peer: &Peer, (lid, last_leaf): (Lid, Option<u64>), verified: &Verified<'_>, group: &mut Group) -> Result<ItemResult> {
         // Leaves come in order, so that a look at the table is needed only for old ones.
-        if last_leaf.is_some_and(|last| lid.index() <= last) && self.is_known(lid, &verified.id)? {
+        let in_order = last_leaf.is_none_or(|last| lid.index() > last);
+        if !in_order && self.is_known(lid, &verified.id)? {
             return Ok(ItemResult::Known);
         }
-        if Reference::find(&*self.kv, &verified.id)?.is_some() {
-            // Logged twice, or withdrawn and logged again: the first time counts.
+        if self.is_logged_again(verified, in_order)? {
             return Ok(ItemResult::Known);
         }
         let resolved = self.objects.resolve(&verified.record, &verified.actor)?;
@@ -292,7 +299,7 @@ impl Intake {
         }
         indexer.apply(&statement)?;
         if let (Kind::Subscribe, Some(author)) = (verified.record.kind(), statement.resolved.object) {
-            outbox::backfill(&mut indexer.batch, &*self.kv, peer.no(), AccountLid(author.0))?;
+            outbox::backfill(&mut indexer, peer.no(), AccountLid(author.0))?;
         }
         if let Some(tombstone) = early_retract(&*self.kv, lid, &verified.id, verified.actor.lid)? {
             // It was withdrawn before it came: keep no more than that.
@@ -320,6 +327,15 @@ impl Intake {
             }
             _ => Ok(object.is_some()),
         }
+    }
+
+    /// Whether a record is here under another leaf, or was and is withdrawn: the first time counts.
+    fn is_logged_again(&self, verified: &Verified<'_>, in_order: bool) -> Result<bool> {
+        if in_order && verified.record.kind().is_once_per_object() {
+            // The later leaf takes the place of the earlier as if they were two records, and counts once; but what is withdrawn stays so.
+            return Ok(TombstoneRow::get(&*self.kv, &verified.id)?.is_some());
+        }
+        Ok(Reference::find(&*self.kv, &verified.id)?.is_some())
     }
 
     fn is_known(&self, lid: Lid, id: &RecordId) -> Result<bool> {
@@ -357,13 +373,37 @@ impl Intake {
     }
 }
 
-/// What is stored together: no two statements by one actor.
+/// What is stored together: statements of which none changes what a later one reads.
 #[derive(Default)]
 struct Group {
-    actors: BTreeSet<AccountLid>,
+    said: BTreeSet<Said>,
     batch: mesh_store::Batch,
     news: Vec<crate::index::News>,
     bodies: Vec<crate::bodies::Kept>,
+}
+
+/// Who said what kind of thing, and about what: two of one actor that are alike in all three read what the other writes.
+type Said = (AccountLid, Kind, [u8; 32]);
+
+impl Group {
+    /// Whether a statement is to be judged only after the group is stored. Of what it would only be refused for without the group, nothing is said here.
+    fn matters_to(&self, verified: &Verified<'_>) -> bool {
+        let actor = verified.actor.lid;
+        let mut before = self.said.range((actor, Kind::Key, [0; 32])..=(actor, Kind::Report, [u8::MAX; 32]));
+        match verified.record.kind() {
+            Kind::Retract => before.next().is_some(),
+            _ => self.said.contains(&said(verified)) || before.any(|(_, kind, _)| *kind == Kind::Retract),
+        }
+    }
+}
+
+fn said(verified: &Verified<'_>) -> Said {
+    let content = &verified.record.content;
+    let about = match content {
+        Content::Profile(_) => [0; 32],
+        _ => *content.once_about().or(content.revises().map(RecordId::hash)).unwrap_or(verified.id.hash()),
+    };
+    (verified.actor.lid, content.kind(), about)
 }
 
 /// The actor that a body names, before anything else of it is believed.

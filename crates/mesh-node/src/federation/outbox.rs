@@ -1,12 +1,13 @@
 //! The outbox: which leaves are to be delivered where, and the lanes that deliver them.
 //!
-//! The outbox is the home log plus one index row per (destination, leaf); a row goes when the destination has dealt with its leaf. Each destination
-//! has at most one lane: a task that lives while there are rows. A lane that fails waits with full jitter; a sign of life of its destination ends the wait.
+//! The outbox is the home log plus one index row per (destination, leaf); a row goes when the destination has dealt with its leaf. A row for an author
+//! stands for that author's newest posts, which the lane looks up when it comes to it. Each destination has at most one lane: a task that lives while
+//! there are rows. A lane that fails waits with full jitter; a sign of life of its destination ends the wait.
 //! A crash loses nothing: rows are made in the batch of the leaf itself, and delivering twice changes nothing.
 
 use crate::accounts::Accounts;
 use crate::error::{NodeError, Result};
-use crate::index::Statement;
+use crate::index::{Indexer, News, Statement};
 use crate::log::Log;
 use crate::peers::Peers;
 use crate::tables::codec::{join, key_u64};
@@ -48,10 +49,14 @@ fn outbox_key(peer: PeerNo, index: u64) -> [u8; 12] {
     join(&peer.0.to_be_bytes(), &index.to_be_bytes())
 }
 
+/// Keys of authors lie after those of all leaves.
+const AUTHOR: u64 = 1 << 63;
+
 /// Notes where a new statement of this domain is to be delivered.
-pub(crate) fn enqueue(batch: &mut Batch, read: &dyn Read, peers: &Peers, statement: &Statement<'_>) -> Result<()> {
-    for peer in destinations(read, peers, &statement.record.content, statement.actor.lid)? {
-        batch.put(Space::Outbox, outbox_key(peer, statement.lid.index()), []);
+pub(crate) fn enqueue(indexer: &mut Indexer<'_>, peers: &Peers, statement: &Statement<'_>) -> Result<()> {
+    for peer in destinations(indexer.read, peers, &statement.record.content, statement.actor.lid)? {
+        indexer.batch.put(Space::Outbox, outbox_key(peer, statement.lid.index()), []);
+        indexer.news.push(News::Waiting { peer });
     }
     Ok(())
 }
@@ -61,17 +66,24 @@ const BACKFILL_MAX: usize = 20;
 
 /// Notes an author's newest posts for a domain whose first subscription to that author just came: nobody begins with an empty feed, and what was said
 /// while the subscription was under way is not missed.
-pub(crate) fn backfill(batch: &mut Batch, read: &dyn Read, peer: PeerNo, author: AccountLid) -> Result<()> {
-    let known = mesh_store::counter(read, Space::CountByPeer, &peer_count_key(author.into(), Kind::Subscribe, peer))?;
-    if known > 0 {
-        return Ok(());
+pub(crate) fn backfill(indexer: &mut Indexer<'_>, peer: PeerNo, author: AccountLid) -> Result<()> {
+    let known = mesh_store::counter(indexer.read, Space::CountByPeer, &peer_count_key(author.into(), Kind::Subscribe, peer))?;
+    if known <= 0 {
+        indexer.batch.put(Space::Outbox, outbox_key(peer, AUTHOR | author.0), []);
+        indexer.news.push(News::Waiting { peer });
     }
+    Ok(())
+}
+
+/// Puts an author's newest posts in the place of the row that stands for them.
+fn expand(batch: &mut Batch, read: &dyn Read, peer: PeerNo, author: AccountLid) -> Result<()> {
     for (key, _) in read.scan(Space::Timeline, &KeyRange::prefix(author.0.to_be_bytes()), Order::Backward, BACKFILL_MAX)? {
         let lid = Lid(key_u64(&key, 16, "timeline")?);
         if lid.is_own() {
             batch.put(Space::Outbox, outbox_key(peer, lid.index()), []);
         }
     }
+    batch.delete(Space::Outbox, outbox_key(peer, AUTHOR | author.0));
     Ok(())
 }
 
@@ -118,6 +130,24 @@ fn subscribing_peers(read: &dyn Read, actor: AccountLid) -> Result<BTreeSet<Peer
         .collect()
 }
 
+/// The destinations for which something was noted since somebody asked.
+#[derive(Default)]
+pub(crate) struct Waiting {
+    peers: Mutex<BTreeSet<PeerNo>>,
+    some: Notify,
+}
+
+impl Waiting {
+    pub(crate) fn note(&self, peer: PeerNo) {
+        self.peers.lock().unwrap_or_else(PoisonError::into_inner).insert(peer);
+        self.some.notify_one();
+    }
+
+    fn take(&self) -> BTreeSet<PeerNo> {
+        std::mem::take(&mut *self.peers.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
 /// The outbox service.
 pub struct Outbox {
     pub(crate) kv: Arc<dyn Kv>,
@@ -126,6 +156,7 @@ pub struct Outbox {
     pub(crate) peers: Arc<Peers>,
     pub(crate) transport: Arc<dyn Transport>,
     pub(crate) rng: Arc<dyn Rng>,
+    pub(crate) waiting: Arc<Waiting>,
     /// The lanes that wait after a failure, each to be woken by a sign of life of its domain.
     pub(crate) asleep: Mutex<BTreeMap<PeerNo, Arc<Notify>>>,
 }
@@ -148,27 +179,28 @@ struct Delivered {
 impl Outbox {
     /// Starts lanes where there is something to deliver, until aborted. The lanes end with it.
     pub(crate) async fn run(self: Arc<Self>) {
-        let mut changed = self.kv.watch(Space::Outbox);
         // Dropping the set ends the lanes.
         let mut tasks = JoinSet::new();
         let mut lanes: BTreeMap<PeerNo, AbortHandle> = BTreeMap::new();
+        let mut due = BTreeSet::new();
+        let mut looked = false;
         loop {
-            changed.mark_unchanged();
-            match self.pending() {
-                Ok(peers) => {
-                    for peer in peers {
-                        if lanes.get(&peer).is_none_or(AbortHandle::is_finished) {
-                            let this = Arc::clone(&self);
-                            lanes.insert(peer, tasks.spawn(async move { this.lane(peer).await }));
-                        }
-                    }
+            if !looked {
+                match self.pending() {
+                    Ok(left) => (due, looked) = (left, true),
+                    Err(error) => tracing::error!(error.message = %error, "outbox.unreadable"),
                 }
-                Err(error) => tracing::error!(error.message = %error, "outbox.unreadable"),
             }
+            due.append(&mut self.waiting.take());
             lanes.retain(|_, lane| !lane.is_finished());
-            // A lane that ended a moment too early to see a new row is looked at again.
+            // A lane that ends a moment too early to see a new row is started again: its destination stays due.
+            let free: Vec<PeerNo> = due.extract_if(.., |peer| !lanes.contains_key(peer)).collect();
+            for peer in free {
+                let this = Arc::clone(&self);
+                lanes.insert(peer, tasks.spawn(async move { this.lane(peer).await }));
+            }
             tokio::select! {
-                open = changed.changed() => if open.is_err() { return },
+                () = self.waiting.some.notified() => {}
                 Some(_) = tasks.join_next() => {}
             }
             tokio::time::sleep(GATHER).await;
@@ -201,13 +233,13 @@ impl Outbox {
         Ok(self.kv.scan(Space::Outbox, &KeyRange::prefix(peer.0.to_be_bytes()), Order::Forward, limit)?.len())
     }
 
-    /// The destinations for which something waits.
-    fn pending(&self) -> Result<Vec<PeerNo>> {
-        let mut peers = Vec::new();
+    /// The destinations for which something is in the store.
+    fn pending(&self) -> Result<BTreeSet<PeerNo>> {
+        let mut peers = BTreeSet::new();
         let mut range = KeyRange::all();
         while let Some((key, _)) = self.kv.scan(Space::Outbox, &range, Order::Forward, 1)?.into_iter().next() {
             let peer = PeerNo((key_u64(&key, 0, "outbox")? >> 32) as u32);
-            peers.push(peer);
+            peers.insert(peer);
             range = KeyRange::starting_at((peer.0 + 1).to_be_bytes());
         }
         Ok(peers)
@@ -216,8 +248,9 @@ impl Outbox {
     async fn lane(self: Arc<Self>, no: PeerNo) {
         let Some(domain) = self.peers.by_no(no).map(|peer| peer.domain().clone()) else { return };
         let mut failures = 0u32;
+        let mut dealt_with = 0;
         loop {
-            match self.deliver_some(no, &domain).await {
+            match self.deliver_some((no, &domain), &mut dealt_with).await {
                 Ok(true) => failures = 0,
                 Ok(false) => return,
                 Err(error) => {
@@ -239,16 +272,33 @@ impl Outbox {
         Duration::from_millis(u64::from_be_bytes(random(&*self.rng)) % ceiling)
     }
 
-    /// Delivers what waits, several deliveries at once. Answers whether there was anything.
-    async fn deliver_some(self: &Arc<Self>, no: PeerNo, domain: &Domain) -> Result<bool> {
-        let rows = self.kv.scan(Space::Outbox, &KeyRange::prefix(no.0.to_be_bytes()), Order::Forward, BATCH_RECORDS_MAX * IN_FLIGHT)?;
+    /// Delivers what waits, several deliveries at once. Answers whether there was anything. Below `dealt_with` there are hardly more than the remains of
+    /// deleted rows, through which a scan must go.
+    async fn deliver_some(self: &Arc<Self>, (no, domain): (PeerNo, &Domain), dealt_with: &mut u64) -> Result<bool> {
+        let next = (no.0 + 1).to_be_bytes();
+        let scan = |from| {
+            self.kv.scan(Space::Outbox, &KeyRange::between(outbox_key(no, from), next), Order::Forward, BATCH_RECORDS_MAX * IN_FLIGHT)
+        };
+        let mut rows = scan(*dealt_with)?;
+        if rows.is_empty() && *dealt_with > 0 {
+            *dealt_with = 0;
+            rows = scan(0)?;
+        }
         if rows.is_empty() {
             return Ok(false);
         }
         self.challenge(domain).await?;
-        let indexes: Vec<u64> = rows.iter().map(|(key, _)| key_u64(key, 4, "outbox")).collect::<std::result::Result<_, _>>()?;
+        let numbers = rows.iter().map(|(key, _)| key_u64(key, 4, "outbox"));
+        let (authors, indexes): (Vec<u64>, Vec<u64>) =
+            numbers.collect::<std::result::Result<Vec<_>, _>>()?.into_iter().partition(|n| n & AUTHOR != 0);
+        if !authors.is_empty() {
+            self.expand(no, authors).await?;
+            *dealt_with = 0;
+            return Ok(true);
+        }
         let chunks = self.chunks(indexes).await?;
         let alone = chunks.len() == 1;
+        let end = chunks.last().and_then(|chunk| chunk.indexes.last()).map_or(0, |last| last + 1);
         let mut under_way: FuturesOrdered<_> = chunks.into_iter().map(|chunk| self.deliver(domain, chunk)).collect();
         let mut again = Vec::new();
         while let Some(delivered) = under_way.next().await {
@@ -264,7 +314,22 @@ impl Outbox {
             let delivered = self.deliver(domain, chunk).await?;
             self.forget(no, &delivered.dealt, &[]).await?;
         }
+        *dealt_with = end;
         Ok(true)
+    }
+
+    /// Looks up the newest posts of authors.
+    async fn expand(self: &Arc<Self>, no: PeerNo, authors: Vec<u64>) -> Result<()> {
+        let this = Arc::clone(self);
+        let made = tokio::task::spawn_blocking(move || {
+            let mut batch = Batch::new();
+            for author in authors {
+                expand(&mut batch, &*this.kv, no, AccountLid(author & !AUTHOR))?;
+            }
+            Ok::<_, NodeError>(batch)
+        });
+        self.kv.commit(made.await.map_err(|_| NodeError::Stopping)??).await?;
+        Ok(())
     }
 
     /// Removes the rows of leaves that the destination has dealt with, but for those that are sent again.

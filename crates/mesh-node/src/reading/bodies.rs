@@ -76,14 +76,13 @@ impl Bodies {
         if self.bytes_max == 0 || !read {
             return Ok(());
         }
-        let first = match statement.record.content.revises() {
-            Some(first) => Reference::find(&*self.kv, first)?.map_or(lid, |(first, _)| first),
-            None => lid,
-        };
-        let newer =
-            self.kv.get(Space::Cache, &first.key())?.is_some_and(|row| key_u64(&row, 0, "cache").is_ok_and(|leaf| leaf > lid.index()));
-        if newer {
-            return Ok(());
+        let mut first = lid;
+        if let Some(revised) = statement.record.content.revises() {
+            first = Reference::find(&*self.kv, revised)?.map_or(lid, |(first, _)| first);
+            let cached = self.kv.get(Space::Cache, &first.key())?;
+            if cached.is_some_and(|row| key_u64(&row, 0, "cache").is_ok_and(|leaf| leaf > lid.index())) {
+                return Ok(());
+            }
         }
         kept.push(Kept { lid: first, row: encode(lid.index(), (item.salt, item.received), &item.envelope) });
         Ok(())

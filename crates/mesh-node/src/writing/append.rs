@@ -235,7 +235,7 @@ impl Appender {
         let mut indexer = Indexer::new(&*self.kv);
         let statement = Statement { lid, peer: HERE, id: new.id, received: round.received, record: &new.record, actor: &actor, resolved };
         indexer.apply(&statement)?;
-        outbox::enqueue(&mut indexer.batch, &*self.kv, &self.peers, &statement)?;
+        outbox::enqueue(&mut indexer, &self.peers, &statement)?;
         let leaf = self.leaf(round, &actor, (new.record.kind(), new.id, Some(new.envelope)))?;
         round.batch.merge(indexer.batch);
         round.news.extend(indexer.news);

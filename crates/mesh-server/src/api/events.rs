@@ -63,7 +63,7 @@ impl Listener {
             News::Notice { .. } => {
                 node.notices.of_news(self.account.lid, news).map(|notice| notice.map(|n| Event::Notification(Box::new(n))))
             }
-            News::Withdrawn { .. } => Ok(None),
+            News::Withdrawn { .. } | News::Waiting { .. } => Ok(None),
         };
         told.unwrap_or_else(|error| {
             tracing::warn!(error.message = %error, "events.unreadable");

@@ -208,21 +208,17 @@ impl Work {
     fn flush(&mut self, space: Space) -> Result<(), StoreError> {
         self.make_room_in_l0(space);
         let Some(space_tree) = self.trees.get(space) else { return Ok(()) };
-        let tree = space_tree.tree();
-        if tree.sealed_memtable_count() == 0 {
-            return Ok(());
+        loop {
+            let first_table = space_tree.tree().next_table_id();
+            match space_tree.flush_one(&self.trees.positions) {
+                Ok(true) => drop(self.untidy.insert(space)),
+                Ok(false) => return Ok(()),
+                Err(error) => {
+                    self.remove_tables_from(space, first_table);
+                    return Err(damage(error, &format!("writing out the tree {}", space.name())));
+                }
+            }
         }
-        let first_table = tree.next_table_id();
-        let threshold = space_tree.begin_step(&self.trees.positions);
-        let lock = tree.get_flush_lock();
-        let outcome = tree.flush(&lock, threshold);
-        drop(lock);
-        if let Err(error) = outcome {
-            self.remove_tables_from(space, first_table);
-            return Err(damage(error, &format!("writing out the tree {}", space.name())));
-        }
-        self.untidy.insert(space);
-        Ok(())
     }
 
     /// Removes what a failed flush left: half-written tables that no list names, and that fill a full disk further.
@@ -263,8 +259,8 @@ impl Work {
         let first_table = tree.next_table_id();
         let strategy = Leveled::default().with_table_target_size(TABLE_BYTES).with_l0_threshold(L0_TABLES);
         let strategy: Arc<dyn CompactionStrategy + Send + Sync> = Arc::new(strategy);
-        let threshold = space_tree.begin_step(&self.trees.positions);
-        if let Err(error) = tree.compact(strategy, threshold) {
+        let watermark = space_tree.begin_step(&self.trees.positions);
+        if let Err(error) = tree.compact(strategy, watermark) {
             // The tables stay as they were; the next checkpoint of the space brings it up again.
             tracing::error!(store.space = space.name(), store.error = ?error, "compaction failed");
             self.remove_tables_from(space, first_table);
@@ -278,10 +274,10 @@ impl Work {
         let spaces: Vec<Space> = self.trees.spaces().collect();
         for space in spaces {
             let Some(space_tree) = self.trees.get(space) else { continue };
-            let threshold = space_tree.begin_step(&self.trees.positions);
+            let watermark = space_tree.begin_step(&self.trees.positions);
             space_tree
                 .tree()
-                .major_compact(TABLE_BYTES, threshold)
+                .major_compact(TABLE_BYTES, watermark)
                 .map_err(|error| damage(error, &format!("compacting the tree {}", space.name())))?;
             self.untidy.remove(&space);
         }

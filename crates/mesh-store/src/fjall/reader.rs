@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use lsm_tree::{AbstractTree, Guard, SeqNo};
+use lsm_tree::{AbstractTree, Guard, IterGuardImpl, SeqNo, Slice};
 
+use super::memtable::Entry;
 use super::trees::{Trees, read_error};
 use crate::error::StoreError;
 use crate::kv::{Key, KeyRange, Order, Read, Value};
@@ -43,7 +44,7 @@ impl<T: AsRef<Trees> + Send + Sync> Read for View<T> {
         let Some(tree) = self.trees.as_ref().get(space).filter(|_| !key.is_empty()) else {
             return Ok(None);
         };
-        let found = tree.tree().get(key, self.position).map_err(|error| read_error(error, space))?;
+        let found = tree.get(key, self.position).map_err(|error| read_error(error, space))?;
         Ok(found.map(|value| Bytes::copy_from_slice(&value)))
     }
 
@@ -56,17 +57,70 @@ impl<T: AsRef<Trees> + Send + Sync> Read for View<T> {
         let Some(tree) = tree.filter(|_| limit > 0 && !range.is_empty()) else {
             return Ok(Vec::new());
         };
-        let mut entries = tree.tree().range::<&[u8], _>((range.start(), range.end()), self.position, None);
+        // Memtables before tables: see `trees`.
+        let bounds = (range.start().map(Slice::from), range.end().map(Slice::from));
+        let memtables = tree.memtables().into_iter();
+        let mut sources: Vec<Source<'_>> =
+            memtables.map(|memtable| Box::new(memtable.range(bounds.clone(), order, self.position).map(Ok)) as Source<'_>).collect();
+        let tables = tree.tree().range::<&[u8], _>((range.start(), range.end()), self.position, None);
+        let entry = move |entry: IterGuardImpl| match entry.into_inner() {
+            Ok((key, value)) => Ok((key, Some(value))),
+            Err(error) => Err(read_error(error, space)),
+        };
+        sources.push(match order {
+            Order::Forward => Box::new(tables.map(entry)),
+            Order::Backward => Box::new(tables.rev().map(entry)),
+        });
+        let mut merged = Merged::new(sources, order)?;
         let mut found = Vec::new();
         while found.len() < limit {
-            let next = match order {
-                Order::Forward => entries.next(),
-                Order::Backward => entries.next_back(),
-            };
-            let Some(entry) = next else { break };
-            let (key, value) = entry.into_inner().map_err(|error| read_error(error, space))?;
-            found.push((Bytes::copy_from_slice(&key), Bytes::copy_from_slice(&value)));
+            let Some((key, value)) = merged.next()? else { break };
+            if let Some(value) = value {
+                found.push((Bytes::copy_from_slice(&key), Bytes::copy_from_slice(&value)));
+            }
         }
         Ok(found)
+    }
+}
+
+type Source<'a> = Box<dyn Iterator<Item = Result<Entry, StoreError>> + 'a>;
+
+/// Several ordered sources as one. Of a key that several have, the first one's entry counts.
+struct Merged<'a> {
+    /// Each with its next entry.
+    sources: Vec<(Source<'a>, Option<Entry>)>,
+    order: Order,
+}
+
+impl<'a> Merged<'a> {
+    fn new(sources: Vec<Source<'a>>, order: Order) -> Result<Self, StoreError> {
+        let sources = sources.into_iter().map(|mut source| source.next().transpose().map(|entry| (source, entry)));
+        Ok(Self { sources: sources.collect::<Result<_, _>>()?, order })
+    }
+
+    fn next(&mut self) -> Result<Option<Entry>, StoreError> {
+        let heads = self.sources.iter().enumerate().filter_map(|(place, (_, head))| head.as_ref().map(|(key, _)| (key, place)));
+        // The first of equal ones, both ways.
+        let next = match self.order {
+            Order::Forward => heads.min_by(|(a, _), (b, _)| a.cmp(b)),
+            Order::Backward => heads.min_by(|(a, _), (b, _)| b.cmp(a)),
+        };
+        let Some((_, place)) = next else { return Ok(None) };
+        let entry = self.advance(place)?;
+        if let Some((key, _)) = &entry {
+            for later in place + 1..self.sources.len() {
+                if self.sources[later].1.as_ref().is_some_and(|(other, _)| other == key) {
+                    self.advance(later)?;
+                }
+            }
+        }
+        Ok(entry)
+    }
+
+    /// Takes a source's entry and fetches its next.
+    fn advance(&mut self, place: usize) -> Result<Option<Entry>, StoreError> {
+        let (source, head) = &mut self.sources[place];
+        let next = source.next().transpose()?;
+        Ok(std::mem::replace(head, next))
     }
 }

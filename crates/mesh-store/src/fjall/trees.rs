@@ -1,26 +1,28 @@
-//! One LSM tree per space (crate `lsm-tree`, of the fjall project), and the positions at which they are read.
+//! One LSM tree per space (crate `lsm-tree`, of the fjall project) with its memtables, and the positions at which they are read.
 //!
-//! The trees number entries by the sequence of the group that wrote them; a reader at position `p` sees entries below `p`. They are given
+//! Entries are numbered by the sequence of the group that wrote them; a reader at position `p` sees entries below `p`. The trees are given
 //! counters of their own: `lsm-tree` draws a number from its counter for every flush and compaction and publishes it as visible, which must
-//! neither use up nor publish our sequences. Before each such step the counter is set to the visible sequence, so that the new version of
-//! the tree serves readers that see everything in it, and older readers keep the version they began with.
+//! neither use up nor publish our sequences. Before each such step the counter is set to 0: every reader reads the newest list of tables,
+//! which holds all that any open position sees. Our own memtables stand in the place of those of `lsm-tree`, which stay empty.
 //!
-//! Locks: `Positions::open` is held for a map update only, never across anything else.
+//! A memtable that was written out is let go only after its table is in the list, and readers look at the memtables first: what moves is
+//! seen twice rather than not at all.
+//!
+//! Locks: `Positions::open` and `SpaceTree::memtables` are held for an update only, never across anything else.
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 
 use lsm_tree::config::{CompressionPolicy, PinningPolicy};
-use lsm_tree::{
-    AbstractTree, AnyTree, Cache, CompressionType, DescriptorTable, InternalValue, SeqNo, SequenceNumberCounter, Slice, ValueType,
-};
+use lsm_tree::{AbstractTree, AnyTree, Cache, CompressionType, DescriptorTable, SeqNo, SequenceNumberCounter, Slice};
 
 use super::frame::Logged;
 use super::group::{Below, Slot};
 use super::inspect;
+use super::memtable::Memtable;
 use crate::error::StoreError;
 use crate::files::Files;
 use crate::space::Space;
@@ -49,10 +51,12 @@ pub(super) struct Trees {
     pub(super) positions: Positions,
 }
 
-/// A tree and its private counter.
+/// A tree, its private counter, and what is not in its tables yet.
 pub(super) struct SpaceTree {
     tree: AnyTree,
     counter: SequenceNumberCounter,
+    /// Newest first: the first is written to, the others are sealed.
+    memtables: RwLock<Vec<Arc<Memtable>>>,
 }
 
 impl Trees {
@@ -97,7 +101,7 @@ impl Trees {
         let tree = config.open().map_err(|error| damage(error, &format!("opening the tree {}", space.name())))?;
         // The tree syncs its own folder, not the entry that leads to it.
         self.files.sync_folder(&self.folder).map_err(|error| StoreError::io("syncing the folder of the trees", error))?;
-        Ok(slot.get_or_init(|| SpaceTree { tree, counter }))
+        Ok(slot.get_or_init(|| SpaceTree { tree, counter, memtables: RwLock::new(vec![Arc::default()]) }))
     }
 
     /// The spaces that have a tree.
@@ -107,15 +111,13 @@ impl Trees {
 
     /// Inserts the changes of one space under a sequence. The tree must be open.
     pub(super) fn insert(&self, space: Space, changes: BTreeMap<Slice, Slot>, sequence: u64) {
-        let Some(SpaceTree { tree, .. }) = self.get(space) else { return };
-        // Only this thread seals, so the memory table stays the active one meanwhile.
-        let memory = tree.active_memtable();
-        for (key, slot) in changes {
-            memory.insert(match slot {
-                Slot::Value(value) => InternalValue::from_components(key, value, sequence, ValueType::Value),
-                Slot::Absent | Slot::Counter(_) => InternalValue::new_tombstone(key, sequence),
-            });
-        }
+        let Some(tree) = self.get(space) else { return };
+        let entries = changes.into_iter().map(|(key, slot)| match slot {
+            Slot::Value(value) => ((key, Some(value)), sequence),
+            Slot::Absent | Slot::Counter(_) => ((key, None), sequence),
+        });
+        // Only this thread seals, so the memtable stays the active one meanwhile.
+        tree.active().insert(entries);
     }
 
     /// Inserts changes read from the journal, several spaces at a time.
@@ -142,23 +144,17 @@ impl Trees {
     }
 
     fn replay_space(&self, changes: &[&Logged<'_>]) {
-        let Some(SpaceTree { tree, .. }) = changes.first().and_then(|change| self.get(change.space)) else {
-            return;
-        };
-        let memory = tree.active_memtable();
-        for change in changes {
-            memory.insert(match change.value {
-                Some(value) => InternalValue::from_components(change.key, value, change.sequence, ValueType::Value),
-                None => InternalValue::new_tombstone(change.key, change.sequence),
-            });
-        }
+        let Some(tree) = changes.first().and_then(|change| self.get(change.space)) else { return };
+        tree.active().insert(changes.iter().map(|change| ((Slice::from(change.key), change.value.map(Slice::from)), change.sequence)));
     }
 
     /// Seals what is in memory, so that the housekeeper writes it out. To be called between groups.
     pub(super) fn seal(&self) {
         for space in self.spaces() {
-            if let Some(SpaceTree { tree, .. }) = self.get(space) {
-                tree.rotate_memtable();
+            if let Some(tree) = self.get(space)
+                && !tree.active().is_empty()
+            {
+                tree.change_memtables(|memtables| memtables.insert(0, Arc::default()));
             }
         }
     }
@@ -170,7 +166,7 @@ impl Trees {
 
     /// Bytes of entries in memory that are in the journal only.
     pub(super) fn memory_bytes(&self) -> u64 {
-        self.spaces().filter_map(|space| self.get(space)).map(|tree| tree.tree.version_memtable_size_sum()).sum()
+        self.spaces().filter_map(|space| self.get(space)).flat_map(SpaceTree::memtables).map(|memtable| memtable.bytes()).sum()
     }
 }
 
@@ -179,11 +175,49 @@ impl SpaceTree {
         &self.tree
     }
 
-    /// Prepares a flush or compaction; answers the position below which hidden entries may go.
+    /// What is not in tables yet, newest first. To be asked for before the tables are.
+    pub(super) fn memtables(&self) -> Vec<Arc<Memtable>> {
+        self.memtables.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn active(&self) -> Arc<Memtable> {
+        Arc::clone(&self.memtables.read().unwrap_or_else(PoisonError::into_inner)[0])
+    }
+
+    fn change_memtables(&self, change: impl FnOnce(&mut Vec<Arc<Memtable>>)) {
+        change(&mut self.memtables.write().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// What a key holds at a position.
+    pub(super) fn get(&self, key: &[u8], position: SeqNo) -> lsm_tree::Result<Option<Slice>> {
+        for memtable in self.memtables() {
+            if let Some(found) = memtable.get(key, position) {
+                return Ok(found);
+            }
+        }
+        self.tree.get(key, position)
+    }
+
+    /// Writes the oldest sealed memtable into tables; answers whether there was one.
+    pub(super) fn flush_one(&self, positions: &Positions) -> lsm_tree::Result<bool> {
+        let memtables = self.memtables();
+        let [_, .., oldest] = memtables.as_slice() else { return Ok(false) };
+        let watermark = self.begin_step(positions);
+        let lock = self.tree.get_flush_lock();
+        if let Some((tables, _)) = oldest.drain_into(positions.oldest(), |entries| self.tree.flush_to_tables(entries))? {
+            self.tree.register_tables(&tables, None, None, &[], watermark)?;
+        }
+        drop(lock);
+        self.change_memtables(|memtables| drop(memtables.pop()));
+        Ok(true)
+    }
+
+    /// Prepares a flush or compaction; answers below which sequence `lsm-tree` may remove what a newer entry hides. It looks at the sequence of
+    /// what is hidden alone, so that nothing may go while somebody reads at an older position.
     pub(super) fn begin_step(&self, positions: &Positions) -> SeqNo {
-        // In this order: the oldest reader must be looked up after the number that decides which readers get the new version.
-        self.counter.set(positions.visible());
-        positions.oldest()
+        self.counter.set(0);
+        let oldest = positions.oldest();
+        if oldest > positions.visible() { oldest } else { 0 }
     }
 }
 
@@ -192,7 +226,7 @@ impl Below for Trees {
     fn get(&self, space: Space, key: &[u8]) -> Result<Option<Slice>, StoreError> {
         match self.get(space) {
             None => Ok(None),
-            Some(SpaceTree { tree, .. }) => tree.get(key, SeqNo::MAX).map_err(|error| read_error(error, space)),
+            Some(tree) => tree.get(key, SeqNo::MAX).map_err(|error| read_error(error, space)),
         }
     }
 }
