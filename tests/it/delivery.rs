@@ -208,3 +208,55 @@ async fn only_the_log_that_a_domain_shows_is_taken_in() {
     delivery.origin = format!("{}/log/2", peer.domain).parse().expect("an origin");
     assert_eq!(peer.send(&one, &delivery).await.problem(), "not_home");
 }
+
+#[tokio::test]
+async fn like_that_is_logged_again_counts_once_and_a_withdrawn_one_stays_withdrawn() {
+    let (one, mut peer) = here_and_peer().await;
+    let (ada, neo) = (one.person("ada", 1).await, peer.person("neo", 2));
+    let hello = one.says(&ada, post("hello")).await;
+    let liked = neo.sign(like(ada.object(&hello)));
+    let twice = vec![peer.log(&neo, &liked), peer.log(&neo, &liked)];
+    assert_eq!(peer.send(&one, &peer.delivery(twice, &[&neo])).await.status, 200);
+    assert_eq!(one.count(&hello.id(), Kind::Like).await, 1);
+    peer.deliver(&one, &neo, &liked).await;
+    assert_eq!(one.count(&hello.id(), Kind::Like).await, 1);
+    assert_eq!(peer.deliver(&one, &neo, &neo.sign(retract(&liked))).await, ItemResult::Accepted);
+    assert_eq!(one.count(&hello.id(), Kind::Like).await, 0);
+    assert_eq!(peer.deliver(&one, &neo, &liked).await, ItemResult::Known);
+    assert_eq!(one.count(&hello.id(), Kind::Like).await, 0);
+}
+
+#[tokio::test]
+async fn statements_of_one_delivery_see_each_other() {
+    let (one, mut peer) = here_and_peer().await;
+    let (ada, neo, eve) = (one.person("ada", 1).await, peer.person("neo", 2), peer.person("eve", 3));
+    let mut quiet = Post::free("only for those who follow");
+    quiet.interaction.comment = Audience::Subscribers;
+    let quiet = one.says(&ada, Content::Post(quiet)).await;
+    let object = ada.object(&quiet);
+    let liked = neo.sign(like(object.clone()));
+    let question = neo.sign(comment(&object, &object, "what I asked"));
+    let Content::Comment(mut better) = comment(&object, &object, "what I meant to ask") else { unreachable!("a comment") };
+    better.revises = Some(question.id());
+    let regretted = eve.sign(comment(&object, &neo.object(&question), "regretted"));
+    let said = [
+        (&neo, liked.clone()),
+        (&neo, neo.sign(retract(&liked))),
+        (&neo, neo.sign(like(object.clone()))),
+        (&neo, neo.sign(subscribe(ada.account_ref()))),
+        (&eve, eve.sign(subscribe(ada.account_ref()))),
+        (&neo, question.clone()),
+        (&eve, eve.sign(comment(&object, &neo.object(&question), "answered at once"))),
+        (&eve, regretted.clone()),
+        (&eve, eve.sign(retract(&regretted))),
+        (&neo, neo.sign(Content::Comment(better))),
+    ];
+    let items = said.iter().map(|(person, envelope)| peer.log(person, envelope)).collect();
+    let delivery = peer.delivery(items, &[&neo, &eve]);
+    let answer: DeliveryAnswer = peer.send(&one, &delivery).await.json();
+    assert_eq!(answer.results, vec![ItemResult::Accepted; said.len()]);
+    assert_eq!(one.count(&quiet.id(), Kind::Like).await, 1);
+    assert_eq!(one.count(&quiet.id(), Kind::Comment).await, 2);
+    assert_eq!(one.count(&question.id(), Kind::Comment).await, 1);
+    assert!(one.view(&liked.id()).await.tombstone.is_some());
+}

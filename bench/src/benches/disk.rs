@@ -7,7 +7,7 @@ use mesh_store::{Config, FjallStore, Kv, Space};
 use std::path::Path;
 
 /// What may be lost and is fetched again.
-const CACHES: [Space; 2] = [Space::Cache, Space::CacheOrder];
+const CACHES: [Space; 2] = [Space::Cache, Space::CachePlace];
 
 pub(crate) async fn run(options: &Options) -> anyhow::Result<Report> {
     let prefill = Prefill::get(options).await?;

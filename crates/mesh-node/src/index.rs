@@ -11,7 +11,7 @@ use crate::tables::codec::{Reader, key_u64};
 use crate::tables::payload::Payload;
 use crate::tables::reference::{Reference, Standing, TombstoneRow};
 use crate::tables::{
-    AccountLid, Lid, ObjectLid, PeerNo, account_place_key, act_key, object_key, once_key, ordered_key, pair_key, peer_count_key,
+    AccountLid, Lid, ObjectLid, PeerNo, account_place_key, act_key, object_key, once_key, ordered_key, pair_key, subscribers_key,
 };
 use mesh_proto::api::code;
 use mesh_proto::envelope::{Kind, RecordId};
@@ -120,7 +120,9 @@ impl<'a> Indexer<'a> {
 
     fn count(&mut self, object: ObjectLid, kind: Kind, peer: PeerNo, delta: i64) {
         self.batch.add(Space::Count, object_key(object, kind), delta);
-        self.batch.add(Space::CountByPeer, peer_count_key(object, kind, peer), delta);
+        if kind == Kind::Subscribe {
+            self.batch.add(Space::CountByPeer, subscribers_key(object, peer), delta);
+        }
     }
 
     fn timeline(&mut self, statement: &Statement<'_>) {
@@ -312,7 +314,7 @@ impl<'a> Indexer<'a> {
             self.uncount(lid, target, statement)?;
         }
         for version in later_versions(self.read, lid)?.into_iter().chain([lid]) {
-            self.batch.delete(Space::Cache, version.key());
+            crate::bodies::erase(&mut self.batch, self.read, version)?;
             if version.is_own() {
                 Payload::erase(&mut self.batch, version.index());
             }

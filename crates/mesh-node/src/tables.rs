@@ -82,9 +82,9 @@ pub(crate) fn object_key(object: ObjectLid, kind: Kind) -> [u8; 9] {
     codec::join(&object.0.to_be_bytes(), &[kind as u8])
 }
 
-/// `object (8) ‖ kind (1) ‖ peer (4)`.
-pub(crate) fn peer_count_key(object: ObjectLid, kind: Kind, peer: PeerNo) -> [u8; 13] {
-    codec::join(&object_key(object, kind), &peer.0.to_be_bytes())
+/// `author (8) ‖ kind (1): subscribe ‖ peer (4)`.
+pub(crate) fn subscribers_key(author: ObjectLid, peer: PeerNo) -> [u8; 13] {
+    codec::join(&object_key(author, Kind::Subscribe), &peer.0.to_be_bytes())
 }
 
 /// `object (8) ‖ kind (1) ‖ actor (8)`: a statement that an actor makes once.

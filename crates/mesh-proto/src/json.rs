@@ -64,13 +64,14 @@ pub enum JsonError {
     Shape(String),
 }
 
-/// Checks `bytes` against the rules of `spec/json.md`.
+/// Checks `bytes` against the rules of `spec/json.md`; answers the text that they are.
 ///
 /// # Errors
 /// The first rule broken, except that a name repeated in an object of more than 16 members is found only when that object closes.
-pub fn check(bytes: &[u8]) -> Result<(), JsonError> {
+pub fn check(bytes: &[u8]) -> Result<&str, JsonError> {
     let text = std::str::from_utf8(bytes).map_err(|error| JsonError::Utf8(error.valid_up_to()))?;
-    Checker { text, bytes, at: 0, frames: [Frame::Array; JSON_DEPTH_MAX], depth: 0, names: Vec::new() }.run()
+    Checker { text, bytes, at: 0, frames: [Frame::Array; JSON_DEPTH_MAX], depth: 0, names: Vec::new() }.run()?;
+    Ok(text)
 }
 
 /// Checks `bytes`, then reads them as `T`.

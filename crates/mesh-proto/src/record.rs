@@ -5,6 +5,7 @@
 
 mod comment;
 mod like;
+mod parse;
 mod post;
 mod profile;
 mod report;
@@ -32,7 +33,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
 /// The fields that every record has.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Head {
     /// Who says it.
     pub actor: AccountId,
@@ -45,7 +46,7 @@ pub struct Head {
     /// Random bytes, so that the id cannot be guessed from the content.
     pub salt: Salt,
     /// Names of fields that a reader must understand, or refuse the record.
-    #[serde(default, deserialize_with = "crate::envelope::body::names", skip_serializing_if = "BTreeSet::is_empty")]
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub crit: BTreeSet<String>,
 }
 
@@ -147,21 +148,22 @@ pub struct Record {
 impl Record {
     /// Parses and checks the body of an envelope: strict JSON, known `crit`, the kind's own limits.
     pub fn open(envelope: &Envelope) -> Result<Self, RecordError> {
-        let body = envelope.body();
-        json::check(body)?;
-        let head: Head = json::parse_checked(body)?;
-        let content = match envelope.kind() {
-            Kind::Profile => Content::Profile(json::parse_checked(body)?),
-            Kind::Post => Content::Post(json::parse_checked(body)?),
-            Kind::Comment => Content::Comment(json::parse_checked(body)?),
-            Kind::Like => Content::Like(json::parse_checked(body)?),
-            Kind::Subscribe => Content::Subscribe(json::parse_checked(body)?),
-            Kind::Repost => Content::Repost(json::parse_checked(body)?),
-            Kind::Retract => Content::Retract(json::parse_checked(body)?),
-            Kind::Report => Content::Report(json::parse_checked(body)?),
+        fn parsed<'de, C: Deserialize<'de>>(text: &'de str, content: fn(C) -> Content) -> Result<Record, RecordError> {
+            let (head, own) = parse::parse(text)?;
+            Ok(Record { head, content: content(own) })
+        }
+        let text = json::check(envelope.body())?;
+        let record = match envelope.kind() {
+            Kind::Profile => parsed(text, Content::Profile)?,
+            Kind::Post => parsed(text, Content::Post)?,
+            Kind::Comment => parsed(text, Content::Comment)?,
+            Kind::Like => parsed(text, Content::Like)?,
+            Kind::Subscribe => parsed(text, Content::Subscribe)?,
+            Kind::Repost => parsed(text, Content::Repost)?,
+            Kind::Retract => parsed(text, Content::Retract)?,
+            Kind::Report => parsed(text, Content::Report)?,
             other => return Err(RecordError::NotARecord(other)),
         };
-        let record = Self { head, content };
         record.check()?;
         Ok(record)
     }

@@ -57,7 +57,7 @@ spaces! {
     Timeline = 14, "timeline";
     /// Counters. Object (8), kind (1) → count.
     Count = 15, "count";
-    /// Counters by actor's domain. Object (8), kind (1), peer (4; 0: here) → count.
+    /// Subscribers of an account by their domain. Account (8), kind (1): subscribe, peer (4; 0: here) → count.
     CountByPeer = 16, "count_by_peer";
     /// Subscriptions of this domain's accounts. Subscriber (8), author (8) → local id (8).
     Follow = 17, "follow";
@@ -69,10 +69,10 @@ spaces! {
     Outbox = 20, "outbox";
     /// Withdrawn records. SHA-256 (32) → tombstone row.
     Tombstone = 21, "tombstone";
-    /// Evictable cache of foreign records. Local id (8) → carried envelope.
+    /// Evictable cache of foreign records, oldest first. Sequence (8) → local id (8), size (4), carried envelope or nothing.
     Cache = 22, "cache";
-    /// The cache's entries, oldest first. Sequence (8) → local id (8), size (4).
-    CacheOrder = 23, "cache_order";
+    /// Where the cache holds a record. Local id (8) → sequence (8).
+    CachePlace = 23, "cache_place";
     /// Invites. Code → account (8), or nothing if unused.
     Invite = 24, "invite";
     /// Profiles. Account (8) → local id (8) of the current profile record.

@@ -14,7 +14,7 @@ use crate::objects::Objects;
 use crate::outbox;
 use crate::peers::{Peer, Peers};
 use crate::tables::reference::{Reference, TombstoneRow};
-use crate::tables::{AccountLid, HERE, Lid, ObjectLid, PeerNo, peer_count_key};
+use crate::tables::{AccountLid, HERE, Lid, ObjectLid, PeerNo, subscribers_key};
 use mesh_proto::api::{Delivery, DeliveryAnswer, DeliveryItem, DomainKeyUse, ItemResult, KeysKnown, code};
 use mesh_proto::bytes::Hash;
 use mesh_proto::envelope::{Kind, RecordId, id_of_pae};
@@ -61,14 +61,14 @@ struct Opened<'a> {
     item: &'a DeliveryItem,
     id: RecordId,
     pae: Vec<u8>,
-    record: std::result::Result<Record, RecordError>,
+    record: std::result::Result<Box<Record>, RecordError>,
 }
 
 /// A delivered record whose form and signature are good.
 struct Verified<'a> {
     item: &'a DeliveryItem,
     id: RecordId,
-    record: Record,
+    record: Box<Record>,
     actor: Arc<Account>,
 }
 
@@ -83,7 +83,7 @@ struct Missing {
 
 /// What became of an item before anything is stored.
 enum Checked<'a> {
-    Good(Box<Verified<'a>>),
+    Good(Verified<'a>),
     Refused(NodeError),
 }
 
@@ -138,7 +138,7 @@ impl Intake {
         for item in items {
             let pae = item.envelope.pae();
             let id = id_of_pae(&pae);
-            let record = Record::open(&item.envelope);
+            let record = Record::open(&item.envelope).map(Box::new);
             let account = match &record {
                 Ok(record) => record.head.actor,
                 Err(_) => actor_of(item)?,
@@ -154,6 +154,9 @@ impl Intake {
 
     /// Merges the key operations that came along for the actors of these records. Operations that an actor's log refuses cost that actor's records only.
     fn merge_keys(&self, peer: &Peer, delivery: &Delivery, opened: &[Opened<'_>]) -> Result<Missing> {
+        if delivery.keys.is_empty() {
+            return Ok(Missing::default());
+        }
         let actors: BTreeSet<AccountId> =
             opened.iter().filter_map(|item| item.record.as_ref().ok()).map(|record| record.head.actor).collect();
         let mut missing = Missing::default();
@@ -206,7 +209,7 @@ impl Intake {
             Err(error) => return Ok(Checked::Refused(refused_use(&error))),
         };
         match verifier.verify(&pae, item.envelope.signature()) {
-            Ok(()) => Ok(Checked::Good(Box::new(Verified { item, id, record, actor }))),
+            Ok(()) => Ok(Checked::Good(Verified { item, id, record, actor })),
             Err(error) => refuse(code::BAD_SIGNATURE, error.to_string()),
         }
     }
@@ -229,7 +232,7 @@ impl Intake {
         let lane = self.lane(peer.no());
         let mut known_leaf = lane.last_leaf.lock().unwrap_or_else(PoisonError::into_inner);
         let subscribes = |item: &Checked<'_>| matches!(item, Checked::Good(verified) if verified.record.kind() == Kind::Subscribe);
-        let _publishing = checked.iter().any(subscribes).then(|| self.peers.publishing());
+        let _subscribing = checked.iter().any(subscribes).then(|| self.peers.subscribing());
         let origin = self.peers.origin_number(origin)?;
         let last_leaf = match *known_leaf {
             Some(last) => last,
@@ -322,7 +325,7 @@ impl Intake {
             Kind::Retract => Ok(true),
             Kind::Repost if object.is_some() => Ok(true),
             Kind::Post | Kind::Profile | Kind::Repost => {
-                let subscribers = peer_count_key(actor.lid.into(), Kind::Subscribe, HERE);
+                let subscribers = subscribers_key(actor.lid.into(), HERE);
                 Ok(mesh_store::counter(&*self.kv, Space::CountByPeer, &subscribers)? > 0)
             }
             _ => Ok(object.is_some()),
@@ -361,13 +364,12 @@ impl Intake {
         Ok(())
     }
 
-    fn flush(&self, group: Group) -> Result<()> {
+    fn flush(&self, mut group: Group) -> Result<()> {
         if group.batch.is_empty() {
             return Ok(());
         }
-        let commit = self.kv.commit(group.batch);
-        self.bodies.write(group.bodies);
-        commit.wait()?;
+        self.bodies.put(&mut group.batch, &group.bodies)?;
+        self.kv.commit(group.batch).wait()?;
         self.bus.publish(&group.news);
         Ok(())
     }

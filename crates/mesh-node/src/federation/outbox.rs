@@ -13,7 +13,7 @@ use crate::peers::Peers;
 use crate::tables::codec::{join, key_u64};
 use crate::tables::payload::Payload;
 use crate::tables::reference::Reference;
-use crate::tables::{AccountLid, HERE, Lid, PeerNo, object_key, peer_count_key};
+use crate::tables::{AccountLid, HERE, Lid, PeerNo, object_key, subscribers_key};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesOrdered;
 use mesh_proto::address::Domain;
@@ -67,7 +67,7 @@ const BACKFILL_MAX: usize = 20;
 /// Notes an author's newest posts for a domain whose first subscription to that author just came: nobody begins with an empty feed, and what was said
 /// while the subscription was under way is not missed.
 pub(crate) fn backfill(indexer: &mut Indexer<'_>, peer: PeerNo, author: AccountLid) -> Result<()> {
-    let known = mesh_store::counter(indexer.read, Space::CountByPeer, &peer_count_key(author.into(), Kind::Subscribe, peer))?;
+    let known = mesh_store::counter(indexer.read, Space::CountByPeer, &subscribers_key(author.into(), peer))?;
     if known <= 0 {
         indexer.batch.put(Space::Outbox, outbox_key(peer, AUTHOR | author.0), []);
         indexer.news.push(News::Waiting { peer });

@@ -11,7 +11,7 @@ use mesh_proto::port::{Clock, Transport};
 use mesh_store::{Batch, KeyRange, Kv, Order, Space};
 use quick_cache::sync::Cache;
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use tokio::sync::Semaphore;
 
 /// Most other domains that one server knows.
@@ -78,7 +78,7 @@ pub struct Peers {
     asked: Cache<Domain, Arc<tokio::sync::Mutex<u64>>>,
     asking: Arc<Semaphore>,
     /// Held from the look at who subscribes until what follows from it is stored.
-    publishing: Mutex<()>,
+    publishing: RwLock<()>,
 }
 
 impl Peers {
@@ -101,15 +101,15 @@ impl Peers {
             numbering: Mutex::new(()),
             asked: Cache::new(ASKED_KEPT),
             asking: Arc::new(Semaphore::new(ASKED_AT_ONCE_MAX)),
-            publishing: Mutex::new(()),
+            publishing: RwLock::new(()),
         })
     }
 
-    fn read(&self) -> std::sync::RwLockReadGuard<'_, Known> {
+    fn read(&self) -> RwLockReadGuard<'_, Known> {
         self.known.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write(&self) -> std::sync::RwLockWriteGuard<'_, Known> {
+    fn write(&self) -> RwLockWriteGuard<'_, Known> {
         self.known.write().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -117,10 +117,15 @@ impl Peers {
         self.numbering.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Held by who publishes and by who takes in a subscription: if both looked before the other's work was there, a post would go to nobody and
+    /// Held by who publishes, while nobody takes in a subscription: if both looked before the other's work was there, a post would go to nobody and
     /// be nobody's backlog.
-    pub(crate) fn publishing(&self) -> MutexGuard<'_, ()> {
-        self.publishing.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn publishing(&self) -> RwLockWriteGuard<'_, ()> {
+        self.publishing.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Held by who takes in subscriptions, while nobody publishes.
+    pub(crate) fn subscribing(&self) -> RwLockReadGuard<'_, ()> {
+        self.publishing.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// This domain.

@@ -1,14 +1,16 @@
 //! Bodies of foreign records: a byte-bounded, evictable cache in the store, and the fetching of what it lacks.
 //!
-//! Authority over a body stays at its actor's home; everything here may be lost. Writes to the cache are not waited for, and the oldest go first.
+//! Authority over a body stays at its actor's home; everything here may be lost. Bodies lie in the order in which they came, so that what is written
+//! once is never merged with what came later, and the oldest go first. A withdrawn body goes at once.
 
 use crate::accounts::Accounts;
 use crate::error::Result;
 use crate::index::Statement;
 use crate::peers::Peers;
 use crate::tables::Lid;
-use crate::tables::codec::{Reader, damaged, join, key_u64};
+use crate::tables::codec::{Reader, damaged, key_u64};
 use crate::tables::reference::{Reference, Standing};
+use bytes::Bytes;
 use futures_util::future::join_all;
 use mesh_proto::address::Domain;
 use mesh_proto::api::{DeliveryItem, Found, LoggedRecord, RecordsBatch, RecordsBatchAnswer};
@@ -19,7 +21,7 @@ use mesh_proto::limits::BATCH_RECORDS_MAX;
 use mesh_proto::log::Opening;
 use mesh_proto::port::Transport;
 use mesh_proto::record::Record;
-use mesh_store::{Batch, KeyRange, Kv, Order, Space};
+use mesh_store::{Batch, KeyRange, Kv, Order, Read, Space};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -27,13 +29,19 @@ use std::time::Duration;
 
 /// How long a page waits for other domains' bodies.
 const FETCH_WAIT: Duration = Duration::from_millis(300);
-/// Entries evicted in one batch.
-const EVICT_MAX: usize = 1_000;
+/// The layout of the cache's rows: another one's are dropped.
+const LAYOUT: &[u8] = b"2";
+/// Rows dropped at once.
+const DROP_MAX: usize = 10_000;
+/// Bytes before the carried envelope: local id, size.
+const HEAD_BYTES: usize = 12;
 
 /// A body on its way into the cache.
 pub(crate) struct Kept {
     lid: Lid,
-    row: Vec<u8>,
+    carried: Vec<u8>,
+    /// Whether the cache may hold an older version.
+    again: bool,
 }
 
 /// A body that is wanted: the first version's place and id, and the actor's home.
@@ -63,8 +71,9 @@ impl Bodies {
         transport: Arc<dyn Transport>,
         bytes_max: u64,
     ) -> Result<Arc<Self>> {
-        let last = kv.scan(Space::CacheOrder, &KeyRange::all(), Order::Backward, 1)?;
-        let next = last.first().map_or(Ok(0), |(key, _)| key_u64(key, 0, "cache_order").map(|n| n + 1))?;
+        check_layout(&*kv)?;
+        let last = kv.scan(Space::Cache, &KeyRange::all(), Order::Backward, 1)?;
+        let next = last.first().map_or(Ok(0), |(key, _)| key_u64(key, 0, "cache").map(|n| n + 1))?;
         let bytes = mesh_store::counter(&*kv, Space::Meta, b"cache_bytes")?.max(0) as u64;
         Ok(Arc::new(Self { kv, accounts, peers, transport, bytes_max, bytes: AtomicU64::new(bytes), next: Mutex::new(next) }))
     }
@@ -79,63 +88,65 @@ impl Bodies {
         let mut first = lid;
         if let Some(revised) = statement.record.content.revises() {
             first = Reference::find(&*self.kv, revised)?.map_or(lid, |(first, _)| first);
-            let cached = self.kv.get(Space::Cache, &first.key())?;
-            if cached.is_some_and(|row| key_u64(&row, 0, "cache").is_ok_and(|leaf| leaf > lid.index())) {
+            if row(&*self.kv, first)?.is_some_and(|(_, row)| key_u64(&row, HEAD_BYTES, "cache").is_ok_and(|leaf| leaf > lid.index())) {
                 return Ok(());
             }
         }
-        kept.push(Kept { lid: first, row: encode(lid.index(), (item.salt, item.received), &item.envelope) });
+        let carried = encode(lid.index(), (item.salt, item.received), &item.envelope);
+        kept.push(Kept { lid: first, carried, again: first != lid });
         Ok(())
     }
 
-    /// Writes bodies without waiting, and evicts the oldest if there are too many.
-    pub(crate) fn write(&self, kept: Vec<Kept>) {
+    /// Puts bodies into a batch, in the place of older versions, and evicts the oldest if there are too many.
+    pub(crate) fn put(&self, batch: &mut Batch, kept: &[Kept]) -> Result<()> {
         if kept.is_empty() || self.bytes_max == 0 {
-            return;
+            return Ok(());
         }
         let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut batch = Batch::new();
         let mut added = 0i64;
-        for body in kept {
-            let size = (body.row.len() as u32).to_be_bytes();
-            let entry: [u8; 12] = join(&body.lid.key(), &size);
-            batch.put(Space::CacheOrder, next.to_be_bytes(), entry);
-            batch.put(Space::Cache, body.lid.key(), &body.row);
-            added += body.row.len() as i64;
+        for Kept { lid, carried, again } in kept {
+            if *again {
+                erase(batch, &*self.kv, *lid)?;
+            }
+            let size = (HEAD_BYTES + carried.len()) as u32;
+            batch.put(Space::Cache, next.to_be_bytes(), [&lid.key()[..], &size.to_be_bytes(), carried].concat());
+            batch.put(Space::CachePlace, lid.key(), next.to_be_bytes());
+            added += i64::from(size);
             *next += 1;
         }
         let mut bytes = self.bytes.load(Ordering::Relaxed).saturating_add_signed(added);
         if bytes > self.bytes_max {
-            let freed = self.evict(&mut batch, bytes - self.bytes_max).unwrap_or(0);
+            let freed = self.evict(batch, bytes - self.bytes_max, 2 * kept.len())?;
             bytes = bytes.saturating_sub(freed);
             added -= freed as i64;
         }
         batch.add(Space::Meta, "cache_bytes", added);
         self.bytes.store(bytes, Ordering::Relaxed);
-        // A cache entry that is lost is fetched again.
-        drop(self.kv.commit(batch));
+        Ok(())
     }
 
-    fn evict(&self, batch: &mut Batch, excess: u64) -> Result<u64> {
+    fn evict(&self, batch: &mut Batch, excess: u64, limit: usize) -> Result<u64> {
         let mut freed = 0;
-        for (key, row) in self.kv.scan(Space::CacheOrder, &KeyRange::all(), Order::Forward, EVICT_MAX)? {
+        for (place, row) in self.kv.scan(Space::Cache, &KeyRange::all(), Order::Forward, limit)? {
             if freed >= excess {
                 break;
             }
-            let mut reader = Reader::new(&row, "cache_order");
-            let lid = reader.u64()?;
+            let mut reader = Reader::new(&row, "cache");
+            let lid = reader.array::<8>()?;
             freed += u64::from(u32::from_be_bytes(reader.array()?));
-            batch.delete(Space::CacheOrder, key);
-            batch.delete(Space::Cache, lid.to_be_bytes());
+            if self.kv.get(Space::CachePlace, &lid)?.is_some_and(|known| known == place) {
+                batch.delete(Space::CachePlace, lid);
+            }
+            batch.delete(Space::Cache, place);
         }
         Ok(freed)
     }
 
     /// The cached current version of a foreign record.
     pub(crate) fn cached(&self, lid: Lid) -> Result<Option<LoggedRecord>> {
-        let Some(row) = self.kv.get(Space::Cache, &lid.key())? else { return Ok(None) };
+        let Some((_, row)) = row(&*self.kv, lid)? else { return Ok(None) };
         let origin = self.peers.origin_of(lid)?;
-        decode(&row, origin).map(Some)
+        decode(&row[HEAD_BYTES..], origin).map(Some)
     }
 
     /// Fetches bodies from their homes, all homes side by side, within the time that a page waits. What does not come in time is left out.
@@ -173,22 +184,41 @@ impl Bodies {
         Ok(found)
     }
 
-    fn keep_fetched(&self, found: Vec<(Wanted, LoggedRecord)>) -> BTreeMap<Lid, LoggedRecord> {
+    fn keep_fetched(self: &Arc<Self>, found: Vec<(Wanted, LoggedRecord)>) -> BTreeMap<Lid, LoggedRecord> {
         let mut good = BTreeMap::new();
         let mut kept = Vec::new();
         for (wanted, record) in found {
             match self.verify(&wanted, &record) {
                 Ok(true) => {
-                    let row = encode(record.leaf.index, (record.opening.salt, record.opening.received), &record.envelope);
-                    kept.push(Kept { lid: wanted.lid, row });
+                    let carried = encode(record.leaf.index, (record.opening.salt, record.opening.received), &record.envelope);
+                    kept.push(Kept { lid: wanted.lid, carried, again: true });
                     good.insert(wanted.lid, record);
                 }
                 Ok(false) => tracing::warn!(peer.domain = %wanted.home, record.id = %wanted.id, "bodies.forged"),
                 Err(error) => tracing::warn!(peer.domain = %wanted.home, error.message = %error, "bodies.unverifiable"),
             }
         }
-        self.write(kept);
+        // Nobody waits for it.
+        let this = Arc::clone(self);
+        drop(tokio::task::spawn_blocking(move || {
+            this.write_fetched(&kept).inspect_err(|error| tracing::warn!(error.message = %error, "bodies.not_kept"))
+        }));
         good
+    }
+
+    /// Stores fetched bodies, and takes away what was withdrawn meanwhile: its withdrawal did not see them.
+    fn write_fetched(&self, kept: &[Kept]) -> Result<()> {
+        let mut batch = Batch::new();
+        self.put(&mut batch, kept)?;
+        self.kv.commit(batch).wait()?;
+        let mut batch = Batch::new();
+        for Kept { lid, .. } in kept {
+            if Reference::get(&*self.kv, *lid)?.is_some_and(|reference| reference.standing == Standing::Retracted) {
+                erase(&mut batch, &*self.kv, *lid)?;
+            }
+        }
+        self.kv.commit(batch).wait()?;
+        Ok(())
     }
 
     /// Whether a fetched record is what was asked for: that record or an edit of it, by the same actor, rightly signed.
@@ -212,6 +242,46 @@ impl Bodies {
         let verifier = actor.log.check_use(&record.head.device, &record.head.keys, Some(&found.leaf));
         Ok(verifier.is_ok_and(|key| key.verify(&pae, found.envelope.signature()).is_ok()))
     }
+}
+
+/// Where a body lies, and its row.
+fn row(read: &dyn Read, lid: Lid) -> Result<Option<(Bytes, Bytes)>> {
+    let Some(place) = read.get(Space::CachePlace, &lid.key())? else { return Ok(None) };
+    let row = read.get(Space::Cache, &place)?.filter(|row| row.len() > HEAD_BYTES);
+    Ok(row.map(|row| (place, row)))
+}
+
+/// Takes a cached body away. What is left of its row counts until its turn to be evicted comes.
+pub(crate) fn erase(batch: &mut Batch, read: &dyn Read, lid: Lid) -> Result<()> {
+    if let Some((place, row)) = row(read, lid)? {
+        batch.put(Space::Cache, place, &row[..HEAD_BYTES]);
+        batch.delete(Space::CachePlace, lid.key());
+    }
+    Ok(())
+}
+
+/// Empties a cache whose rows another version wrote in its own way.
+fn check_layout(kv: &dyn Kv) -> Result<()> {
+    if kv.get(Space::Meta, b"cache_layout")?.is_some_and(|layout| layout == LAYOUT) {
+        return Ok(());
+    }
+    for space in [Space::Cache, Space::CachePlace] {
+        loop {
+            let rows = kv.scan(space, &KeyRange::all(), Order::Forward, DROP_MAX)?;
+            let mut batch = Batch::new();
+            for (key, _) in &rows {
+                batch.delete(space, key);
+            }
+            kv.commit(batch).wait()?;
+            if rows.len() < DROP_MAX {
+                break;
+            }
+        }
+    }
+    let mut batch = Batch::new();
+    batch.delete(Space::Meta, "cache_bytes").put(Space::Meta, "cache_layout", LAYOUT);
+    kv.commit(batch).wait()?;
+    Ok(())
 }
 
 /// `version's leaf (8) ‖ kind (1) ‖ salt (16) ‖ received (8) ‖ signature (64) ‖ body`.

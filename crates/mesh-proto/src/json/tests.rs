@@ -2,7 +2,7 @@ use super::*;
 use proptest::prelude::*;
 
 fn check_ok(text: &str) {
-    assert_eq!(check(text.as_bytes()), Ok(()), "{text}");
+    assert_eq!(check(text.as_bytes()), Ok(text), "{text}");
     assert!(serde_json::from_str::<serde_json::Value>(text).is_ok(), "serde disagrees on {text}");
 }
 
@@ -182,8 +182,8 @@ proptest! {
         let body = serde_json::json!({ "a": inner });
         let has_noncharacter = body.to_string().chars().any(|c| u32::from(c) & 0xFFFE == 0xFFFE || ('\u{fdd0}'..='\u{fdef}').contains(&c));
         prop_assume!(!has_noncharacter);
-        prop_assert_eq!(check(body.to_string().as_bytes()), Ok(()));
-        prop_assert_eq!(check(serde_json::to_vec_pretty(&body).expect("writes").as_slice()), Ok(()));
+        prop_assert!(check(body.to_string().as_bytes()).is_ok());
+        prop_assert!(check(serde_json::to_vec_pretty(&body).expect("writes").as_slice()).is_ok());
     }
 
     #[test]

@@ -68,10 +68,10 @@ impl Memtable {
 
     /// What a key holds at a position, if the answer is here: a value, or that it was removed.
     pub(super) fn get(&self, key: &[u8], position: SeqNo) -> Option<Option<Slice>> {
-        let newest: Version = (Slice::from(key), Reverse(position.checked_sub(1)?));
-        let entries = self.read();
-        let (version, value) = entries.range(newest..).next()?;
-        (*version.0 == *key).then(|| value.clone())
+        let key = Slice::from(key);
+        let newest: Version = (key.clone(), Reverse(position.checked_sub(1)?));
+        // Both bounds lie on one way down.
+        self.read().range(newest..=(key, Reverse(SeqNo::MIN))).next().map(|(_, value)| value.clone())
     }
 
     /// The keys within bounds at a position, in order.
