@@ -216,7 +216,8 @@ async fn like_that_is_logged_again_counts_once_and_a_withdrawn_one_stays_withdra
     let hello = one.says(&ada, post("hello")).await;
     let liked = neo.sign(like(ada.object(&hello)));
     let twice = vec![peer.log(&neo, &liked), peer.log(&neo, &liked)];
-    assert_eq!(peer.send(&one, &peer.delivery(twice, &[&neo])).await.status, 200);
+    let delivery = peer.delivery(twice, &[&neo]);
+    assert_eq!(peer.send(&one, &delivery).await.status, 200);
     assert_eq!(one.count(&hello.id(), Kind::Like).await, 1);
     peer.deliver(&one, &neo, &liked).await;
     assert_eq!(one.count(&hello.id(), Kind::Like).await, 1);
