@@ -3,7 +3,7 @@
 use crate::heads::Heads;
 use crate::index::News;
 use crate::objects::Objects;
-use crate::outbox::Waiting;
+use crate::queue::Waiting;
 use std::sync::Arc;
 use tokio::sync::broadcast;
 
@@ -15,12 +15,13 @@ pub struct Bus {
     sender: broadcast::Sender<News>,
     heads: Arc<Heads>,
     objects: Arc<Objects>,
-    waiting: Arc<Waiting>,
+    /// Where the outbox looks.
+    pub(crate) waiting: Arc<Waiting>,
 }
 
 impl Bus {
-    pub(crate) fn new(heads: Arc<Heads>, objects: Arc<Objects>, waiting: Arc<Waiting>) -> Self {
-        Self { sender: broadcast::Sender::new(NEWS_KEPT), heads, objects, waiting }
+    pub(crate) fn new(heads: Arc<Heads>, objects: Arc<Objects>) -> Self {
+        Self { sender: broadcast::Sender::new(NEWS_KEPT), heads, objects, waiting: Arc::default() }
     }
 
     /// Tells what is now durable.

@@ -4,3 +4,4 @@ pub mod buckets;
 pub mod intake;
 pub mod outbox;
 pub mod peers;
+pub(crate) mod queue;

@@ -18,6 +18,7 @@ mod reading;
 mod tables;
 mod writing;
 
+use federation::queue;
 pub use federation::{buckets, intake, outbox, peers};
 pub use mesh_store::{Health, Kv, MemoryStore};
 pub use reading::{bodies, feed, heads, notices, remote, views};
@@ -47,7 +48,7 @@ use mesh_proto::port::{Clock, Rng, Transport};
 use mesh_store::{Batch, Space};
 use notices::Notices;
 use objects::Objects;
-use outbox::{Outbox, Waiting};
+use outbox::Outbox;
 use pairing::Pairings;
 use peers::Peers;
 use records::Records;
@@ -138,10 +139,9 @@ impl Node {
         let heads = Arc::new(Heads::new(Arc::clone(&kv), config.heads_bytes_max));
         let objects = Arc::new(Objects::new(Arc::clone(&kv), Arc::clone(&accounts), config.domain.clone()));
         let peers = Arc::new(Peers::open(Arc::clone(&kv), Arc::clone(&clock), Arc::clone(&transport), log.origin().clone())?);
-        let waiting = Arc::new(Waiting::default());
-        let bus = Arc::new(Bus::new(Arc::clone(&heads), Arc::clone(&objects), Arc::clone(&waiting)));
-        let bodies =
-            Bodies::open(Arc::clone(&kv), Arc::clone(&accounts), Arc::clone(&peers), Arc::clone(&transport), config.cache_bytes_max)?;
+        let bus = Arc::new(Bus::new(Arc::clone(&heads), Arc::clone(&objects)));
+        let services = (Arc::clone(&accounts), Arc::clone(&peers), Arc::clone(&transport));
+        let bodies = Bodies::open(Arc::clone(&kv), services, config.cache_bytes_max)?;
         let registrar = Arc::new(Registrar::new(Arc::clone(&kv), Arc::clone(&clock), &*rng, config.domain.clone(), config.registration));
         let (queue, appender) = append::Appender {
             kv: Arc::clone(&kv),
@@ -164,7 +164,7 @@ impl Node {
             peers: Arc::clone(&peers),
             transport: Arc::clone(&transport),
             rng,
-            waiting,
+            waiting: Arc::clone(&bus.waiting),
             asleep: Mutex::default(),
         };
         let views = Views::new(Arc::clone(&kv), Arc::clone(&accounts), Arc::clone(&peers), Arc::clone(&log), bodies);

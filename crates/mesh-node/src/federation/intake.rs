@@ -11,8 +11,8 @@ use crate::bus::Bus;
 use crate::error::{NodeError, Result};
 use crate::index::{Indexer, Statement, early_count_key, early_key, early_retract};
 use crate::objects::Objects;
-use crate::outbox;
 use crate::peers::{Peer, Peers};
+use crate::queue;
 use crate::tables::reference::{Reference, TombstoneRow};
 use crate::tables::{AccountLid, HERE, Lid, ObjectLid, PeerNo, subscribers_key};
 use mesh_proto::api::{Delivery, DeliveryAnswer, DeliveryItem, DomainKeyUse, ItemResult, KeysKnown, code};
@@ -302,7 +302,7 @@ impl Intake {
         }
         indexer.apply(&statement)?;
         if let (Kind::Subscribe, Some(author)) = (verified.record.kind(), statement.resolved.object) {
-            outbox::backfill(&mut indexer, peer.no(), AccountLid(author.0))?;
+            queue::backfill(&mut indexer, peer.no(), AccountLid(author.0))?;
         }
         if let Some(tombstone) = early_retract(&*self.kv, lid, &verified.id, verified.actor.lid)? {
             // It was withdrawn before it came: keep no more than that.

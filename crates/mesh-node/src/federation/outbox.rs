@@ -1,19 +1,16 @@
-//! The outbox: which leaves are to be delivered where, and the lanes that deliver them.
+//! The outbox: the lanes that deliver what is queued ([`crate::queue`]).
 //!
-//! The outbox is the home log plus one index row per (destination, leaf); a row goes when the destination has dealt with its leaf. A row for an author
-//! stands for that author's newest posts, which the lane looks up when it comes to it. Each destination has at most one lane: a task that lives while
-//! there are rows. A lane that fails waits with full jitter; a sign of life of its destination ends the wait.
-//! A crash loses nothing: rows are made in the batch of the leaf itself, and delivering twice changes nothing.
+//! Each destination has at most one lane: a task that lives while there are rows. A lane that fails waits with full jitter; a sign of life of its
+//! destination ends the wait. Delivering twice changes nothing.
 
 use crate::accounts::Accounts;
 use crate::error::{NodeError, Result};
-use crate::index::{Indexer, News, Statement};
 use crate::log::Log;
 use crate::peers::Peers;
-use crate::tables::codec::{join, key_u64};
+use crate::queue::{AUTHOR, Waiting, expand, row_key};
+use crate::tables::codec::key_u64;
 use crate::tables::payload::Payload;
-use crate::tables::reference::Reference;
-use crate::tables::{AccountLid, HERE, Lid, PeerNo, object_key, subscribers_key};
+use crate::tables::{AccountLid, PeerNo};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesOrdered;
 use mesh_proto::address::Domain;
@@ -24,8 +21,8 @@ use mesh_proto::key::AccountId;
 use mesh_proto::keylog::LoggedOp;
 use mesh_proto::limits::{BATCH_RECORDS_MAX, DELIVERY_BYTES_MAX, KEY_OP_BYTES_MAX};
 use mesh_proto::port::{Answer, Rng, Transport, random};
-use mesh_proto::record::{Content, Record};
-use mesh_store::{Batch, KeyRange, Kv, Order, Read, Space};
+use mesh_proto::record::Record;
+use mesh_store::{Batch, KeyRange, Kv, Order, Space};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -44,109 +41,6 @@ const KEYS_BYTES_MAX: usize = 128 * 1024;
 const KEY_OP_FRAME_BYTES: usize = 256;
 /// Lanes start this long after a change, so that a burst of writes makes one delivery.
 const GATHER: Duration = Duration::from_millis(5);
-
-fn outbox_key(peer: PeerNo, index: u64) -> [u8; 12] {
-    join(&peer.0.to_be_bytes(), &index.to_be_bytes())
-}
-
-/// Keys of authors lie after those of all leaves.
-const AUTHOR: u64 = 1 << 63;
-
-/// Notes where a new statement of this domain is to be delivered.
-pub(crate) fn enqueue(indexer: &mut Indexer<'_>, peers: &Peers, statement: &Statement<'_>) -> Result<()> {
-    for peer in destinations(indexer.read, peers, &statement.record.content, statement.actor.lid)? {
-        indexer.batch.put(Space::Outbox, outbox_key(peer, statement.lid.index()), []);
-        indexer.news.push(News::Waiting { peer });
-    }
-    Ok(())
-}
-
-/// Posts that a domain gets of an author whom its people begin to follow.
-const BACKFILL_MAX: usize = 20;
-
-/// Notes an author's newest posts for a domain whose first subscription to that author just came: nobody begins with an empty feed, and what was said
-/// while the subscription was under way is not missed.
-pub(crate) fn backfill(indexer: &mut Indexer<'_>, peer: PeerNo, author: AccountLid) -> Result<()> {
-    let known = mesh_store::counter(indexer.read, Space::CountByPeer, &subscribers_key(author.into(), peer))?;
-    if known <= 0 {
-        indexer.batch.put(Space::Outbox, outbox_key(peer, AUTHOR | author.0), []);
-        indexer.news.push(News::Waiting { peer });
-    }
-    Ok(())
-}
-
-/// Puts an author's newest posts in the place of the row that stands for them.
-fn expand(batch: &mut Batch, read: &dyn Read, peer: PeerNo, author: AccountLid) -> Result<()> {
-    for (key, _) in read.scan(Space::Timeline, &KeyRange::prefix(author.0.to_be_bytes()), Order::Backward, BACKFILL_MAX)? {
-        let lid = Lid(key_u64(&key, 16, "timeline")?);
-        if lid.is_own() {
-            batch.put(Space::Outbox, outbox_key(peer, lid.index()), []);
-        }
-    }
-    batch.delete(Space::Outbox, outbox_key(peer, AUTHOR | author.0));
-    Ok(())
-}
-
-fn destinations(read: &dyn Read, peers: &Peers, content: &Content, actor: AccountLid) -> Result<BTreeSet<PeerNo>> {
-    let mut to = BTreeSet::new();
-    match content {
-        Content::Profile(_) | Content::Post(_) => to = subscribing_peers(read, actor)?,
-        Content::Repost(_) => to = subscribing_peers(read, actor)?,
-        Content::Retract(retract) => {
-            if let Some((lid, _)) = Reference::find(read, &retract.object)?.filter(|(lid, _)| lid.is_own())
-                && let Some(envelope) = Payload::get(read, lid.index())?.and_then(|payload| payload.envelope)
-                && let Ok(record) = Record::open(&envelope)
-            {
-                to = destinations(read, peers, &record.content, actor)?;
-            }
-        }
-        Content::Comment(comment) => add_domain(&mut to, peers, &comment.parent.home)?,
-        Content::Like(_) | Content::Subscribe(_) | Content::Report(_) => {}
-    }
-    if let Some(home) = content.object_home() {
-        add_domain(&mut to, peers, home)?;
-    }
-    to.remove(&HERE);
-    Ok(to)
-}
-
-fn add_domain(to: &mut BTreeSet<PeerNo>, peers: &Peers, domain: &Domain) -> Result<()> {
-    if domain != peers.own_domain() {
-        to.insert(peers.number(domain)?);
-    }
-    Ok(())
-}
-
-/// The domains in which someone subscribes to an account.
-fn subscribing_peers(read: &dyn Read, actor: AccountLid) -> Result<BTreeSet<PeerNo>> {
-    let prefix = object_key(actor.into(), Kind::Subscribe);
-    let rows = read.scan(Space::CountByPeer, &KeyRange::prefix(prefix), Order::Forward, crate::peers::PEERS_MAX)?;
-    rows.iter()
-        .filter(|(_, count)| count.iter().any(|byte| *byte != 0) && count.first().is_some_and(|sign| sign & 0x80 == 0))
-        .map(|(key, _)| {
-            let peer = key.get(9..13).and_then(|no| no.try_into().ok()).ok_or_else(|| crate::tables::codec::damaged("count_by_peer"))?;
-            Ok(PeerNo(u32::from_be_bytes(peer)))
-        })
-        .collect()
-}
-
-/// The destinations for which something was noted since somebody asked.
-#[derive(Default)]
-pub(crate) struct Waiting {
-    peers: Mutex<BTreeSet<PeerNo>>,
-    some: Notify,
-}
-
-impl Waiting {
-    pub(crate) fn note(&self, peer: PeerNo) {
-        self.peers.lock().unwrap_or_else(PoisonError::into_inner).insert(peer);
-        self.some.notify_one();
-    }
-
-    fn take(&self) -> BTreeSet<PeerNo> {
-        std::mem::take(&mut *self.peers.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-}
 
 /// The outbox service.
 pub struct Outbox {
@@ -276,9 +170,8 @@ impl Outbox {
     /// deleted rows, through which a scan must go.
     async fn deliver_some(self: &Arc<Self>, (no, domain): (PeerNo, &Domain), dealt_with: &mut u64) -> Result<bool> {
         let next = (no.0 + 1).to_be_bytes();
-        let scan = |from| {
-            self.kv.scan(Space::Outbox, &KeyRange::between(outbox_key(no, from), next), Order::Forward, BATCH_RECORDS_MAX * IN_FLIGHT)
-        };
+        let scan =
+            |from| self.kv.scan(Space::Outbox, &KeyRange::between(row_key(no, from), next), Order::Forward, BATCH_RECORDS_MAX * IN_FLIGHT);
         let mut rows = scan(*dealt_with)?;
         if rows.is_empty() && *dealt_with > 0 {
             *dealt_with = 0;
@@ -336,7 +229,7 @@ impl Outbox {
     async fn forget(&self, no: PeerNo, dealt: &[u64], again: &[u64]) -> Result<()> {
         let mut batch = Batch::new();
         for index in dealt.iter().filter(|index| !again.contains(index)) {
-            batch.delete(Space::Outbox, outbox_key(no, *index));
+            batch.delete(Space::Outbox, row_key(no, *index));
         }
         self.kv.commit(batch).await?;
         Ok(())

@@ -66,9 +66,7 @@ pub struct Bodies {
 impl Bodies {
     pub(crate) fn open(
         kv: Arc<dyn Kv>,
-        accounts: Arc<Accounts>,
-        peers: Arc<Peers>,
-        transport: Arc<dyn Transport>,
+        (accounts, peers, transport): (Arc<Accounts>, Arc<Peers>, Arc<dyn Transport>),
         bytes_max: u64,
     ) -> Result<Arc<Self>> {
         check_layout(&*kv)?;

@@ -12,8 +12,8 @@ use crate::error::{NodeError, Result};
 use crate::index::{Indexer, News, Statement};
 use crate::log::Log;
 use crate::objects::Objects;
-use crate::outbox;
 use crate::peers::Peers;
+use crate::queue;
 use crate::records::known;
 use crate::tables::account::{self, AccountRow};
 use crate::tables::payload::Payload;
@@ -235,7 +235,7 @@ impl Appender {
         let mut indexer = Indexer::new(&*self.kv);
         let statement = Statement { lid, peer: HERE, id: new.id, received: round.received, record: &new.record, actor: &actor, resolved };
         indexer.apply(&statement)?;
-        outbox::enqueue(&mut indexer, &self.peers, &statement)?;
+        queue::enqueue(&mut indexer, &self.peers, &statement)?;
         let leaf = self.leaf(round, &actor, (new.record.kind(), new.id, Some(new.envelope)))?;
         round.batch.merge(indexer.batch);
         round.news.extend(indexer.news);

@@ -306,3 +306,47 @@ pub(super) fn delete_segments_before(folder: &std::path::Path, segment: u64) -> 
     }
     Ok(freed)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::files::OsFiles;
+    use crate::fjall::group::Slot;
+    use crate::fjall::inspect;
+    use crate::fjall::trees::TREES_FOLDER;
+    use std::collections::BTreeMap;
+
+    /// More flushes than a list of tables can count tables of one level, as short lives make them: each ends before there is time to merge.
+    const FLUSHES: u64 = 300;
+
+    #[test]
+    fn flushes_without_compaction_leave_a_list_of_tables_that_can_be_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let files: Arc<dyn Files> = Arc::new(OsFiles);
+        let trees = Arc::new(Trees::new(folder.path(), Arc::clone(&files), 1 << 20));
+        std::fs::create_dir(folder.path().join(TREES_FOLDER)).unwrap();
+        trees.open(Space::Meta).unwrap();
+        let keeper = Arc::new(Keeper::default());
+        let mut work = Work {
+            keeper,
+            trees: Arc::clone(&trees),
+            files,
+            folder: folder.path().to_owned(),
+            due: None,
+            untidy: BTreeSet::new(),
+            stopping: false,
+        };
+        for sequence in 1..=FLUSHES {
+            // Every table spans all keys, so that none can be moved down as it is.
+            let changes = ["a", "z"].map(|key| (key.into(), Slot::Value(sequence.to_be_bytes().into())));
+            trees.insert(Space::Meta, BTreeMap::from(changes), sequence);
+            trees.positions.publish(sequence);
+            trees.seal();
+            work.flush(Space::Meta).unwrap();
+        }
+        inspect::check_tree(&folder.path().join(TREES_FOLDER).join(Space::Meta.name())).unwrap();
+        let tree = trees.get(Space::Meta).unwrap();
+        assert!(tree.tree().l0_run_count() <= L0_TABLES_MAX);
+        assert_eq!(tree.get(b"z", u64::MAX).unwrap().unwrap().as_ref(), FLUSHES.to_be_bytes());
+    }
+}

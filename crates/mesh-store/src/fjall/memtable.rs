@@ -185,3 +185,67 @@ fn version_bounds((start, end): &Bounds) -> (Bound<Version>, Bound<Version>) {
     };
     (start, end)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(n: usize) -> Slice {
+        Slice::from((n as u16).to_be_bytes())
+    }
+
+    /// Three pages of keys, written by sequence 1, every second of them again by 2, every third removed by 3.
+    fn written() -> Arc<Memtable> {
+        let memtable = Arc::new(Memtable::default());
+        memtable.insert((0..3 * PAGE).map(|n| ((key(n), Some(Slice::from("1"))), 1)));
+        memtable.insert((0..3 * PAGE).step_by(2).map(|n| ((key(n), Some(Slice::from("2"))), 2)));
+        memtable.insert((0..3 * PAGE).step_by(3).map(|n| ((key(n), None), 3)));
+        memtable
+    }
+
+    fn expected(n: usize, position: SeqNo) -> Option<&'static str> {
+        match (n.is_multiple_of(3) && position > 3, n.is_multiple_of(2) && position > 2) {
+            (true, _) => None,
+            (false, true) => Some("2"),
+            (false, false) => Some("1"),
+        }
+    }
+
+    #[test]
+    fn pages_join_without_gap_both_ways_and_at_each_position() {
+        let memtable = written();
+        for position in 2..=4 {
+            let all = (Bound::Unbounded, Bound::Unbounded);
+            let wanted: Vec<Entry> = (0..3 * PAGE).map(|n| (key(n), expected(n, position).map(Slice::from))).collect();
+            assert_eq!(memtable.range(all.clone(), Order::Forward, position).collect::<Vec<_>>(), wanted);
+            let backward: Vec<Entry> = wanted.iter().rev().cloned().collect();
+            assert_eq!(memtable.range(all, Order::Backward, position).collect::<Vec<_>>(), backward);
+            for (key, value) in wanted {
+                assert_eq!(memtable.get(&key, position), Some(value));
+            }
+        }
+        assert_eq!(memtable.get(&key(0), 1), None);
+    }
+
+    #[test]
+    fn bounds_hold_whatever_sequence_wrote_them() {
+        let memtable = written();
+        let keys = |start, end, order| memtable.range((start, end), order, 4).map(|(key, _)| key).collect::<Vec<_>>();
+        assert_eq!(keys(Bound::Excluded(key(6)), Bound::Included(key(9)), Order::Forward), [key(7), key(8), key(9)]);
+        assert_eq!(keys(Bound::Included(key(6)), Bound::Excluded(key(9)), Order::Backward), [key(8), key(7), key(6)]);
+        assert_eq!(keys(Bound::Excluded(key(6)), Bound::Included(key(6)), Order::Forward), Vec::<Slice>::new());
+    }
+
+    #[test]
+    fn what_is_written_out_serves_every_reader_from_the_threshold_on() {
+        let sequences = |threshold| {
+            written().drain_into(threshold, |entries| {
+                let entries = entries.map(|entry| entry.unwrap().key);
+                entries.filter(|entry| entry.user_key == key(0)).map(|entry| entry.seqno).collect::<Vec<_>>()
+            })
+        };
+        assert_eq!(sequences(4), [3]);
+        assert_eq!(sequences(3), [3, 2]);
+        assert_eq!(sequences(2), [3, 2, 1]);
+    }
+}

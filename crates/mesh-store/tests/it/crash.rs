@@ -84,21 +84,3 @@ fn a_second_store_on_the_same_folder_is_refused_with_words() {
     drop(store);
     drop(open_small(folder.path()).unwrap());
 }
-
-/// More lives than a list of tables can count tables of one level. These end in order; those that end by a kill are the crash bench's.
-const SHORT_LIVES: u32 = 300;
-
-#[test]
-fn store_opens_after_many_short_lives() {
-    let folder = tempfile::tempdir().unwrap();
-    for life in 0..SHORT_LIVES {
-        let store = open_small(folder.path()).unwrap_or_else(|error| panic!("life {life}: {error}"));
-        let mut batch = mesh_store::Batch::new();
-        batch.put(mesh_store::Space::Meta, life.to_be_bytes(), [1]);
-        mesh_store::Kv::commit(&store, batch).wait().unwrap();
-    }
-    let store = open_small(folder.path()).unwrap();
-    let rows =
-        mesh_store::Read::scan(&store, mesh_store::Space::Meta, &mesh_store::KeyRange::all(), mesh_store::Order::Forward, 1_000).unwrap();
-    assert_eq!(rows.len(), SHORT_LIVES as usize);
-}

@@ -1,0 +1,123 @@
+//! What is queued for delivery: which leaves go where.
+//!
+//! The queue is the home log plus one row per (destination, leaf), which goes when the destination has dealt with its leaf. A row for an author stands for
+//! that author's newest posts, which are looked up when their turn comes. A crash loses nothing: rows are made in the batch of the leaf itself.
+
+use crate::error::Result;
+use crate::index::{Indexer, News, Statement};
+use crate::peers::Peers;
+use crate::tables::codec::{join, key_u64};
+use crate::tables::payload::Payload;
+use crate::tables::reference::Reference;
+use crate::tables::{AccountLid, HERE, Lid, PeerNo, object_key, subscribers_key};
+use mesh_proto::address::Domain;
+use mesh_proto::envelope::Kind;
+use mesh_proto::record::{Content, Record};
+use mesh_store::{Batch, KeyRange, Order, Read, Space};
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
+use tokio::sync::Notify;
+
+/// The key of a row: a destination with a leaf or an author.
+pub(crate) fn row_key(peer: PeerNo, index: u64) -> [u8; 12] {
+    join(&peer.0.to_be_bytes(), &index.to_be_bytes())
+}
+
+/// Keys of authors lie after those of all leaves.
+pub(crate) const AUTHOR: u64 = 1 << 63;
+
+/// Notes where a new statement of this domain is to be delivered.
+pub(crate) fn enqueue(indexer: &mut Indexer<'_>, peers: &Peers, statement: &Statement<'_>) -> Result<()> {
+    for peer in destinations(indexer.read, peers, &statement.record.content, statement.actor.lid)? {
+        indexer.batch.put(Space::Outbox, row_key(peer, statement.lid.index()), []);
+        indexer.news.push(News::Waiting { peer });
+    }
+    Ok(())
+}
+
+/// Posts that a domain gets of an author whom its people begin to follow.
+const BACKFILL_MAX: usize = 20;
+
+/// Notes an author's newest posts for a domain whose first subscription to that author just came: nobody begins with an empty feed, and what was said
+/// while the subscription was under way is not missed.
+pub(crate) fn backfill(indexer: &mut Indexer<'_>, peer: PeerNo, author: AccountLid) -> Result<()> {
+    let known = mesh_store::counter(indexer.read, Space::CountByPeer, &subscribers_key(author.into(), peer))?;
+    if known <= 0 {
+        indexer.batch.put(Space::Outbox, row_key(peer, AUTHOR | author.0), []);
+        indexer.news.push(News::Waiting { peer });
+    }
+    Ok(())
+}
+
+/// Puts an author's newest posts in the place of the row that stands for them.
+pub(crate) fn expand(batch: &mut Batch, read: &dyn Read, peer: PeerNo, author: AccountLid) -> Result<()> {
+    for (key, _) in read.scan(Space::Timeline, &KeyRange::prefix(author.0.to_be_bytes()), Order::Backward, BACKFILL_MAX)? {
+        let lid = Lid(key_u64(&key, 16, "timeline")?);
+        if lid.is_own() {
+            batch.put(Space::Outbox, row_key(peer, lid.index()), []);
+        }
+    }
+    batch.delete(Space::Outbox, row_key(peer, AUTHOR | author.0));
+    Ok(())
+}
+
+fn destinations(read: &dyn Read, peers: &Peers, content: &Content, actor: AccountLid) -> Result<BTreeSet<PeerNo>> {
+    let mut to = BTreeSet::new();
+    match content {
+        Content::Profile(_) | Content::Post(_) => to = subscribing_peers(read, actor)?,
+        Content::Repost(_) => to = subscribing_peers(read, actor)?,
+        Content::Retract(retract) => {
+            if let Some((lid, _)) = Reference::find(read, &retract.object)?.filter(|(lid, _)| lid.is_own())
+                && let Some(envelope) = Payload::get(read, lid.index())?.and_then(|payload| payload.envelope)
+                && let Ok(record) = Record::open(&envelope)
+            {
+                to = destinations(read, peers, &record.content, actor)?;
+            }
+        }
+        Content::Comment(comment) => add_domain(&mut to, peers, &comment.parent.home)?,
+        Content::Like(_) | Content::Subscribe(_) | Content::Report(_) => {}
+    }
+    if let Some(home) = content.object_home() {
+        add_domain(&mut to, peers, home)?;
+    }
+    to.remove(&HERE);
+    Ok(to)
+}
+
+fn add_domain(to: &mut BTreeSet<PeerNo>, peers: &Peers, domain: &Domain) -> Result<()> {
+    if domain != peers.own_domain() {
+        to.insert(peers.number(domain)?);
+    }
+    Ok(())
+}
+
+/// The domains in which someone subscribes to an account.
+fn subscribing_peers(read: &dyn Read, actor: AccountLid) -> Result<BTreeSet<PeerNo>> {
+    let prefix = object_key(actor.into(), Kind::Subscribe);
+    let rows = read.scan(Space::CountByPeer, &KeyRange::prefix(prefix), Order::Forward, crate::peers::PEERS_MAX)?;
+    rows.iter()
+        .filter(|(_, count)| count.iter().any(|byte| *byte != 0) && count.first().is_some_and(|sign| sign & 0x80 == 0))
+        .map(|(key, _)| {
+            let peer = key.get(9..13).and_then(|no| no.try_into().ok()).ok_or_else(|| crate::tables::codec::damaged("count_by_peer"))?;
+            Ok(PeerNo(u32::from_be_bytes(peer)))
+        })
+        .collect()
+}
+
+/// The destinations for which something was noted since somebody asked.
+#[derive(Default)]
+pub(crate) struct Waiting {
+    peers: Mutex<BTreeSet<PeerNo>>,
+    pub(crate) some: Notify,
+}
+
+impl Waiting {
+    pub(crate) fn note(&self, peer: PeerNo) {
+        self.peers.lock().unwrap_or_else(PoisonError::into_inner).insert(peer);
+        self.some.notify_one();
+    }
+
+    pub(crate) fn take(&self) -> BTreeSet<PeerNo> {
+        std::mem::take(&mut *self.peers.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
