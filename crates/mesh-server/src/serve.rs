@@ -10,6 +10,7 @@ use crate::transport::Http;
 use crate::{App, router};
 use anyhow::Context;
 use axum::extract::ConnectInfo;
+use axum::http::HeaderMap;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
@@ -143,7 +144,8 @@ impl Acceptor {
         let under_way = UnderWay::new();
         let counted = under_way.clone();
         let service = hyper::service::service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
-            request.extensions_mut().insert(ConnectInfo(from));
+            let client = client(from, request.headers());
+            request.extensions_mut().insert(ConnectInfo(client));
             let one = counted.one();
             let answer = router.clone().call(request.map(axum::body::Body::new));
             async move { answer.await.map(|response| one.until_sent(response)) }
@@ -167,5 +169,36 @@ impl Acceptor {
             }
             drop(permit);
         });
+    }
+}
+
+/// Who asks: where the connection comes from, or whom a proxy on this machine names last in `X-Forwarded-For`.
+fn client(from: SocketAddr, headers: &HeaderMap) -> SocketAddr {
+    if !from.ip().is_loopback() {
+        return from;
+    }
+    let named = headers.get_all("x-forwarded-for").iter().next_back().and_then(|value| value.to_str().ok());
+    let named = named.and_then(|list| list.rsplit(',').next()).and_then(|address| address.trim().parse().ok());
+    named.map_or(from, |address| SocketAddr::new(address, 0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_proxy_on_this_machine_says_who_asks() {
+        let client = |from: &str, forwarded: &[&'static str]| {
+            let mut headers = HeaderMap::new();
+            for value in forwarded {
+                headers.append("x-forwarded-for", axum::http::HeaderValue::from_static(value));
+            }
+            client(from.parse().expect("an address"), &headers).ip().to_string()
+        };
+        assert_eq!(client("127.0.0.1:9", &[]), "127.0.0.1");
+        assert_eq!(client("127.0.0.1:9", &["9.9.9.9"]), "9.9.9.9");
+        assert_eq!(client("[::1]:9", &["1.1.1.1, 9.9.9.9", "8.8.8.8, 2606:4700::1111"]), "2606:4700::1111");
+        assert_eq!(client("127.0.0.1:9", &["9.9.9.9, nonsense"]), "127.0.0.1");
+        assert_eq!(client("9.9.9.9:9", &["8.8.8.8"]), "9.9.9.9");
     }
 }

@@ -38,6 +38,23 @@ async fn domain_that_delivers_too_fast_is_told_when_to_come_again() {
 }
 
 #[tokio::test]
+async fn whom_a_proxy_names_is_counted_and_nobody_else_with_them() {
+    let one = Home::start_with("one", |config| config.limits.writes_per_second = NonZeroU32::MIN).await;
+    let ada = one.person("ada", 1).await;
+    let submit = async |from: &'static str| {
+        let request = one.http.post(format!("http://127.0.0.1:{}/api/v1/records", one.port)).header("x-forwarded-for", from);
+        let response = request.body(ada.sign(post("hello")).to_json()).send().await.expect("an answer");
+        response.status().as_u16()
+    };
+    let mut last = 201;
+    for _ in 0..30 {
+        last = submit("9.9.9.9").await;
+    }
+    assert_eq!(last, 429);
+    assert_eq!(submit("8.8.8.8").await, 201);
+}
+
+#[tokio::test]
 async fn listener_that_never_reads_loses_its_place() {
     let few = |config: &mut mesh_server::config::Config| {
         config.limits.connections_max = 2;
