@@ -30,6 +30,8 @@ pub(crate) struct Sender {
     made: u64,
     /// Sets its people's chances apart from those of other domains.
     seed: u64,
+    /// The end of what was made into deliveries.
+    sent: u64,
     /// The first so many people do nothing but post.
     pub(crate) authors: usize,
 }
@@ -86,6 +88,7 @@ impl Sender {
             turns: vec![0; people as usize],
             made: 0,
             seed,
+            sent: 0,
             authors: 0,
         })
     }
@@ -141,7 +144,15 @@ impl Sender {
             Err(never) => match never {},
         };
         let checkpoint = Checkpoint { origin: self.origin.clone(), size: self.tree.size(), root: self.tree.root() };
-        Delivery { origin: self.origin.clone(), checkpoint: checkpoint.sign(&self.log_key), proof, items, keys: Vec::new() }
+        let since = std::mem::replace(&mut self.sent, self.tree.size());
+        Delivery {
+            origin: self.origin.clone(),
+            checkpoint: checkpoint.sign(&self.log_key),
+            proof,
+            since: Some(since),
+            items,
+            keys: Vec::new(),
+        }
     }
 
     /// The next delivery of a mix of statements; every second leaf between them is for others.

@@ -15,7 +15,8 @@ const LOSSES: usize = 12;
 /// People who write at the same time.
 const WRITERS: u8 = 8;
 
-fn copy(from: &Path, to: &Path) {
+/// Copies a folder with all that is in it.
+pub(crate) fn copy(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).expect("a folder");
     for entry in std::fs::read_dir(from).expect("a folder") {
         let entry = entry.expect("an entry");

@@ -1,6 +1,7 @@
 //! System tests: real servers on real sockets, and peers and people played over real HTTP.
 
 mod boundary;
+mod catchup;
 mod delivery;
 mod durability;
 mod erasure;

@@ -2,6 +2,8 @@
 
 use crate::network::{Home, Reply};
 use axum::Json;
+use axum::body::Bytes;
+use axum::http::HeaderMap;
 use axum::routing::{get, post};
 use mesh_proto::api::{
     Challenge, ChallengeRequest, Delivery, DeliveryAnswer, DeliveryItem, Discovery, DomainKey, DomainKeyUse, ItemResult, KeysPush,
@@ -11,14 +13,24 @@ use mesh_proto::envelope::{Envelope, Kind};
 use mesh_proto::key::SecretKey;
 use mesh_proto::log::BatchProof;
 use mesh_testkit::{TestAccount, TestLog};
+use serde::Serialize;
+use std::sync::{Arc, Mutex};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
+
+/// What came: leaves in their order, and below which there is all that was ever sent.
+#[derive(Default)]
+struct Received {
+    leaves: Vec<u64>,
+    watermark: u64,
+}
 
 /// A played domain.
 pub(crate) struct Peer {
     pub(crate) domain: String,
     pub(crate) key: SecretKey,
     pub(crate) log: TestLog,
+    received: Arc<Mutex<Received>>,
     task: JoinHandle<()>,
 }
 
@@ -44,8 +56,19 @@ impl Peer {
             limits: Default::default(),
             policy: PolicyView { registration: RegistrationMode::Closed },
         };
-        let task = tokio::spawn(serve(listener, discovery, key.clone()));
-        Self { domain, key, log, task }
+        let received = Arc::new(Mutex::default());
+        let task = tokio::spawn(serve(listener, discovery, key.clone(), Arc::clone(&received)));
+        Self { domain, key, log, received, task }
+    }
+
+    /// The leaves that were delivered here.
+    pub(crate) fn received(&self) -> Vec<u64> {
+        self.received.lock().expect("no panic").leaves.clone()
+    }
+
+    /// Loses all that was delivered.
+    pub(crate) fn forget(&self) {
+        *self.received.lock().expect("no panic") = Received::default();
     }
 
     /// A person who lives here, as far as this domain says.
@@ -68,6 +91,7 @@ impl Peer {
             origin: format!("{}/log/1", self.domain).parse().expect("an origin"),
             checkpoint: self.log.checkpoint(),
             proof,
+            since: None,
             items,
             keys,
         }
@@ -75,10 +99,15 @@ impl Peer {
 
     /// Sends a delivery, rightly signed by this domain.
     pub(crate) async fn send(&self, to: &Home, delivery: &Delivery) -> Reply {
-        let body = serde_json::to_vec(delivery).expect("json");
+        self.signed(to, "/mesh/v1/deliveries", delivery).await
+    }
+
+    /// Sends a request, rightly signed by this domain.
+    pub(crate) async fn signed(&self, to: &Home, path: &str, body: &impl Serialize) -> Reply {
+        let body = serde_json::to_vec(body).expect("json");
         let keyid = format!("{}/{}", self.domain, self.key.id());
-        let headers = to.sign("POST", "/mesh/v1/deliveries", &body, (&keyid, &self.key));
-        to.send_signed("POST", "/mesh/v1/deliveries", body, headers).await
+        let headers = to.sign("POST", path, &body, (&keyid, &self.key));
+        to.send_signed("POST", path, body, headers).await
     }
 
     /// Logs and delivers one record; answers its result.
@@ -91,15 +120,22 @@ impl Peer {
     }
 }
 
-async fn serve(listener: TcpListener, discovery: Discovery, key: SecretKey) {
+async fn serve(listener: TcpListener, discovery: Discovery, key: SecretKey, received: Arc<Mutex<Received>>) {
     let domain = discovery.domain.clone();
     let challenge = move |Json(asked): Json<ChallengeRequest>| async move {
         let answer = Challenge { domain, from: asked.from, nonce: asked.nonce, at: 0 };
         Json(Envelope::sign(Kind::Challenge, serde_json::to_vec(&answer).expect("json"), &key))
     };
-    let deliveries = |Json(delivery): Json<Delivery>| async move {
-        let watermark = delivery.items.last().map_or(0, |item| item.index);
-        Json(DeliveryAnswer { results: delivery.items.iter().map(|_| ItemResult::Accepted).collect(), watermark })
+    let deliveries = move |headers: HeaderMap, body: Bytes| async move {
+        let body = if headers.contains_key("content-encoding") { zstd::decode_all(&body[..]).expect("zstd") } else { body.to_vec() };
+        let delivery: Delivery = serde_json::from_slice(&body).expect("a delivery");
+        let mut received = received.lock().expect("no panic");
+        let indexes = delivery.items.iter().map(|item| item.index);
+        if delivery.since.is_some_and(|since| since <= received.watermark) {
+            received.watermark = received.watermark.max(indexes.clone().max().map_or(0, |last| last + 1));
+            received.leaves.extend(indexes);
+        }
+        Json(DeliveryAnswer { results: vec![ItemResult::Accepted; delivery.items.len()], watermark: received.watermark })
     };
     let router = axum::Router::new()
         .route("/.well-known/mesh", get(move || async move { Json(discovery) }))

@@ -1,6 +1,7 @@
 //! Other domains: who they are, what they deliver, what is delivered to them.
 
 pub mod buckets;
+pub mod catchup;
 pub mod intake;
 pub mod outbox;
 pub mod peers;

@@ -19,7 +19,7 @@ mod tables;
 mod writing;
 
 use federation::queue;
-pub use federation::{buckets, intake, outbox, peers};
+pub use federation::{buckets, catchup, intake, outbox, peers};
 pub use mesh_store::{Health, Kv, MemoryStore};
 pub use reading::{bodies, feed, heads, notices, remote, views};
 pub use writing::{pairing, records, registration};
@@ -34,6 +34,7 @@ use accounts::Accounts;
 use bodies::Bodies;
 use buckets::{Buckets, Rates};
 use bus::Bus;
+use catchup::CatchUp;
 use feed::Feed;
 use heads::Heads;
 use intake::Intake;
@@ -113,6 +114,8 @@ pub struct Node {
     pub intake: Arc<Intake>,
     /// Deliveries to others.
     pub outbox: Arc<Outbox>,
+    /// Asking others for what is missing.
+    pub catchup: Arc<CatchUp>,
     /// Reading.
     pub views: Arc<Views>,
     /// Feeds.
@@ -126,7 +129,7 @@ pub struct Node {
     /// News.
     pub bus: Arc<Bus>,
     appender: Mutex<Option<JoinHandle<()>>>,
-    outbox_task: Mutex<Option<tokio::task::JoinHandle<()>>>,
+    tasks: Mutex<Vec<tokio::task::JoinHandle<()>>>,
 }
 
 impl Node {
@@ -168,6 +171,7 @@ impl Node {
             asleep: Mutex::default(),
         };
         let views = Views::new(Arc::clone(&kv), Arc::clone(&accounts), Arc::clone(&peers), Arc::clone(&log), bodies);
+        let intake = Arc::new(Intake::new(Arc::clone(&kv), parts, Arc::clone(&bus), Arc::clone(&clock)));
         let records = Arc::new(Records {
             kv: Arc::clone(&kv),
             accounts: Arc::clone(&accounts),
@@ -189,7 +193,12 @@ impl Node {
             remote: Remote { transport, peers, records: Arc::clone(&records) },
             records,
             registrar,
-            intake: Arc::new(Intake::new(Arc::clone(&kv), parts, Arc::clone(&bus), clock)),
+            catchup: Arc::new(CatchUp {
+                peers: Arc::clone(&outbox.peers),
+                intake: Arc::clone(&intake),
+                transport: Arc::clone(&outbox.transport),
+            }),
+            intake,
             outbox: Arc::new(outbox),
             feed: Arc::new(Feed { kv: Arc::clone(&kv), heads, views: Arc::clone(&views) }),
             notices: Arc::new(Notices { kv, views: Arc::clone(&views) }),
@@ -198,14 +207,14 @@ impl Node {
             buckets: Buckets::new(config.rates),
             bus,
             appender: Mutex::new(Some(appender)),
-            outbox_task: Mutex::new(None),
+            tasks: Mutex::default(),
         })
     }
 
-    /// Starts delivering. Needs a tokio runtime.
+    /// Starts delivering and catching up. Needs a tokio runtime.
     pub fn start(&self) {
-        let task = tokio::spawn(Arc::clone(&self.outbox).run());
-        *self.outbox_task.lock().unwrap_or_else(PoisonError::into_inner) = Some(task);
+        let tasks = [tokio::spawn(Arc::clone(&self.outbox).run()), tokio::spawn(Arc::clone(&self.catchup).run())];
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner).extend(tasks);
     }
 
     /// The domain's name.
@@ -265,7 +274,7 @@ impl Node {
 
     /// Stops: no new work is taken, what was taken is finished, the store is closed. Blocks.
     pub fn stop(&self) -> Result<()> {
-        if let Some(task) = self.outbox_task.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        for task in self.tasks.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
             task.abort();
         }
         self.records.close();

@@ -19,7 +19,7 @@ pub use content::{
 pub use discovery::{Discovery, DomainKey, DomainKeyUse, LimitView, PolicyView};
 pub use federation::{
     Challenge, ChallengeRequest, Delivery, DeliveryAnswer, DeliveryItem, Found, ItemResult, KeysBatch, KeysBatchAnswer, KeysKnown,
-    KeysPush, KeysView, NameLeaf, RecordsBatch, RecordsBatchAnswer,
+    KeysPush, KeysView, NameLeaf, Pull, Pulled, RecordsBatch, RecordsBatchAnswer,
 };
 pub use live::Event;
 pub use problem::{PROBLEM_PREFIX, Problem, code};

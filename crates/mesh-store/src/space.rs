@@ -65,7 +65,7 @@ spaces! {
     Act = 18, "act";
     /// Notifications. Account (8), received (8), local id (8) → kind (1), object (8).
     Notice = 19, "notice";
-    /// What is to be delivered. Peer (4), then leaf (8) or 2^63 + an account whose newest posts are (8) → nothing.
+    /// Which records go where, for ever: so others catch up, and a withdrawal finds its way. Peer (4), leaf (8) → nothing.
     Outbox = 20, "outbox";
     /// Withdrawn records. SHA-256 (32) → tombstone row.
     Tombstone = 21, "tombstone";
@@ -77,6 +77,12 @@ spaces! {
     Invite = 24, "invite";
     /// Profiles. Account (8) → local id (8) of the current profile record.
     Profile = 25, "profile";
+    /// How far others are. Peer (4) → leaf (8): what is below it they have dealt with, but for what is late.
+    Cursor = 27, "cursor";
+    /// What is to be delivered out of order. Peer (4), then leaf (8) or 2^63 + an account whose newest posts are (8) → nothing.
+    Late = 28, "late";
+    /// How far we are. Log number (4) → leaf (8): what is below it and concerns us we have.
+    Watermark = 29, "watermark";
     /// Retracts that came before what they withdraw. Log number (4), SHA-256 (32), actor (8) → tombstone row.
     EarlyRetract = 26, "early_retract";
 }

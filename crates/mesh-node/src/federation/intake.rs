@@ -13,8 +13,9 @@ use crate::index::{Indexer, Statement, early_count_key, early_key, early_retract
 use crate::objects::Objects;
 use crate::peers::{Peer, Peers};
 use crate::queue;
+use crate::tables::codec::Reader;
 use crate::tables::reference::{Reference, TombstoneRow};
-use crate::tables::{AccountLid, HERE, Lid, ObjectLid, PeerNo, subscribers_key};
+use crate::tables::{AccountLid, HERE, Lid, ObjectLid, OriginNo, PeerNo, subscribers_key};
 use mesh_proto::api::{Delivery, DeliveryAnswer, DeliveryItem, DomainKeyUse, ItemResult, KeysKnown, code};
 use mesh_proto::bytes::Hash;
 use mesh_proto::envelope::{Kind, RecordId, id_of_pae};
@@ -24,7 +25,7 @@ use mesh_proto::limits::{BATCH_RECORDS_MAX, CLOCK_AHEAD_MS_MAX, KEY_OPS_MAX, LEA
 use mesh_proto::log::{Checkpoint, Opening, Origin, entry_hash, verify};
 use mesh_proto::port::Clock;
 use mesh_proto::record::{Content, Record, RecordError};
-use mesh_store::{Kv, Space};
+use mesh_store::{Kv, Read, Space};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::Semaphore;
@@ -39,9 +40,9 @@ const UNDER_WAY_MAX: usize = 8;
 struct Lane {
     /// For its deliveries under way.
     places: Semaphore,
-    /// The highest leaf of which there is a reference; `None` before it was looked up. Held while a delivery is stored: two of one peer never decide about
-    /// the same actor at once.
-    last_leaf: Mutex<Option<Option<u64>>>,
+    /// What is stored of its present log; `None` before it was looked up. Held while a delivery is stored: two of one peer never decide about the same
+    /// actor at once.
+    stored: Mutex<Option<Stored>>,
 }
 
 /// The intake service.
@@ -112,8 +113,7 @@ impl Intake {
         if !missing.wanted.is_empty() {
             return Err(NodeError::KeysWanted(missing.wanted.into_values().collect()));
         }
-        let results = self.store(peer, &delivery.origin, checked)?;
-        let watermark = delivery.items.last().map_or(0, |item| item.index);
+        let (results, watermark) = self.store(peer, delivery, checked)?;
         Ok(DeliveryAnswer { results, watermark })
     }
 
@@ -216,30 +216,29 @@ impl Intake {
 
     fn lane(&self, peer: PeerNo) -> Arc<Lane> {
         let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
-        let new = || Arc::new(Lane { places: Semaphore::new(UNDER_WAY_MAX), last_leaf: Mutex::new(None) });
+        let new = || Arc::new(Lane { places: Semaphore::new(UNDER_WAY_MAX), stored: Mutex::new(None) });
         Arc::clone(lanes.entry(peer).or_insert_with(new))
     }
 
-    /// Indexes and stores what was verified, in as few batches as the actors allow.
-    fn store(&self, peer: &Peer, origin: &Origin, checked: Vec<Checked<'_>>) -> Result<Vec<ItemResult>> {
-        if !checked.iter().any(|item| matches!(item, Checked::Good(_))) {
+    /// Indexes and stores what was verified, in as few batches as the statements allow. Answers the watermark too.
+    fn store(&self, peer: &Peer, delivery: &Delivery, checked: Vec<Checked<'_>>) -> Result<(Vec<ItemResult>, u64)> {
+        let end = delivery.items.last().map_or(0, |item| item.index + 1);
+        if self.peers.origin_known(&delivery.origin).is_none() && !checked.iter().any(|item| matches!(item, Checked::Good(_))) {
             // Nothing is stored, and no log is numbered, for what is refused anyway.
-            return checked
-                .iter()
-                .map(|item| if let Checked::Refused(error) = item { refused(error) } else { Ok(ItemResult::Known) })
-                .collect();
+            let refusals =
+                checked.iter().map(|item| if let Checked::Refused(error) = item { refused(error) } else { Ok(ItemResult::Known) });
+            return Ok((refusals.collect::<Result<_>>()?, end));
         }
         let lane = self.lane(peer.no());
-        let mut known_leaf = lane.last_leaf.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut stored = lane.stored.lock().unwrap_or_else(PoisonError::into_inner);
         let subscribes = |item: &Checked<'_>| matches!(item, Checked::Good(verified) if verified.record.kind() == Kind::Subscribe);
         let _subscribing = checked.iter().any(subscribes).then(|| self.peers.subscribing());
-        let origin = self.peers.origin_number(origin)?;
-        let last_leaf = match *known_leaf {
-            Some(last) => last,
-            None => self.peers.last_leaf(origin)?,
+        let origin = self.peers.origin_number(&delivery.origin)?;
+        let mut known = match stored.take().filter(|stored| stored.origin == origin) {
+            Some(stored) => stored,
+            None => Stored::read(&*self.kv, &self.peers, origin)?,
         };
         let mut results = Vec::with_capacity(checked.len());
-        let mut stored = last_leaf;
         let mut group = Group::default();
         for item in checked {
             let verified = match item {
@@ -249,7 +248,7 @@ impl Intake {
                     continue;
                 }
             };
-            let place = (Lid::new(origin, verified.item.index), stored);
+            let place = (Lid::new(origin, verified.item.index), known.last_leaf);
             if group.matters_to(&verified) {
                 self.flush(std::mem::take(&mut group))?;
             }
@@ -264,11 +263,23 @@ impl Intake {
                 Err(error) => refused(&error)?,
             });
             group.said.insert(said(&verified));
-            stored = stored.max(Some(place.0.index()));
+            known.last_leaf = known.last_leaf.max(Some(place.0.index()));
+        }
+        if known.cover(delivery.since, end) {
+            group.batch.put(Space::Watermark, origin.0.to_be_bytes(), known.watermark.to_be_bytes());
         }
         self.flush(group)?;
-        *known_leaf = Some(stored);
-        Ok(results)
+        let watermark = known.watermark;
+        *stored = Some(known);
+        Ok((results, watermark))
+    }
+
+    /// Below which leaf of a domain's present log everything that concerns this one is here.
+    pub fn watermark(&self, peer: &Peer) -> Result<u64> {
+        match peer.origin().and_then(|origin| self.peers.origin_known(origin)) {
+            Some(origin) => watermark(&*self.kv, origin),
+            None => Ok(0),
+        }
     }
 
     fn index(&self, peer: &Peer, (lid, last_leaf): (Lid, Option<u64>), verified: &Verified<'_>, group: &mut Group) -> Result<ItemResult> {
@@ -373,6 +384,47 @@ impl Intake {
         self.bus.publish(&group.news);
         Ok(())
     }
+}
+
+/// What is stored of a log.
+struct Stored {
+    origin: OriginNo,
+    /// The highest leaf of which there is a reference.
+    last_leaf: Option<u64>,
+    /// Everything of interest below it is here.
+    watermark: u64,
+    /// Of what lies beyond: where parts begin and end that are here whole.
+    ahead: BTreeMap<u64, u64>,
+}
+
+/// Parts of a log beyond the watermark that are remembered.
+const AHEAD_MAX: usize = 64;
+
+impl Stored {
+    fn read(kv: &dyn Kv, peers: &Peers, origin: OriginNo) -> Result<Self> {
+        Ok(Self { origin, last_leaf: peers.last_leaf(origin)?, watermark: watermark(kv, origin)?, ahead: BTreeMap::new() })
+    }
+
+    /// Notes that all of interest from `since` to `end` is here; answers whether the watermark moved.
+    fn cover(&mut self, since: Option<u64>, end: u64) -> bool {
+        let Some(since) = since else { return false };
+        let before = self.watermark;
+        if since <= end && self.ahead.len() < AHEAD_MAX {
+            let known = self.ahead.entry(since).or_insert(end);
+            *known = end.max(*known);
+        } else if since <= before {
+            self.watermark = before.max(end);
+        }
+        while let Some(part) = self.ahead.first_entry().filter(|part| *part.key() <= self.watermark) {
+            self.watermark = self.watermark.max(part.remove());
+        }
+        self.watermark > before
+    }
+}
+
+fn watermark(read: &dyn Read, origin: OriginNo) -> Result<u64> {
+    let row = read.get(Space::Watermark, &origin.0.to_be_bytes())?;
+    Ok(row.map_or(Ok(0), |row| Reader::new(&row, "watermark").u64())?)
 }
 
 /// What is stored together: statements of which none changes what a later one reads.

@@ -6,15 +6,16 @@
 use crate::accounts::Accounts;
 use crate::error::{NodeError, Result};
 use crate::log::Log;
-use crate::peers::Peers;
-use crate::queue::{AUTHOR, Waiting, expand, row_key};
-use crate::tables::codec::key_u64;
+use crate::peers::{Peer, Peers};
+use crate::queue::{self, AUTHOR, Waiting, expand, row_key};
 use crate::tables::payload::Payload;
 use crate::tables::{AccountLid, PeerNo};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesOrdered;
 use mesh_proto::address::Domain;
-use mesh_proto::api::{Challenge, ChallengeRequest, Delivery, DeliveryAnswer, DeliveryItem, DomainKeyUse, ItemResult, KeysPush, Problem};
+use mesh_proto::api::{
+    Challenge, ChallengeRequest, Delivery, DeliveryAnswer, DeliveryItem, DomainKeyUse, ItemResult, KeysPush, Problem, Pull, Pulled, code,
+};
 use mesh_proto::bytes::Salt;
 use mesh_proto::envelope::{Envelope, Kind, RecordId};
 use mesh_proto::key::AccountId;
@@ -22,7 +23,7 @@ use mesh_proto::keylog::LoggedOp;
 use mesh_proto::limits::{BATCH_RECORDS_MAX, DELIVERY_BYTES_MAX, KEY_OP_BYTES_MAX};
 use mesh_proto::port::{Answer, Rng, Transport, random};
 use mesh_proto::record::Record;
-use mesh_store::{Batch, KeyRange, Kv, Order, Space};
+use mesh_store::{Batch, Kv, Space};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -64,10 +65,12 @@ struct Chunk {
 /// What came of a delivery.
 #[derive(Default)]
 struct Delivered {
-    /// Leaves that the destination has dealt with.
-    dealt: Vec<u64>,
-    /// Of those, the ones that it refused because it does not know what they act on.
+    /// Leaves that the destination refused because it does not know what they act on.
     early: Vec<u64>,
+    /// The end of what it took.
+    taken: Option<u64>,
+    /// Its watermark.
+    told: Option<u64>,
 }
 
 impl Outbox {
@@ -80,7 +83,7 @@ impl Outbox {
         let mut looked = false;
         loop {
             if !looked {
-                match self.pending() {
+                match queue::pending(&*self.kv) {
                     Ok(left) => (due, looked) = (left, true),
                     Err(error) => tracing::error!(error.message = %error, "outbox.unreadable"),
                 }
@@ -122,29 +125,18 @@ impl Outbox {
         self.asleep().remove(&peer);
     }
 
-    /// Number of leaves that wait for a destination, at most `limit`.
+    /// Number of leaves that wait for a destination, at most `limit` in order and as many out of it.
     pub fn waiting(&self, peer: PeerNo, limit: usize) -> Result<usize> {
-        Ok(self.kv.scan(Space::Outbox, &KeyRange::prefix(peer.0.to_be_bytes()), Order::Forward, limit)?.len())
-    }
-
-    /// The destinations for which something is in the store.
-    fn pending(&self) -> Result<BTreeSet<PeerNo>> {
-        let mut peers = BTreeSet::new();
-        let mut range = KeyRange::all();
-        while let Some((key, _)) = self.kv.scan(Space::Outbox, &range, Order::Forward, 1)?.into_iter().next() {
-            let peer = PeerNo((key_u64(&key, 0, "outbox")? >> 32) as u32);
-            peers.insert(peer);
-            range = KeyRange::starting_at((peer.0 + 1).to_be_bytes());
-        }
-        Ok(peers)
+        let due = queue::leaves(&*self.kv, peer, queue::cursor(&*self.kv, peer)?, limit)?;
+        Ok(due.len() + queue::late(&*self.kv, peer, limit)?.len())
     }
 
     async fn lane(self: Arc<Self>, no: PeerNo) {
         let Some(domain) = self.peers.by_no(no).map(|peer| peer.domain().clone()) else { return };
         let mut failures = 0u32;
-        let mut dealt_with = 0;
+        let mut since = None;
         loop {
-            match self.deliver_some((no, &domain), &mut dealt_with).await {
+            match self.deliver_some((no, &domain), &mut since).await {
                 Ok(true) => failures = 0,
                 Ok(false) => return,
                 Err(error) => {
@@ -166,49 +158,66 @@ impl Outbox {
         Duration::from_millis(u64::from_be_bytes(random(&*self.rng)) % ceiling)
     }
 
-    /// Delivers what waits, several deliveries at once. Answers whether there was anything. Below `dealt_with` there are hardly more than the remains of
-    /// deleted rows, through which a scan must go.
-    async fn deliver_some(self: &Arc<Self>, (no, domain): (PeerNo, &Domain), dealt_with: &mut u64) -> Result<bool> {
-        let next = (no.0 + 1).to_be_bytes();
-        let scan =
-            |from| self.kv.scan(Space::Outbox, &KeyRange::between(row_key(no, from), next), Order::Forward, BATCH_RECORDS_MAX * IN_FLIGHT);
-        let mut rows = scan(*dealt_with)?;
-        if rows.is_empty() && *dealt_with > 0 {
-            *dealt_with = 0;
-            rows = scan(0)?;
-        }
-        if rows.is_empty() {
+    /// Delivers some of what waits. Answers whether there was anything. `since` is the watermark that the destination told last.
+    async fn deliver_some(self: &Arc<Self>, (no, domain): (PeerNo, &Domain), since: &mut Option<u64>) -> Result<bool> {
+        let late = queue::late(&*self.kv, no, BATCH_RECORDS_MAX * IN_FLIGHT)?;
+        let cursor = queue::cursor(&*self.kv, no)?;
+        let due = queue::leaves(&*self.kv, no, cursor, BATCH_RECORDS_MAX * IN_FLIGHT)?;
+        if late.is_empty() && due.is_empty() {
             return Ok(false);
         }
         self.challenge(domain).await?;
-        let numbers = rows.iter().map(|(key, _)| key_u64(key, 4, "outbox"));
-        let (authors, indexes): (Vec<u64>, Vec<u64>) =
-            numbers.collect::<std::result::Result<Vec<_>, _>>()?.into_iter().partition(|n| n & AUTHOR != 0);
+        let (authors, late): (Vec<u64>, Vec<u64>) = late.into_iter().partition(|number| number & AUTHOR != 0);
         if !authors.is_empty() {
             self.expand(no, authors).await?;
-            *dealt_with = 0;
-            return Ok(true);
+        } else if late.is_empty() {
+            let known = since.unwrap_or(cursor).min(cursor);
+            *since = Some(self.deliver_due((no, domain), (due, known), cursor).await?);
+        } else {
+            self.deliver_late((no, domain), late).await?;
         }
-        let chunks = self.chunks(indexes).await?;
-        let alone = chunks.len() == 1;
-        let end = chunks.last().and_then(|chunk| chunk.indexes.last()).map_or(0, |last| last + 1);
-        let mut under_way: FuturesOrdered<_> = chunks.into_iter().map(|chunk| self.deliver(domain, chunk)).collect();
-        let mut again = Vec::new();
-        while let Some(delivered) = under_way.next().await {
-            let mut delivered = delivered?;
-            if !alone {
-                again.append(&mut delivered.early);
-            }
-            self.forget(no, &delivered.dealt, &again).await?;
-        }
-        drop(under_way);
-        // What came before the record that it needs, because several deliveries were under way, is sent once more, now in order.
-        for chunk in self.chunks(again).await? {
-            let delivered = self.deliver(domain, chunk).await?;
-            self.forget(no, &delivered.dealt, &[]).await?;
-        }
-        *dealt_with = end;
         Ok(true)
+    }
+
+    /// Delivers leaves in their order, several deliveries at once, and moves the cursor by what the destination says that it has: back, too, as a
+    /// destination may have lost what it had. Answers the watermark that it told.
+    async fn deliver_due(self: &Arc<Self>, (no, domain): (PeerNo, &Domain), (due, since): (Vec<u64>, u64), cursor: u64) -> Result<u64> {
+        let chunks = self.chunks(due, Some(since)).await?;
+        let alone = chunks.len() == 1;
+        let ends: Vec<u64> = chunks.iter().filter_map(|chunk| chunk.indexes.last()).map(|last| last + 1).collect();
+        let mut under_way: FuturesOrdered<_> = chunks.into_iter().map(|chunk| self.deliver(domain, chunk)).collect();
+        let (mut taken, mut told, mut moved) = (since, None, cursor);
+        for end in ends {
+            let Some(delivered) = under_way.next().await.transpose()? else { break };
+            taken = delivered.taken.unwrap_or(taken);
+            told = told.max(delivered.told);
+            moved = if told.is_none_or(|told| told >= taken) { end } else { told.unwrap_or(end) };
+            let mut batch = Batch::new();
+            queue::put_cursor(&mut batch, no, moved);
+            // What came before the record that it needs, because several deliveries were under way, is sent once more.
+            for index in delivered.early.iter().filter(|_| !alone) {
+                batch.put(Space::Late, row_key(no, *index), []);
+            }
+            self.kv.commit(batch).await?;
+        }
+        if moved <= cursor {
+            tracing::warn!(peer.domain = %domain, cursor.before = cursor, cursor.now = moved, "outbox.set_back");
+        }
+        Ok(told.unwrap_or(since))
+    }
+
+    /// Delivers leaves that the cursor has passed.
+    async fn deliver_late(self: &Arc<Self>, (no, domain): (PeerNo, &Domain), late: Vec<u64>) -> Result<()> {
+        for chunk in self.chunks(late, None).await? {
+            let dealt = chunk.indexes.clone();
+            self.deliver(domain, chunk).await?;
+            let mut batch = Batch::new();
+            for index in dealt {
+                batch.delete(Space::Late, row_key(no, index));
+            }
+            self.kv.commit(batch).await?;
+        }
+        Ok(())
     }
 
     /// Looks up the newest posts of authors.
@@ -225,51 +234,38 @@ impl Outbox {
         Ok(())
     }
 
-    /// Removes the rows of leaves that the destination has dealt with, but for those that are sent again.
-    async fn forget(&self, no: PeerNo, dealt: &[u64], again: &[u64]) -> Result<()> {
-        let mut batch = Batch::new();
-        for index in dealt.iter().filter(|index| !again.contains(index)) {
-            batch.delete(Space::Outbox, row_key(no, *index));
-        }
-        self.kv.commit(batch).await?;
-        Ok(())
-    }
-
     /// Delivers a chunk. A destination that refuses it as a whole gets its records one by one, so that one of them keeps no other from it.
     async fn deliver(self: &Arc<Self>, domain: &Domain, chunk: Chunk) -> Result<Delivered> {
-        let indexes = chunk.indexes.clone();
-        match self.send(domain, chunk).await? {
-            Ok(delivered) => Ok(delivered),
-            Err(words) if indexes.len() == 1 => {
-                tracing::warn!(peer.domain = %domain, leaf.index = indexes[0], refusal.detail = words, "outbox.undeliverable");
-                Ok(Delivered { dealt: indexes, early: Vec::new() })
-            }
-            Err(_) => {
-                let mut all = Delivered::default();
-                for index in indexes {
-                    for chunk in self.chunks(vec![index]).await? {
-                        let dealt = chunk.indexes.clone();
-                        match self.send(domain, chunk).await? {
-                            Ok(mut delivered) => all.early.append(&mut delivered.early),
-                            Err(words) => {
-                                tracing::warn!(peer.domain = %domain, leaf.index = index, refusal.detail = words, "outbox.undeliverable");
-                            }
-                        }
-                        all.dealt.extend(dealt);
+        let Chunk { indexes, delivery: Some(delivery) } = chunk else { return Ok(Delivered::default()) };
+        let mut since = delivery.since;
+        match self.send(domain, delivery).await? {
+            Ok(delivered) => return Ok(delivered),
+            Err(words) if indexes.len() == 1 => undeliverable(domain, indexes[0], &words),
+            Err(_) => {}
+        }
+        let mut all = Delivered::default();
+        for index in indexes.iter().filter(|_| indexes.len() > 1) {
+            for chunk in self.chunks(vec![*index], since).await? {
+                let Some(delivery) = chunk.delivery else { continue };
+                match self.send(domain, delivery).await? {
+                    Ok(delivered) => {
+                        all.early.extend(delivered.early);
+                        (all.taken, all.told) = (delivered.taken, all.told.max(delivered.told));
+                        since = since.and(delivered.taken);
                     }
+                    Err(words) => undeliverable(domain, *index, &words),
                 }
-                Ok(all)
             }
         }
+        Ok(all)
     }
 
-    /// Sends a chunk; answers what the destination dealt with, or its words if it will not have the chunk as it is.
-    async fn send(self: &Arc<Self>, domain: &Domain, chunk: Chunk) -> Result<std::result::Result<Delivered, String>> {
-        let Some(mut delivery) = chunk.delivery else { return Ok(Ok(Delivered { dealt: chunk.indexes, early: Vec::new() })) };
+    /// Sends a delivery; answers what came of it, or the destination's words if it will not have it as it is.
+    async fn send(self: &Arc<Self>, domain: &Domain, mut delivery: Delivery) -> Result<std::result::Result<Delivered, String>> {
         let mut answer = self.post(domain, "/mesh/v1/deliveries", &delivery).await?;
         if answer.status == 409 {
             let problem: Problem = self.parse(domain, &answer)?;
-            if problem.code() != mesh_proto::api::code::KEYS_WANTED {
+            if problem.code() != code::KEYS_WANTED {
                 return Ok(Err(excerpt(&problem.detail)));
             }
             let actors: BTreeSet<AccountId> = delivery.items.iter().filter_map(|item| actor_of(&item.envelope)).collect();
@@ -294,25 +290,49 @@ impl Outbox {
         let mut early = Vec::new();
         for (item, result) in delivery.items.iter().zip(&answer.results) {
             if let ItemResult::Refused { code, detail } = result {
-                if code == mesh_proto::api::code::OBJECT {
+                if code == code::OBJECT {
                     early.push(item.index);
                 }
                 let (code, detail) = (excerpt(code), excerpt(detail));
                 tracing::info!(peer.domain = %domain, leaf.index = item.index, refusal.code = code, refusal.detail = detail, "outbox.refused");
             }
         }
-        Ok(Ok(Delivered { dealt: chunk.indexes, early }))
+        let taken = delivery.items.last().map(|item| item.index + 1);
+        Ok(Ok(Delivered { early, taken, told: Some(answer.watermark) }))
+    }
+
+    /// The records from a leaf on that concern a domain, as it asks for them itself. What it says that it has need not be sent any more.
+    pub fn page(&self, peer: &Peer, pull: &Pull) -> Result<Pulled> {
+        if pull.origin != *self.log.origin() {
+            return Err(NodeError::refused(code::NOT_HOME, "this is not the present log: see the discovery document"));
+        }
+        let (size, watermark) = (self.log.size(), pull.watermark.min(self.log.size()));
+        if watermark > queue::cursor(&*self.kv, peer.no())? {
+            let mut batch = Batch::new();
+            queue::put_cursor(&mut batch, peer.no(), watermark);
+            self.kv.commit(batch).wait()?;
+        }
+        let leaves = queue::leaves(&*self.kv, peer.no(), pull.from, BATCH_RECORDS_MAX + 1)?;
+        if leaves.is_empty() {
+            return Ok(Pulled { delivery: None, next: size.max(pull.from), more: false });
+        }
+        let chunk = self.chunk(&leaves[..leaves.len().min(BATCH_RECORDS_MAX)], Some(pull.from))?;
+        let next = chunk.indexes.last().map_or(pull.from, |last| last + 1);
+        Ok(Pulled { delivery: chunk.delivery, next, more: chunk.indexes.len() < leaves.len() })
     }
 
     /// Makes deliveries of leaves, in their order, as many as may be under way at once.
-    async fn chunks(self: &Arc<Self>, indexes: Vec<u64>) -> Result<Vec<Chunk>> {
+    async fn chunks(self: &Arc<Self>, indexes: Vec<u64>, mut since: Option<u64>) -> Result<Vec<Chunk>> {
         let this = Arc::clone(self);
         let made = tokio::task::spawn_blocking(move || {
             let mut chunks = Vec::new();
             let mut rest = indexes.as_slice();
             while !rest.is_empty() && chunks.len() < IN_FLIGHT {
-                let chunk = this.chunk(&rest[..rest.len().min(BATCH_RECORDS_MAX)])?;
+                let chunk = this.chunk(&rest[..rest.len().min(BATCH_RECORDS_MAX)], since)?;
                 rest = &rest[chunk.indexes.len()..];
+                if chunk.delivery.is_some() {
+                    since = since.and(chunk.indexes.last().map(|last| last + 1));
+                }
                 chunks.push(chunk);
             }
             Ok(chunks)
@@ -321,7 +341,7 @@ impl Outbox {
     }
 
     /// Makes a delivery of the first leaves that fit into one.
-    fn chunk(&self, indexes: &[u64]) -> Result<Chunk> {
+    fn chunk(&self, indexes: &[u64], since: Option<u64>) -> Result<Chunk> {
         let mut items = Vec::new();
         let mut bytes = 0;
         let mut taken = 0;
@@ -343,7 +363,8 @@ impl Outbox {
         }
         let proven: Vec<u64> = items.iter().map(|item| item.index).collect();
         let (checkpoint, proof) = self.log.prove(&proven)?;
-        let delivery = Delivery { origin: self.log.origin().clone(), checkpoint: checkpoint.to_string(), proof, items, keys: Vec::new() };
+        let origin = self.log.origin().clone();
+        let delivery = Delivery { origin, checkpoint: checkpoint.to_string(), proof, since, items, keys: Vec::new() };
         Ok(Chunk { indexes: indexes_taken, delivery: Some(delivery) })
     }
 
@@ -409,6 +430,10 @@ fn op_bytes(op: &LoggedOp) -> usize {
 
 fn actor_of(envelope: &Envelope) -> Option<AccountId> {
     Record::open(envelope).ok().map(|record| record.head.actor)
+}
+
+fn undeliverable(domain: &Domain, leaf: u64, words: &str) {
+    tracing::warn!(peer.domain = %domain, leaf.index = leaf, refusal.detail = words, "outbox.undeliverable");
 }
 
 fn check_status(domain: &Domain, answer: &Answer) -> Result<()> {

@@ -171,14 +171,24 @@ impl Peers {
         Ok(no)
     }
 
+    /// The number of a log, if it has one.
+    pub(crate) fn origin_known(&self, origin: &Origin) -> Option<OriginNo> {
+        self.read().origins.get(origin).copied()
+    }
+
+    /// Those who said who they are.
+    pub(crate) fn met(&self) -> Vec<Arc<Peer>> {
+        self.read().by_domain.values().filter(|peer| peer.row.discovery.is_some()).cloned().collect()
+    }
+
     /// The number of a log, which is given now if it has none. Blocks until it is durable.
     pub fn origin_number(&self, origin: &Origin) -> Result<OriginNo> {
-        if let Some(no) = self.read().origins.get(origin) {
-            return Ok(*no);
+        if let Some(no) = self.origin_known(origin) {
+            return Ok(no);
         }
         let _numbering = self.lock();
-        if let Some(no) = self.read().origins.get(origin) {
-            return Ok(*no);
+        if let Some(no) = self.origin_known(origin) {
+            return Ok(no);
         }
         let mut batch = Batch::new();
         let next = self.read().origins_by_no.last_key_value().map_or(1, |(no, _)| no.0 + 1);

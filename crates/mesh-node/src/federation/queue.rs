@@ -1,12 +1,13 @@
-//! What is queued for delivery: which leaves go where.
+//! What goes where: which records concern which domain, and how far each domain is.
 //!
-//! The queue is the home log plus one row per (destination, leaf), which goes when the destination has dealt with its leaf. A row for an author stands for
-//! that author's newest posts, which are looked up when their turn comes. A crash loses nothing: rows are made in the batch of the leaf itself.
+//! There is one row per (destination, leaf), for ever, and per destination a cursor: below it, it has dealt with everything. What is to be delivered out of
+//! order has rows of its own, which go when it has dealt with them; such a row for an author stands for that author's newest posts, which are looked up
+//! when their turn comes. A crash loses nothing: rows are made in the batch of the leaf itself.
 
 use crate::error::Result;
 use crate::index::{Indexer, News, Statement};
 use crate::peers::Peers;
-use crate::tables::codec::{join, key_u64};
+use crate::tables::codec::{Reader, join, key_u64};
 use crate::tables::payload::Payload;
 use crate::tables::reference::Reference;
 use crate::tables::{AccountLid, HERE, Lid, PeerNo, object_key, subscribers_key};
@@ -43,22 +44,66 @@ const BACKFILL_MAX: usize = 20;
 pub(crate) fn backfill(indexer: &mut Indexer<'_>, peer: PeerNo, author: AccountLid) -> Result<()> {
     let known = mesh_store::counter(indexer.read, Space::CountByPeer, &subscribers_key(author.into(), peer))?;
     if known <= 0 {
-        indexer.batch.put(Space::Outbox, row_key(peer, AUTHOR | author.0), []);
+        indexer.batch.put(Space::Late, row_key(peer, AUTHOR | author.0), []);
         indexer.news.push(News::Waiting { peer });
     }
     Ok(())
 }
 
-/// Puts an author's newest posts in the place of the row that stands for them.
+/// Puts an author's newest posts in the place of the row that stands for them, but for those that go to the domain anyway.
 pub(crate) fn expand(batch: &mut Batch, read: &dyn Read, peer: PeerNo, author: AccountLid) -> Result<()> {
     for (key, _) in read.scan(Space::Timeline, &KeyRange::prefix(author.0.to_be_bytes()), Order::Backward, BACKFILL_MAX)? {
         let lid = Lid(key_u64(&key, 16, "timeline")?);
-        if lid.is_own() {
-            batch.put(Space::Outbox, row_key(peer, lid.index()), []);
+        let row = row_key(peer, lid.index());
+        if lid.is_own() && read.get(Space::Outbox, &row)?.is_none() {
+            batch.put(Space::Outbox, row, []);
+            batch.put(Space::Late, row, []);
         }
     }
-    batch.delete(Space::Outbox, row_key(peer, AUTHOR | author.0));
+    batch.delete(Space::Late, row_key(peer, AUTHOR | author.0));
     Ok(())
+}
+
+/// The leaves from `from` on that go to a domain.
+pub(crate) fn leaves(read: &dyn Read, peer: PeerNo, from: u64, limit: usize) -> Result<Vec<u64>> {
+    numbers(read, Space::Outbox, (peer, from), limit)
+}
+
+/// What is to be delivered to a domain out of order: leaves, and rows for authors.
+pub(crate) fn late(read: &dyn Read, peer: PeerNo, limit: usize) -> Result<Vec<u64>> {
+    numbers(read, Space::Late, (peer, 0), limit)
+}
+
+fn numbers(read: &dyn Read, space: Space, (peer, from): (PeerNo, u64), limit: usize) -> Result<Vec<u64>> {
+    let range = KeyRange::between(row_key(peer, from), (peer.0 + 1).to_be_bytes());
+    let rows = read.scan(space, &range, Order::Forward, limit)?;
+    rows.iter().map(|(key, _)| Ok(key_u64(key, 4, space.name())?)).collect()
+}
+
+/// Below which leaf a domain has dealt with everything.
+pub(crate) fn cursor(read: &dyn Read, peer: PeerNo) -> Result<u64> {
+    let row = read.get(Space::Cursor, &peer.0.to_be_bytes())?;
+    Ok(row.map_or(Ok(0), |row| Reader::new(&row, "cursor").u64())?)
+}
+
+pub(crate) fn put_cursor(batch: &mut Batch, peer: PeerNo, leaf: u64) {
+    batch.put(Space::Cursor, peer.0.to_be_bytes(), leaf.to_be_bytes());
+}
+
+/// The domains for which something waits.
+pub(crate) fn pending(read: &dyn Read) -> Result<BTreeSet<PeerNo>> {
+    let mut pending = BTreeSet::new();
+    for space in [Space::Outbox, Space::Late] {
+        let mut range = KeyRange::all();
+        while let Some((key, _)) = read.scan(space, &range, Order::Forward, 1)?.into_iter().next() {
+            let peer = PeerNo((key_u64(&key, 0, space.name())? >> 32) as u32);
+            if space == Space::Late || !leaves(read, peer, cursor(read, peer)?, 1)?.is_empty() {
+                pending.insert(peer);
+            }
+            range = KeyRange::starting_at((peer.0 + 1).to_be_bytes());
+        }
+    }
+    Ok(pending)
 }
 
 fn destinations(read: &dyn Read, peers: &Peers, content: &Content, actor: AccountLid) -> Result<BTreeSet<PeerNo>> {

@@ -19,6 +19,9 @@ pub struct Delivery {
     pub checkpoint: String,
     /// One proof for all leaves.
     pub proof: BatchProof,
+    /// From this leaf to the last one below, nothing but these records concerns the receiver. Absent if they come out of order.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<u64>,
     /// The records, by strictly ascending leaf index; at most 100.
     pub items: Vec<DeliveryItem>,
     /// Key operations that the receiver asked for with `keys_wanted`.
@@ -46,8 +49,33 @@ pub struct DeliveryItem {
 pub struct DeliveryAnswer {
     /// What became of each item.
     pub results: Vec<ItemResult>,
-    /// The receiver has dealt with every delivered leaf up to this index.
+    /// The receiver has all that concerns it below this leaf. The sender goes on from here, be it further back than it thought.
     pub watermark: u64,
+}
+
+/// `POST /mesh/v1/deliveries:pull`: asks a domain for the records that concern the one who asks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Pull {
+    /// The log of the domain that is asked.
+    pub origin: Origin,
+    /// The first leaf of interest.
+    pub from: u64,
+    /// What is below this leaf and concerns the one who asks is stored there.
+    pub watermark: u64,
+}
+
+/// The answer to [`Pull`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Pulled {
+    /// The next records; absent if there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delivery: Option<Delivery>,
+    /// Where to go on.
+    pub next: u64,
+    /// Whether there is more.
+    pub more: bool,
 }
 
 /// What became of a delivered record.

@@ -95,21 +95,15 @@ impl Checkpoint {
     pub fn sign(&self, key: &SecretKey) -> String {
         let body = self.body();
         let name = self.origin.to_string();
-        let mut blob = note_key_hash(&name, &key.id()).to_vec();
+        let mut blob = note_key_hash(&name, NOTE_ED25519, &key.id()).to_vec();
         blob.extend_from_slice(&key.sign(body.as_bytes()).0);
         format!("{body}\n\u{2014} {name} {}\n", BASE64.encode(&blob))
     }
 
-    /// Parses a signed note and verifies the log's own signature. Well-formed lines by other keys (cosignatures) are passed over.
+    /// Parses a signed note and verifies the log's own signature. Well-formed lines by other keys, cosignatures among them, are passed over.
     pub fn open(note: &str, origin: &Origin, key: &Verifier) -> Result<Self, NoteError> {
-        if note.len() > CHECKPOINT_BYTES_MAX {
-            return Err(NoteError::Malformed("too large"));
-        }
-        if note.bytes().any(|byte| byte < 0x20 && byte != b'\n') {
-            return Err(NoteError::Malformed("a control character"));
-        }
-        let (body, signatures) = note.split_once("\n\n").ok_or(NoteError::Malformed("no blank line before the signatures"))?;
-        let mut lines = body.split('\n');
+        let note = Note::parse(note)?;
+        let mut lines = note.text.split('\n');
         let (Some(named), Some(size), Some(root)) = (lines.next(), lines.next(), lines.next()) else {
             return Err(NoteError::Malformed("expected origin, size and root hash"));
         };
@@ -120,11 +114,7 @@ impl Checkpoint {
         let size = parse_size(size).ok_or(NoteError::Malformed("the size"))?;
         let root =
             BASE64.decode(root.as_bytes()).ok().and_then(|r| <[u8; 32]>::try_from(r).ok()).ok_or(NoteError::Malformed("the root hash"))?;
-        let signatures = signatures.strip_suffix('\n').ok_or(NoteError::Malformed("no line feed at the end"))?;
-        let signatures: Option<Vec<NoteSignature<'_>>> = signatures.split('\n').map(NoteSignature::parse).collect();
-        let signatures = signatures.ok_or(NoteError::Malformed("a signature line"))?;
-        let signed = format!("{body}\n");
-        if !signatures.iter().any(|signature| signature.is_by(origin, key, signed.as_bytes())) {
+        if !note.signatures.iter().any(|signature| signature.is_by(origin, key, note.text.as_bytes())) {
             return Err(NoteError::BadSignature);
         }
         Ok(Self { origin: named, size, root: Hash(root) })
@@ -136,22 +126,47 @@ fn parse_size(text: &str) -> Option<u64> {
     text.parse().ok().filter(|size: &u64| *size <= LEAF_INDEX_MAX + 1 && size.to_string() == text)
 }
 
+/// A note of the right form: nothing is said of what its text means or who signed it.
+pub(super) struct Note<'a> {
+    /// What is signed, with its last line feed.
+    pub(super) text: &'a str,
+    pub(super) signatures: Vec<NoteSignature<'a>>,
+}
+
+impl<'a> Note<'a> {
+    pub(super) fn parse(note: &'a str) -> Result<Self, NoteError> {
+        if note.len() > CHECKPOINT_BYTES_MAX {
+            return Err(NoteError::Malformed("too large"));
+        }
+        if note.bytes().any(|byte| byte < 0x20 && byte != b'\n') {
+            return Err(NoteError::Malformed("a control character"));
+        }
+        let end = note.find("\n\n").ok_or(NoteError::Malformed("no blank line before the signatures"))?;
+        let (text, rest) = note.split_at(end + 1);
+        let lines = rest[1..].strip_suffix('\n').ok_or(NoteError::Malformed("no line feed at the end"))?;
+        let signatures: Option<Vec<NoteSignature<'_>>> = lines.split('\n').map(NoteSignature::parse).collect();
+        Ok(Self { text, signatures: signatures.ok_or(NoteError::Malformed("a signature line"))? })
+    }
+}
+
 /// One signature line of a note: `— <key name> <base64 of key hash and signature>`.
-struct NoteSignature<'a> {
-    name: &'a str,
-    key_hash: [u8; 4],
-    signature: Vec<u8>,
+pub(super) struct NoteSignature<'a> {
+    /// The line without its line feed.
+    pub(super) line: &'a str,
+    pub(super) name: &'a str,
+    pub(super) key_hash: [u8; 4],
+    pub(super) signature: Vec<u8>,
 }
 
 impl<'a> NoteSignature<'a> {
-    fn parse(line: &'a str) -> Option<Self> {
+    pub(super) fn parse(line: &'a str) -> Option<Self> {
         let (name, encoded) = line.strip_prefix("\u{2014} ")?.split_once(' ')?;
         if name.is_empty() || name.contains(|c: char| c.is_whitespace() || c == '+') {
             return None;
         }
         let blob = BASE64.decode(encoded.as_bytes()).ok()?;
         let (key_hash, signature) = blob.split_first_chunk::<4>()?;
-        (!signature.is_empty()).then(|| Self { name, key_hash: *key_hash, signature: signature.to_vec() })
+        (!signature.is_empty()).then(|| Self { line, name, key_hash: *key_hash, signature: signature.to_vec() })
     }
 
     fn is_by(&self, origin: &Origin, key: &Verifier, signed: &[u8]) -> bool {
@@ -159,15 +174,17 @@ impl<'a> NoteSignature<'a> {
         let Ok(signature) = <[u8; 64]>::try_from(self.signature.as_slice()) else {
             return false;
         };
-        self.name == name && self.key_hash == note_key_hash(&name, &key.id()) && key.verify(signed, &Signature(signature)).is_ok()
+        self.name == name
+            && self.key_hash == note_key_hash(&name, NOTE_ED25519, &key.id())
+            && key.verify(signed, &Signature(signature)).is_ok()
     }
 }
 
-/// The first four bytes of `SHA-256(name ‖ "\n" ‖ 0x01 ‖ public key)`.
-fn note_key_hash(name: &str, key: &KeyId) -> [u8; 4] {
+/// The first four bytes of `SHA-256(name ‖ "\n" ‖ signature type ‖ public key)`.
+pub(super) fn note_key_hash(name: &str, signature_type: u8, key: &KeyId) -> [u8; 4] {
     let mut hash = Sha256::new();
     hash.update(name.as_bytes());
-    hash.update([b'\n', NOTE_ED25519]);
+    hash.update([b'\n', signature_type]);
     hash.update(key.public());
     let digest: [u8; 32] = hash.finalize().into();
     [digest[0], digest[1], digest[2], digest[3]]

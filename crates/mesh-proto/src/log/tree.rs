@@ -16,7 +16,7 @@ pub fn node_hash(left: &Hash, right: &Hash) -> Hash {
 }
 
 /// The root of no leaves: SHA-256 of nothing.
-fn empty_root() -> Hash {
+pub(super) fn empty_root() -> Hash {
     Hash(Sha256::digest([]).into())
 }
 
@@ -98,6 +98,12 @@ pub enum ProofError {
     /// The computed root is not the checkpoint's.
     #[error("the leaves are not in the log of that checkpoint")]
     Root,
+    /// The older tree is larger than the newer, or the newer than a log can be.
+    #[error("the sizes to prove are not an older and a newer one of at most 2^40 leaves")]
+    Sizes,
+    /// A computed root is not its checkpoint's.
+    #[error("the log of the newer checkpoint does not begin with that of the older")]
+    Inconsistent,
 }
 
 fn check_indexes(size: u64, mut indexes: impl Iterator<Item = u64>) -> Result<(), ProofError> {
@@ -108,7 +114,7 @@ fn check_indexes(size: u64, mut indexes: impl Iterator<Item = u64>) -> Result<()
 }
 
 /// The left part of a subtree of `size` ≥ 2 leaves: the largest power of two below it (RFC 6962 §2.1).
-fn split(size: u64) -> u64 {
+pub(super) fn split(size: u64) -> u64 {
     1 << (63 - (size - 1).leading_zeros())
 }
 
@@ -136,7 +142,7 @@ fn prove_range<N: Nodes>(nodes: &mut N, start: u64, size: u64, indexes: &[u64], 
 }
 
 /// The hash over the leaves `start..start + size`; `start` is a multiple of the size's highest power of two.
-fn range_hash<N: Nodes>(nodes: &mut N, start: u64, size: u64) -> Result<Hash, N::Error> {
+pub(super) fn range_hash<N: Nodes>(nodes: &mut N, start: u64, size: u64) -> Result<Hash, N::Error> {
     if size.is_power_of_two() {
         let height = size.trailing_zeros();
         return nodes.node(height, start >> height);

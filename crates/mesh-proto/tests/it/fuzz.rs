@@ -8,7 +8,7 @@ use mesh_proto::envelope::{Envelope, Kind};
 use mesh_proto::json;
 use mesh_proto::key::KeyId;
 use mesh_proto::keylog::{KeyLog, KeyOp, LoggedOp};
-use mesh_proto::log::{BatchProof, Checkpoint, Origin, verify};
+use mesh_proto::log::{BatchProof, Checkpoint, ConsistencyProof, Cosignature, Origin, cosignatures, verify, verify_consistency};
 use mesh_proto::phrase::Phrase;
 use mesh_proto::record::{Content, Like, Post, Record};
 use mesh_proto::uri::Target;
@@ -78,6 +78,11 @@ fn checkpoint(bytes: &[u8]) {
         let verifier = key(0x10).id().verifier().expect("a good key");
         if let Ok(checkpoint) = Checkpoint::open(note, &origin(), &verifier) {
             assert!(note.starts_with(&checkpoint.body()));
+            assert!(cosignatures(note).is_ok(), "a checkpoint's lines can be listed");
+        }
+        for cosignature in cosignatures(note).unwrap_or_default() {
+            assert!(note.contains(&cosignature.to_string()), "one text for one value");
+            let _ = cosignature.verify(note, &verifier);
         }
     }
 }
@@ -88,6 +93,7 @@ fn text(bytes: &[u8]) {
     round_trip::<Domain>(text);
     round_trip::<KeyId>(text);
     round_trip::<Origin>(text);
+    round_trip::<Cosignature>(text);
     round_trip::<mesh_proto::envelope::RecordId>(text);
     if let Ok(target) = Target::parse(text) {
         assert_eq!(Target::parse(&target.to_string()), Ok(target));
@@ -120,6 +126,10 @@ fn proof(bytes: &[u8]) {
     let proof = BatchProof { hashes };
     assert!(verify(u64::from(*size), &mesh_proto::bytes::Hash([9; 32]), &leaves, &proof).is_err(), "a root out of thin air");
     let _ = verify(u64::MAX, &mesh_proto::bytes::Hash([9; 32]), &leaves, &proof);
+    let proof = ConsistencyProof { hashes: proof.hashes };
+    let roots = |old, new| verify_consistency((old, mesh_proto::bytes::Hash([8; 32])), (new, mesh_proto::bytes::Hash([9; 32])), &proof);
+    assert!(roots(u64::from(*count), u64::from(*size)).is_err(), "roots out of thin air");
+    assert!(roots(u64::from(*count), u64::MAX).is_err() && roots(u64::from(*size), 1 << 40).is_err(), "roots out of thin air");
 }
 
 /// 32 bytes of key, 64 of signature, the message.
@@ -143,6 +153,8 @@ fn seeds() -> Vec<Vec<u8>> {
     let added = op(genesis().envelope.id(), add(3), 1, T0);
     let push = KeysPush { account: log().account(), ops: vec![genesis(), rotated.clone(), added] };
     let kind = |kind: Kind, body: &[u8]| [&[Kind::ALL.iter().position(|k| *k == kind).expect("a kind") as u8], body].concat();
+    let note = Checkpoint { origin: origin(), size: 3, root: mesh_proto::bytes::Hash([1; 32]) }.sign(&key(0x10));
+    let cosignature = Cosignature::sign(&note, object().home, &key(0x10), T0 / 1000).expect("a good note");
     vec![
         like.to_json(),
         post.to_json(),
@@ -152,7 +164,8 @@ fn seeds() -> Vec<Vec<u8>> {
         genesis().envelope.body().to_vec(),
         rotated.envelope.body().to_vec(),
         serde_json::to_vec(&push).expect("JSON"),
-        Checkpoint { origin: origin(), size: 3, root: mesh_proto::bytes::Hash([1; 32]) }.sign(&key(0x10)).into_bytes(),
+        format!("{note}{cosignature}\n").into_bytes(),
+        cosignature.to_string().into_bytes(),
         b"neo@one.localhost:8001".to_vec(),
         format!("mesh://{}/{}?home=mesh.org", log().account(), like.id()).into_bytes(),
         [&key(2).id().as_bytes()[1..], &key(2).sign(b"m").0, b"m"].concat(),

@@ -7,6 +7,7 @@ mod log;
 mod names;
 mod record;
 mod signature;
+mod witness;
 
 use crate::fixture::repository;
 use serde_json::{Map, Value, json};
@@ -68,7 +69,10 @@ fn check(file: &File) {
 }
 
 fn all() -> Vec<File> {
-    [envelope::files(), record::files(), signature::files(), key_log::files(), log::files(), names::files()].into_iter().flatten().collect()
+    [envelope::files(), record::files(), signature::files(), key_log::files(), log::files(), witness::files(), names::files()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 #[test]

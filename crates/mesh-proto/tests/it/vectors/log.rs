@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 
 /// The log's key in all cases.
-const LOG_KEY: u8 = 0x10;
+pub(super) const LOG_KEY: u8 = 0x10;
 /// Sizes beyond the small ones, and the leaves that are proven in each.
 const BIG: [(u64, &[u64]); 5] = [(255, &[0, 254]), (256, &[17]), (257, &[255, 256]), (1000, &[3, 4, 5, 511, 512, 998]), (4097, &[4096])];
 
@@ -88,8 +88,8 @@ fn verify_leaf(case: &Value) {
     }
 }
 
-struct Grown {
-    tree: Tree,
+pub(super) struct Grown {
+    pub(super) tree: Tree,
     nodes: BTreeMap<(u32, u64), Hash>,
 }
 
@@ -101,7 +101,7 @@ impl Nodes for &Grown {
 }
 
 impl Grown {
-    fn new(size: u64) -> Self {
+    pub(super) fn new(size: u64) -> Self {
         let mut grown = Self { tree: Tree::default(), nodes: BTreeMap::new() };
         for index in 0..size {
             let nodes = &mut grown.nodes;
@@ -207,12 +207,12 @@ fn verify_bad_proof(case: &Value) {
     assert_eq!(error_name(&error), text(case, "error"), "{case}");
 }
 
-fn checkpoint(size: u64) -> Checkpoint {
+pub(super) fn checkpoint(size: u64) -> Checkpoint {
     Checkpoint { origin: origin(), size, root: Hash([3; 32]) }
 }
 
 /// A note over any text, signed as the log signs.
-fn note(body: &str) -> String {
+pub(super) fn note(body: &str) -> String {
     // A checkpoint's own signature line tells name and key hash; only the signature is over another text.
     let line = checkpoint(1).sign(&key(LOG_KEY));
     let blob = BASE64.decode(line.trim_end().rsplit(' ').next().expect("a word").as_bytes()).expect("base64");

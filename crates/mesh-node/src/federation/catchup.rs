@@ -1,0 +1,121 @@
+//! Catching up: this domain asks others for what concerns it, from where it stopped.
+//!
+//! Others deliver by themselves; this is for what they gave up delivering, and for the time after this domain was away: they are all asked at the start, some at
+//! a time, and again every hour. Pages are stored one after the other, each while the next one is on its way.
+
+use crate::error::{NodeError, Result};
+use crate::intake::Intake;
+use crate::peers::{Peer, Peers};
+use futures_util::StreamExt;
+use mesh_proto::api::{Delivery, KeysBatch, KeysBatchAnswer, KeysPush, Pull, Pulled};
+use mesh_proto::limits::KEYS_BATCH_MAX;
+use mesh_proto::port::Transport;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Domains asked at once.
+const AT_ONCE: usize = 16;
+/// How long after all were asked they are asked again.
+const PERIOD: Duration = Duration::from_secs(3_600);
+
+/// The service that catches up.
+pub struct CatchUp {
+    pub(crate) peers: Arc<Peers>,
+    pub(crate) intake: Arc<Intake>,
+    pub(crate) transport: Arc<dyn Transport>,
+}
+
+impl CatchUp {
+    /// Asks everyone, again and again, until aborted.
+    pub(crate) async fn run(self: Arc<Self>) {
+        loop {
+            let asked = futures_util::stream::iter(self.peers.met()).for_each_concurrent(AT_ONCE, |peer| {
+                let this = Arc::clone(&self);
+                async move {
+                    if let Err(error) = this.pull(&peer).await {
+                        tracing::info!(peer.domain = %peer.domain(), error.message = %error, "catchup.failed");
+                    }
+                }
+            });
+            asked.await;
+            tokio::time::sleep(PERIOD).await;
+        }
+    }
+
+    /// Takes in all that a domain has for this one. Answers the number of records.
+    pub async fn pull(self: &Arc<Self>, peer: &Peer) -> Result<usize> {
+        let peer = self.peers.discover(peer.domain(), None).await?;
+        let mut records = 0;
+        let from = self.watermark(&peer).await?;
+        let mut page = self.page(&peer, from, from).await?;
+        loop {
+            let (next, more) = (page.next, page.more);
+            let taken = page.delivery.as_ref().map_or(0, |delivery| delivery.items.len());
+            let watermark = self.watermark(&peer).await?;
+            let following = async { if more { self.page(&peer, next, watermark).await.map(Some) } else { Ok(None) } };
+            let (stored, following) = tokio::join!(self.take(&peer, page.delivery), following);
+            stored?;
+            records += taken;
+            match following? {
+                Some(following) if following.next > next => page = following,
+                Some(_) => return Err(remote(&peer, "it says that there is more, and sends nothing".into())),
+                None => break,
+            }
+        }
+        if records > 0 {
+            // It need not deliver what we have now.
+            let watermark = self.watermark(&peer).await?;
+            self.page(&peer, watermark, watermark).await?;
+            tracing::info!(peer.domain = %peer.domain(), records, "catchup.done");
+        }
+        Ok(records)
+    }
+
+    async fn watermark(self: &Arc<Self>, peer: &Arc<Peer>) -> Result<u64> {
+        let (this, peer) = (Arc::clone(self), Arc::clone(peer));
+        tokio::task::spawn_blocking(move || this.intake.watermark(&peer)).await.map_err(|_| NodeError::Stopping)?
+    }
+
+    async fn page(&self, peer: &Peer, from: u64, watermark: u64) -> Result<Pulled> {
+        let origin = peer.origin().cloned().ok_or(NodeError::NotFound("log"))?;
+        self.post(peer, "/mesh/v1/deliveries:pull", &Pull { origin, from, watermark }).await
+    }
+
+    /// Takes in a page. Key operations that it needs and lacks are asked for at its home.
+    async fn take(self: &Arc<Self>, peer: &Arc<Peer>, delivery: Option<Delivery>) -> Result<()> {
+        let Some(delivery) = delivery else { return Ok(()) };
+        let mut delivery = Arc::new(delivery);
+        for _ in 0..2 {
+            let (this, sender, taken) = (Arc::clone(self), Arc::clone(peer), Arc::clone(&delivery));
+            let stored = tokio::task::spawn_blocking(move || this.intake.deliver(&sender, &taken).map(drop));
+            match stored.await.map_err(|_| NodeError::Stopping)? {
+                Err(NodeError::KeysWanted(wanted)) => {
+                    let accounts = wanted.into_iter().map(|known| known.account).collect::<Vec<_>>();
+                    let mut keys = Vec::new();
+                    for accounts in accounts.chunks(KEYS_BATCH_MAX) {
+                        let batch = KeysBatch { accounts: accounts.to_vec() };
+                        let answer: KeysBatchAnswer = self.post(peer, "/mesh/v1/keys:batch", &batch).await?;
+                        keys.extend(answer.accounts.into_iter().map(|view| KeysPush { account: view.account, ops: view.ops }));
+                    }
+                    delivery = Arc::new(Delivery { keys, ..Delivery::clone(&delivery) });
+                }
+                outcome => return outcome,
+            }
+        }
+        Err(remote(peer, "it does not show the key logs of those whose records it has".into()))
+    }
+
+    async fn post<T: serde::de::DeserializeOwned>(&self, peer: &Peer, path: &str, body: &impl serde::Serialize) -> Result<T> {
+        let body = serde_json::to_vec(body).expect("API types have only plain fields");
+        let answer = self.transport.post(peer.domain(), path, body).await.map_err(|error| remote(peer, error.to_string()))?;
+        match answer.status {
+            200 => serde_json::from_slice(&answer.body).map_err(|error| remote(peer, format!("its answer is malformed: {error}"))),
+            429 | 503 => Err(NodeError::SlowDown { retry_after_s: answer.retry_after_s.unwrap_or(10) }),
+            status => Err(remote(peer, format!("HTTP status {status}"))),
+        }
+    }
+}
+
+fn remote(peer: &Peer, detail: String) -> NodeError {
+    NodeError::Remote { domain: peer.domain().to_string(), detail }
+}

@@ -1,0 +1,132 @@
+//! Whoever was away, lost something or was given up gets what concerns it: by asking, and by saying how far it is.
+
+use crate::durability::copy;
+use crate::federation::{like, post, subscribe, until_subscribed};
+use crate::network::{Home, until};
+use crate::peer::Peer;
+use mesh_proto::api::{FeedPage, ItemResult, Problem, Pull, Pulled};
+use mesh_proto::envelope::{Envelope, Kind, RecordId};
+use mesh_testkit::TestAccount;
+
+/// More than one page, and not a multiple of one.
+const MISSED: usize = 250;
+
+async fn says_many(home: &Home, person: &TestAccount, count: usize) -> Vec<RecordId> {
+    let mut said = Vec::new();
+    for number in 0..count {
+        said.push(home.says(person, post(&format!("post {number}"))).await.id());
+    }
+    said
+}
+
+/// All posts of a feed, oldest first.
+async fn feed_of(home: &Home, reader: &TestAccount) -> Vec<RecordId> {
+    let mut ids = Vec::new();
+    let mut path = "/api/v1/feed?limit=100".to_owned();
+    loop {
+        let page: FeedPage = home.get_as(reader, &path).await.json();
+        ids.extend(page.items.iter().map(|item| item.card.id));
+        match page.next {
+            Some(next) => path = format!("/api/v1/feed?limit=100&before={next}"),
+            None => break,
+        }
+    }
+    ids.reverse();
+    ids
+}
+
+async fn until_feed(home: &Home, reader: &TestAccount, wanted: &[RecordId]) {
+    until("the feed is complete", async || feed_of(home, reader).await.len() >= wanted.len()).await;
+    assert_eq!(feed_of(home, reader).await, wanted, "complete, in order, nothing twice");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn domain_that_was_away_gets_what_it_missed_in_order() {
+    let (one, mut two) = (Home::start("one").await, Home::start("two").await);
+    let (ada, neo) = (one.person("ada", 1).await, two.person("neo", 2).await);
+    two.says(&neo, subscribe(ada.account_ref())).await;
+    until_subscribed(&one, &ada, 1).await;
+    two.stop().await;
+    let missed = says_many(&one, &ada, MISSED).await;
+    two.start_again().await;
+    until_feed(&two, &neo, &missed).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn domain_that_went_back_to_a_backup_gets_again_what_it_had() {
+    let (one, mut two) = (Home::start("one").await, Home::start("two").await);
+    let (ada, neo) = (one.person("ada", 1).await, two.person("neo", 2).await);
+    two.says(&neo, subscribe(ada.account_ref())).await;
+    until_subscribed(&one, &ada, 1).await;
+    two.stop().await;
+    let backup = tempfile::tempdir().expect("a folder");
+    copy(two.folder.path(), backup.path());
+    two.start_again().await;
+    let mut said = says_many(&one, &ada, 20).await;
+    until_feed(&two, &neo, &said).await;
+    two.stop().await;
+    std::fs::remove_dir_all(two.folder.path().join("store")).expect("removed");
+    copy(&backup.path().join("store"), &two.folder.path().join("store"));
+    two.start_again().await;
+    said.extend(says_many(&one, &ada, 5).await);
+    until_feed(&two, &neo, &said).await;
+}
+
+#[tokio::test]
+async fn sender_goes_on_from_where_the_receiver_says_that_it_is() {
+    let (one, mut peer) = (Home::start("one").await, Peer::start("peer", 40).await);
+    let (ada, neo) = (one.person("ada", 1).await, peer.person("neo", 2));
+    // Nobody asked for it, but now neo is known.
+    peer.deliver(&one, &neo, &neo.sign(post("hello"))).await;
+    one.says(&ada, subscribe(neo.account_ref())).await;
+    until("the subscription arrives", async || !peer.received().is_empty()).await;
+    // It loses everything, and says so with the next delivery.
+    peer.forget();
+    one.says(&ada, like(neo.object(&neo.sign(post("here"))))).await;
+    until("both come again", async || peer.received().len() == 2).await;
+    let received = peer.received();
+    assert!(received[0] < received[1], "{received:?}");
+}
+
+async fn pull(home: &Home, peer: &Peer, from: u64, watermark: u64) -> Pulled {
+    let origin = format!("{}/log/1", home.domain).parse().expect("an origin");
+    peer.signed(home, "/mesh/v1/deliveries:pull", &Pull { origin, from, watermark }).await.json()
+}
+
+#[tokio::test]
+async fn pull_hands_out_what_concerns_the_one_who_asks_and_nothing_else() {
+    let (one, mut peer, other) = (Home::start("one").await, Peer::start("peer", 40).await, Peer::start("other", 60).await);
+    let (ada, neo) = (one.person("ada", 1).await, peer.person("neo", 2));
+    assert_eq!(peer.deliver(&one, &neo, &neo.sign(subscribe(ada.account_ref()))).await, ItemResult::Accepted);
+    let said: Vec<Envelope> = vec![one.says(&ada, post("first")).await, one.says(&ada, post("second")).await];
+    let all = pull(&one, &peer, 0, 0).await;
+    let delivery = all.delivery.expect("two posts");
+    assert_eq!(delivery.items.iter().map(|item| item.envelope.clone()).collect::<Vec<_>>(), said);
+    assert!(!all.more && delivery.since == Some(0));
+    let rest = pull(&one, &peer, delivery.items[0].index + 1, 0).await;
+    assert_eq!(rest.delivery.expect("one post").items.len(), 1);
+    assert_eq!(pull(&one, &peer, u64::MAX, u64::MAX).await.delivery, None);
+    assert_eq!(pull(&one, &other, 0, 0).await.delivery, None);
+}
+
+#[tokio::test]
+async fn pull_of_another_log_is_refused() {
+    let (one, peer) = (Home::start("one").await, Peer::start("peer", 40).await);
+    let origin = format!("{}/log/2", one.domain).parse().expect("an origin");
+    let reply = peer.signed(&one, "/mesh/v1/deliveries:pull", &Pull { origin, from: 0, watermark: 0 }).await;
+    let problem: Problem = reply.json();
+    assert_eq!(problem.code(), "not_home");
+}
+
+#[tokio::test]
+async fn likes_that_came_while_away_are_counted_exactly() {
+    let (one, mut two) = (Home::start("one").await, Home::start("two").await);
+    let (ada, neo) = (one.person("ada", 1).await, two.person("neo", 2).await);
+    let hello = two.says(&neo, post("hello")).await;
+    one.says(&ada, subscribe(neo.account_ref())).await;
+    until_subscribed(&two, &neo, 1).await;
+    two.stop().await;
+    one.says(&ada, like(neo.object(&hello))).await;
+    two.start_again().await;
+    two.until_count(&hello.id(), Kind::Like, 1).await;
+}
