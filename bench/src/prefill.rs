@@ -168,7 +168,8 @@ async fn fill(data: &Path, rows: u64) -> anyhow::Result<()> {
     progress("the others speak");
     on_all((&mut senders, &peers), |sender, peer| {
         (0..introductions).try_for_each(|_| {
-            let mut delivery = sender.next(MIX, &objects, Turns::InOrder);
+            let items = sender.next(MIX, &objects, Turns::InOrder);
+            let mut delivery = sender.delivery(items);
             delivery.keys = sender.keys_of(&delivery)?;
             deliver(&node, peer, &delivery)
         })
@@ -176,7 +177,10 @@ async fn fill(data: &Path, rows: u64) -> anyhow::Result<()> {
     subscribe(&node, &people[OWN_PEOPLE as usize], &senders).await?;
     on_all((&mut senders, &peers), |sender, peer| {
         sender.authors = FOLLOWED_EACH;
-        (introductions..deliveries).try_for_each(|_| deliver(&node, peer, &sender.next(MIX, &objects, Turns::InOrder)))?;
+        (introductions..deliveries).try_for_each(|_| {
+            let items = sender.next(MIX, &objects, Turns::InOrder);
+            deliver(&node, peer, &sender.delivery(items))
+        })?;
         threads.speak(&node, (sender, peer))
     })?;
     let threads = DOMAINS * (threads.long.1 + threads.short.1);
@@ -267,7 +271,7 @@ impl Threads {
 /// Waits until the subscriptions have reached the other domains.
 async fn drain(node: &Node, senders: &[Sender]) -> anyhow::Result<()> {
     let numbers = senders.iter().filter_map(|sender| node.peers.get(&sender.domain).map(|peer| peer.no())).collect::<Vec<_>>();
-    let mut changed = node.kv().watch(mesh_store::Space::Outbox);
+    let mut changed = node.kv().watch(mesh_store::Space::Cursor);
     while numbers.iter().map(|no| node.outbox.waiting(*no, 1)).try_fold(0, |sum, waiting| waiting.map(|waiting| sum + waiting))? > 0 {
         changed.changed().await?;
     }
@@ -303,7 +307,7 @@ impl Peers {
             "/mesh/v1/deliveries" => {
                 let delivery: Delivery = serde_json::from_slice(body).ok()?;
                 let results = vec![ItemResult::Accepted; delivery.items.len()];
-                serde_json::to_vec(&DeliveryAnswer { results, watermark: delivery.items.last()?.index }).ok()
+                serde_json::to_vec(&DeliveryAnswer { results, watermark: delivery.items.last()?.index + 1, cosignature: None }).ok()
             }
             _ => None,
         }

@@ -5,13 +5,13 @@ use crate::http::now_ms;
 use crate::people::{Person, mixed};
 use anyhow::Context;
 use mesh_proto::address::Domain;
-use mesh_proto::api::{Delivery, DeliveryItem, Discovery, DomainKey, DomainKeyUse, KeysPush, PolicyView, RegistrationMode};
+use mesh_proto::api::{Delivery, DeliveryItem, Discovery, DomainKey, DomainKeyUse, Growth, KeysPush, PolicyView, RegistrationMode};
 use mesh_proto::bytes::{Hash, Salt};
 use mesh_proto::envelope::Envelope;
 use mesh_proto::http_signature::ContentDigest;
 use mesh_proto::key::SecretKey;
 use mesh_proto::limits::BATCH_RECORDS_MAX;
-use mesh_proto::log::{Checkpoint, Nodes, Opening, Origin, Tree, entry_hash, prove};
+use mesh_proto::log::{Checkpoint, Nodes, Opening, Origin, Tree, entry_hash, prove, prove_consistency};
 use mesh_proto::record::Record;
 use std::convert::Infallible;
 
@@ -30,8 +30,8 @@ pub(crate) struct Sender {
     made: u64,
     /// Sets its people's chances apart from those of other domains.
     seed: u64,
-    /// The end of what was made into deliveries.
-    sent: u64,
+    /// The size of the last checkpoint.
+    shown: u64,
     /// The first so many people do nothing but post.
     pub(crate) authors: usize,
 }
@@ -88,7 +88,7 @@ impl Sender {
             turns: vec![0; people as usize],
             made: 0,
             seed,
-            sent: 0,
+            shown: 0,
             authors: 0,
         })
     }
@@ -136,27 +136,38 @@ impl Sender {
         self.made += 1;
     }
 
-    /// A delivery of logged records.
-    pub(crate) fn delivery(&mut self, items: Vec<DeliveryItem>) -> Delivery {
-        let indexes: Vec<u64> = items.iter().map(|item| item.index).collect();
-        let proof = match prove(&mut self.nodes, self.tree.size(), &indexes) {
-            Ok(proof) => proof.expect("the leaves were logged in this order"),
-            Err(never) => match never {},
-        };
-        let checkpoint = Checkpoint { origin: self.origin.clone(), size: self.tree.size(), root: self.tree.root() };
-        let since = std::mem::replace(&mut self.sent, self.tree.size());
-        Delivery {
-            origin: self.origin.clone(),
-            checkpoint: checkpoint.sign(&self.log_key),
-            proof,
-            since: Some(since),
-            items,
-            keys: Vec::new(),
-        }
+    /// Deliveries of logged records, all under one checkpoint, so that their order does not matter.
+    pub(crate) fn deliveries(&mut self, parts: Vec<Vec<DeliveryItem>>) -> Vec<Delivery> {
+        let size = self.tree.size();
+        let checkpoint = Checkpoint { origin: self.origin.clone(), size, root: self.tree.root() }.sign(&self.log_key);
+        let shown = std::mem::replace(&mut self.shown, size);
+        let grown = prove_consistency(&mut self.nodes, shown, size).unwrap_or_else(|never| match never {});
+        let growth = grown.map(|proof| Growth { size: shown, proof });
+        let mut since = shown;
+        let deliveries = parts.into_iter().map(|items| {
+            let indexes: Vec<u64> = items.iter().map(|item| item.index).collect();
+            let end = indexes.last().map_or(since, |last| last + 1);
+            let proof = prove(&mut self.nodes, size, &indexes).unwrap_or_else(|never| match never {});
+            Delivery {
+                origin: self.origin.clone(),
+                checkpoint: checkpoint.clone(),
+                proof: proof.expect("the leaves were logged in this order"),
+                growth: growth.clone(),
+                since: Some(std::mem::replace(&mut since, end)),
+                items,
+                keys: Vec::new(),
+            }
+        });
+        deliveries.collect()
     }
 
-    /// The next delivery of a mix of statements; every second leaf between them is for others.
-    pub(crate) fn next(&mut self, mix: Mix, objects: &Objects, turns: Turns) -> Delivery {
+    /// One delivery of logged records.
+    pub(crate) fn delivery(&mut self, items: Vec<DeliveryItem>) -> Delivery {
+        self.deliveries(vec![items]).remove(0)
+    }
+
+    /// The next records of a mix of statements, as many as one delivery takes; every second leaf between them is for others.
+    pub(crate) fn next(&mut self, mix: Mix, objects: &Objects, turns: Turns) -> Vec<DeliveryItem> {
         let items = (0..BATCH_RECORDS_MAX as u64).map(|_| {
             self.log_for_others();
             let next = self.made / 2;
@@ -173,8 +184,7 @@ impl Sender {
             let envelope = speaker.sign(content, self.made, now_ms());
             self.log(person, envelope)
         });
-        let items = items.collect();
-        self.delivery(items)
+        items.collect()
     }
 
     /// The key logs of those who speak in a delivery.

@@ -90,7 +90,7 @@ async fn sender_goes_on_from_where_the_receiver_says_that_it_is() {
 
 async fn pull(home: &Home, peer: &Peer, from: u64, watermark: u64) -> Pulled {
     let origin = format!("{}/log/1", home.domain).parse().expect("an origin");
-    peer.signed(home, "/mesh/v1/deliveries:pull", &Pull { origin, from, watermark }).await.json()
+    peer.signed(home, "/mesh/v1/deliveries:pull", &Pull { origin, from, watermark, checkpoint: None }).await.json()
 }
 
 #[tokio::test]
@@ -113,7 +113,7 @@ async fn pull_hands_out_what_concerns_the_one_who_asks_and_nothing_else() {
 async fn pull_of_another_log_is_refused() {
     let (one, peer) = (Home::start("one").await, Peer::start("peer", 40).await);
     let origin = format!("{}/log/2", one.domain).parse().expect("an origin");
-    let reply = peer.signed(&one, "/mesh/v1/deliveries:pull", &Pull { origin, from: 0, watermark: 0 }).await;
+    let reply = peer.signed(&one, "/mesh/v1/deliveries:pull", &Pull { origin, from: 0, watermark: 0, checkpoint: None }).await;
     let problem: Problem = reply.json();
     assert_eq!(problem.code(), "not_home");
 }

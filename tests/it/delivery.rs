@@ -106,18 +106,6 @@ async fn leaf_that_does_not_exist_is_refused() {
 }
 
 #[tokio::test]
-async fn leaf_that_was_another_record_before_is_refused() {
-    let (one, mut peer) = here_and_peer().await;
-    let (ada, neo) = (one.person("ada", 1).await, peer.person("neo", 2));
-    let hello = one.says(&ada, post("hello")).await;
-    peer.deliver(&one, &neo, &neo.sign(like(ada.object(&hello)))).await;
-    // The same domain with a rewritten log: the first leaf is now another record.
-    peer.log = mesh_testkit::TestLog::new(&format!("{}/log/1", peer.domain), 41);
-    let other = neo.sign(comment(&ada.object(&hello), &ada.object(&hello), "rewritten"));
-    assert_eq!(refusal(peer.deliver(&one, &neo, &other).await), "not_logged");
-}
-
-#[tokio::test]
 async fn retract_that_comes_first_keeps_its_record_out() {
     let (one, mut peer) = here_and_peer().await;
     let (ada, neo) = (one.person("ada", 1).await, peer.person("neo", 2));

@@ -12,3 +12,4 @@ mod peer;
 mod people;
 mod ssrf;
 mod vectors;
+mod witness;

@@ -7,7 +7,7 @@ use axum::http::HeaderMap;
 use axum::routing::{get, post};
 use mesh_proto::api::{
     Challenge, ChallengeRequest, Delivery, DeliveryAnswer, DeliveryItem, Discovery, DomainKey, DomainKeyUse, ItemResult, KeysPush,
-    PolicyView, RegistrationMode,
+    PolicyView, Problem, RegistrationMode,
 };
 use mesh_proto::envelope::{Envelope, Kind};
 use mesh_proto::key::SecretKey;
@@ -91,6 +91,7 @@ impl Peer {
             origin: format!("{}/log/1", self.domain).parse().expect("an origin"),
             checkpoint: self.log.checkpoint(),
             proof,
+            growth: None,
             since: None,
             items,
             keys,
@@ -99,7 +100,18 @@ impl Peer {
 
     /// Sends a delivery, rightly signed by this domain.
     pub(crate) async fn send(&self, to: &Home, delivery: &Delivery) -> Reply {
-        self.signed(to, "/mesh/v1/deliveries", delivery).await
+        let reply = self.signed(to, "/mesh/v1/deliveries", delivery).await;
+        if reply.status != 409 || reply.problem() != "checkpoint_wanted" {
+            return reply;
+        }
+        self.signed(to, "/mesh/v1/deliveries", &self.grown(delivery, reply.json::<Problem>().checkpoint_wanted.expect("a size"))).await
+    }
+
+    /// A delivery under the present checkpoint, with the proof that the log grew from `size`.
+    pub(crate) fn grown(&self, delivery: &Delivery, size: u64) -> Delivery {
+        let indexes: Vec<u64> = delivery.items.iter().map(|item| item.index).collect();
+        let (proof, growth) = (self.log.prove(&indexes), Some(self.log.prove_growth(size)));
+        Delivery { checkpoint: self.log.checkpoint(), proof, growth, ..delivery.clone() }
     }
 
     /// Sends a request, rightly signed by this domain.
@@ -135,7 +147,7 @@ async fn serve(listener: TcpListener, discovery: Discovery, key: SecretKey, rece
             received.watermark = received.watermark.max(indexes.clone().max().map_or(0, |last| last + 1));
             received.leaves.extend(indexes);
         }
-        Json(DeliveryAnswer { results: vec![ItemResult::Accepted; delivery.items.len()], watermark: received.watermark })
+        Json(DeliveryAnswer { results: vec![ItemResult::Accepted; delivery.items.len()], watermark: received.watermark, cosignature: None })
     };
     let router = axum::Router::new()
         .route("/.well-known/mesh", get(move || async move { Json(discovery) }))

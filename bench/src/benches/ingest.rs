@@ -77,7 +77,10 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<Report> {
     let wanted = Duration::from_secs(options.seconds);
     let mut cpu_before = None;
     while totals.wall < wanted {
-        let slice = on_all(&mut senders, |sender| (0..SLICE).map(|_| Packed::new(&sender.next(MIX, &objects, Turns::ByChance))).collect())?;
+        let slice = on_all(&mut senders, |sender| {
+            let parts = (0..SLICE).map(|_| sender.next(MIX, &objects, Turns::ByChance)).collect();
+            sender.deliveries(parts).iter().map(Packed::new).collect()
+        })?;
         tokio::task::block_in_place(|| baseline.measure(BASELINE));
         // From here on all of the server's time counts, what it does between slices too.
         let cpu_before = cpu_before.get_or_insert(server.cpu()?);
@@ -132,8 +135,8 @@ fn on_all<T: Send>(senders: &mut [Sender], work: impl Fn(&mut Sender) -> anyhow:
 
 /// At least one statement of everyone, with the key logs of those who speak.
 fn introduction(sender: &mut Sender, objects: &Objects) -> anyhow::Result<Vec<Packed>> {
-    let deliveries = (0..sender.people.len().div_ceil(BATCH_RECORDS_MAX)).map(|_| {
-        let mut delivery = sender.next(MIX, objects, Turns::InOrder);
+    let parts = (0..sender.people.len().div_ceil(BATCH_RECORDS_MAX)).map(|_| sender.next(MIX, objects, Turns::InOrder)).collect();
+    let deliveries = sender.deliveries(parts).into_iter().map(|mut delivery| {
         delivery.keys = sender.keys_of(&delivery)?;
         Packed::new(&delivery)
     });
@@ -145,7 +148,7 @@ fn sample(senders: &mut [Sender], objects: &Objects) -> anyhow::Result<Baseline>
     let mut records = Vec::new();
     for sender in senders {
         for _ in 0..PEOPLE_EACH as usize / BATCH_RECORDS_MAX {
-            for item in sender.next(MIX, objects, Turns::InOrder).items {
+            for item in sender.next(MIX, objects, Turns::InOrder) {
                 let key = Record::open(&item.envelope)?.head.device.verifier()?;
                 records.push((key, item.envelope));
             }

@@ -153,6 +153,7 @@ mod tests {
             status,
             detail: String::new(),
             keys_wanted: vec![],
+            checkpoint_wanted: None,
         };
         assert_eq!(kind_of_problem(&problem), expected, "{code} {status}");
     }

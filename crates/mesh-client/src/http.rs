@@ -181,6 +181,7 @@ fn bare_problem(status: StatusCode) -> Problem {
         status: status.as_u16(),
         detail: format!("{status}, without saying why"),
         keys_wanted: Vec::new(),
+        checkpoint_wanted: None,
     }
 }
 

@@ -17,6 +17,9 @@ pub enum NodeError {
     /// The receiver of a delivery lacks key operations.
     #[error("key operations of {} accounts are missing: send them along in `keys`", .0.len())]
     KeysWanted(Vec<KeysKnown>),
+    /// The receiver of a delivery knows a checkpoint of this many leaves, and the delivery does not show that the log grew from it.
+    #[error("a checkpoint of {0} leaves is known here: show in `growth` that the log grew from it")]
+    CheckpointWanted(u64),
     /// There is nothing under this name or id.
     #[error("there is no {0} here")]
     NotFound(&'static str),
@@ -67,6 +70,7 @@ impl NodeError {
         match self {
             Self::Refused { code, .. } => code,
             Self::KeysWanted(_) => code::KEYS_WANTED,
+            Self::CheckpointWanted(_) => code::CHECKPOINT_WANTED,
             Self::NotFound(_) => code::NOT_FOUND,
             Self::SlowDown { .. } => code::SLOW_DOWN,
             Self::Remote { .. } => code::REMOTE,

@@ -5,4 +5,5 @@ pub mod catchup;
 pub mod intake;
 pub mod outbox;
 pub mod peers;
+pub(crate) mod pin;
 pub(crate) mod queue;

@@ -18,8 +18,8 @@ mod reading;
 mod tables;
 mod writing;
 
-use federation::queue;
 pub use federation::{buckets, catchup, intake, outbox, peers};
+use federation::{pin, queue};
 pub use mesh_store::{Health, Kv, MemoryStore};
 pub use reading::{bodies, feed, heads, notices, remote, views};
 pub use writing::{pairing, records, registration};
@@ -159,19 +159,9 @@ impl Node {
             bus: Arc::clone(&bus),
         }
         .spawn()?;
-        let parts = (Arc::clone(&accounts), Arc::clone(&objects), Arc::clone(&peers), Arc::clone(&bodies));
-        let outbox = Outbox {
-            kv: Arc::clone(&kv),
-            log: Arc::clone(&log),
-            accounts: Arc::clone(&accounts),
-            peers: Arc::clone(&peers),
-            transport: Arc::clone(&transport),
-            rng,
-            waiting: Arc::clone(&bus.waiting),
-            asleep: Mutex::default(),
-        };
+        let parts = (Arc::clone(&accounts), Arc::clone(&objects), Arc::clone(&peers), Arc::clone(&bodies), Arc::clone(&log));
+        let (intake, outbox, catchup) = federate(parts, &bus, ports.clone());
         let views = Views::new(Arc::clone(&kv), Arc::clone(&accounts), Arc::clone(&peers), Arc::clone(&log), bodies);
-        let intake = Arc::new(Intake::new(Arc::clone(&kv), parts, Arc::clone(&bus), Arc::clone(&clock)));
         let records = Arc::new(Records {
             kv: Arc::clone(&kv),
             accounts: Arc::clone(&accounts),
@@ -193,13 +183,9 @@ impl Node {
             remote: Remote { transport, peers, records: Arc::clone(&records) },
             records,
             registrar,
-            catchup: Arc::new(CatchUp {
-                peers: Arc::clone(&outbox.peers),
-                intake: Arc::clone(&intake),
-                transport: Arc::clone(&outbox.transport),
-            }),
+            catchup,
             intake,
-            outbox: Arc::new(outbox),
+            outbox,
             feed: Arc::new(Feed { kv: Arc::clone(&kv), heads, views: Arc::clone(&views) }),
             notices: Arc::new(Notices { kv, views: Arc::clone(&views) }),
             views,
@@ -265,11 +251,13 @@ impl Node {
 
     fn name_leaf(&self, account: &accounts::Account, index: u64) -> Result<Option<NameLeaf>> {
         let Some(payload) = tables::payload::Payload::get(&*self.ports.kv, index)? else { return Ok(None) };
-        let (checkpoint, proof) = self.log.prove(&[index])?;
+        // A checkpoint that others have seen says more than a newer one that nobody has.
+        let head = self.log.witnessed().filter(|head| head.size > index).unwrap_or_else(|| self.log.head());
+        let proof = self.log.prove(&head, &[index])?;
         let opening =
             Opening { salt: payload.salt, record: payload.record, account: account.id(), kind: payload.kind, received: payload.received };
         let leaf = LogPosition { origin: self.log.origin().clone(), index };
-        Ok(Some(NameLeaf { leaf, opening, checkpoint: checkpoint.to_string(), proof }))
+        Ok(Some(NameLeaf { leaf, opening, checkpoint: head.note.to_string(), proof }))
     }
 
     /// Stops: no new work is taken, what was taken is finished, the store is closed. Blocks.
@@ -285,6 +273,27 @@ impl Node {
         self.ports.kv.close()?;
         Ok(())
     }
+}
+
+/// The services that take in, deliver and catch up.
+fn federate(parts: intake::Parts, bus: &Arc<Bus>, ports: Ports) -> (Arc<Intake>, Arc<Outbox>, Arc<CatchUp>) {
+    let Ports { kv, clock, rng, transport } = ports;
+    let (accounts, _, peers, _, log) = &parts;
+    let outbox = Outbox {
+        kv: Arc::clone(&kv),
+        log: Arc::clone(log),
+        accounts: Arc::clone(accounts),
+        peers: Arc::clone(peers),
+        transport: Arc::clone(&transport),
+        rng,
+        waiting: Arc::clone(&bus.waiting),
+        shown: Mutex::default(),
+        asleep: Mutex::default(),
+    };
+    let peers = Arc::clone(peers);
+    let intake = Arc::new(Intake::new(kv, parts, Arc::clone(bus), clock));
+    let catchup = CatchUp { peers, intake: Arc::clone(&intake), transport };
+    (intake, Arc::new(outbox), Arc::new(catchup))
 }
 
 /// A store belongs to one domain for ever: ids and logs name it.

@@ -2,12 +2,14 @@
 
 use crate::error::{NodeError, Result};
 use crate::tables::codec::damaged;
-use mesh_proto::api::code;
+use mesh_proto::api::{Growth, code};
 use mesh_proto::bytes::Hash;
-use mesh_proto::key::SecretKey;
+use mesh_proto::key::{SecretKey, Verifier};
 use mesh_proto::limits::{LEAF_INDEX_MAX, TILE_WIDTH};
-use mesh_proto::log::{BatchProof, Checkpoint, Nodes, Origin, Tree, entry_hash, node_hash, prove};
-use mesh_store::{KeyRange, Kv, Order, Read, Space, StoreError};
+use mesh_proto::log::{
+    BatchProof, Checkpoint, Cosignature, Nodes, Origin, Tree, entry_hash, node_hash, prove, prove_consistency, with_cosignature,
+};
+use mesh_store::{Batch, KeyRange, Kv, Order, Read, Space, StoreError};
 use std::sync::{Arc, PoisonError, RwLock};
 
 /// Height of a tile: 256 hashes.
@@ -15,10 +17,15 @@ const TILE_HEIGHT: u32 = 8;
 
 /// The log at one moment.
 #[derive(Debug, Clone)]
-struct Head {
-    size: u64,
-    note: Arc<str>,
+pub struct Head {
+    /// Number of leaves.
+    pub size: u64,
+    /// The signed note of its checkpoint.
+    pub note: Arc<str>,
 }
+
+/// The newest note that was cosigned, in Meta.
+const WITNESSED: &str = "witnessed";
 
 /// The home log.
 pub struct Log {
@@ -26,6 +33,7 @@ pub struct Log {
     origin: Origin,
     key: SecretKey,
     head: RwLock<Head>,
+    witnessed: RwLock<Option<Head>>,
 }
 
 impl Log {
@@ -45,17 +53,17 @@ impl Log {
         }
         let tree = Tree::from_peaks(size, peaks).ok_or_else(|| damaged("log_node"))?;
         let head = sign(&origin, &key, &tree);
-        Ok((Arc::new(Self { kv, origin, key, head: RwLock::new(head) }), tree))
+        let witnessed = match (kv.get(Space::Meta, WITNESSED.as_bytes())?, key.id().verifier()) {
+            (Some(note), Ok(own)) => read_head(&note, &origin, &own),
+            _ => None,
+        };
+        Ok((Arc::new(Self { kv, origin, key, head: RwLock::new(head), witnessed: RwLock::new(witnessed) }), tree))
     }
 
     /// Shows a grown tree to readers, once it is durable.
     pub(crate) fn advance(&self, tree: &Tree) {
         let head = sign(&self.origin, &self.key, tree);
         *self.head.write().unwrap_or_else(PoisonError::into_inner) = head;
-    }
-
-    fn head(&self) -> Head {
-        self.head.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The log's name.
@@ -78,12 +86,51 @@ impl Log {
         self.head().note
     }
 
-    /// The present checkpoint with a proof for leaves, by strictly ascending index.
-    pub fn prove(&self, indexes: &[u64]) -> Result<(Arc<str>, BatchProof)> {
-        let head = self.head();
+    /// The present state, for several proofs under one checkpoint.
+    pub fn head(&self) -> Head {
+        self.head.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The newest state that another domain has cosigned, if any.
+    pub fn witnessed(&self) -> Option<Head> {
+        self.witnessed.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// A proof for leaves, by strictly ascending index, under a state of this log.
+    pub fn prove(&self, head: &Head, indexes: &[u64]) -> Result<BatchProof> {
         let proof = prove(&mut StoredNodes(&*self.kv), head.size, indexes)?;
-        let proof = proof.ok_or_else(|| NodeError::refused(code::MALFORMED, "no such leaves"))?;
-        Ok((head.note, proof))
+        proof.ok_or_else(|| NodeError::refused(code::MALFORMED, "no such leaves"))
+    }
+
+    /// The proof that a state of this log grew from an older one; `None` if that is larger.
+    pub fn prove_growth(&self, head: &Head, size: u64) -> Result<Option<Growth>> {
+        let proof = prove_consistency(&mut StoredNodes(&*self.kv), size, head.size)?;
+        Ok(proof.map(|proof| Growth { size, proof }))
+    }
+
+    /// Cosigns the checkpoint of another log, which was verified.
+    pub(crate) fn cosign(&self, note: &str, now_ms: u64) -> Option<Cosignature> {
+        Cosignature::sign(note, self.origin.domain().clone(), &self.key, now_ms / 1000).ok()
+    }
+
+    /// Keeps another domain's cosignature of a checkpoint of this log, verified under its key.
+    pub(crate) fn keep_cosignature(&self, note: &str, cosignature: &Cosignature, key: &Verifier) -> Result<()> {
+        let unusable = |words: String| NodeError::refused(code::BAD_SIGNATURE, words);
+        let own = self.key.id().verifier().map_err(|error| unusable(error.to_string()))?;
+        let size = Checkpoint::open(note, &self.origin, &own).map_err(|error| unusable(error.to_string()))?.size;
+        let mut witnessed = self.witnessed.write().unwrap_or_else(PoisonError::into_inner);
+        let base = match &*witnessed {
+            Some(known) if known.size > size => return Ok(()),
+            Some(known) if known.size == size => Arc::clone(&known.note),
+            _ => note.into(),
+        };
+        let note: Arc<str> = with_cosignature(&base, cosignature, key).map_err(|error| unusable(error.to_string()))?.into();
+        let mut batch = Batch::new();
+        batch.put(Space::Meta, WITNESSED, note.as_bytes());
+        // What is lost is cosigned again.
+        drop(self.kv.commit(batch));
+        *witnessed = Some(Head { size, note });
+        Ok(())
     }
 
     /// A tile of C2SP tlog-tiles: `width` hashes of level `level`, which covers heights from 8 × level.
@@ -108,6 +155,12 @@ impl Log {
         let there = (1..=TILE_WIDTH).contains(&width) && start.checked_add(width).is_some_and(|end| end <= complete);
         if there { Ok(()) } else { Err(NodeError::NotFound("tile")) }
     }
+}
+
+fn read_head(note: &[u8], origin: &Origin, key: &Verifier) -> Option<Head> {
+    let note = std::str::from_utf8(note).ok()?;
+    let size = Checkpoint::open(note, origin, key).ok()?.size;
+    Some(Head { size, note: note.into() })
 }
 
 fn sign(origin: &Origin, key: &SecretKey, tree: &Tree) -> Head {

@@ -18,7 +18,7 @@ pub use content::{
 };
 pub use discovery::{Discovery, DomainKey, DomainKeyUse, LimitView, PolicyView};
 pub use federation::{
-    Challenge, ChallengeRequest, Delivery, DeliveryAnswer, DeliveryItem, Found, ItemResult, KeysBatch, KeysBatchAnswer, KeysKnown,
+    Challenge, ChallengeRequest, Delivery, DeliveryAnswer, DeliveryItem, Found, Growth, ItemResult, KeysBatch, KeysBatchAnswer, KeysKnown,
     KeysPush, KeysView, NameLeaf, Pull, Pulled, RecordsBatch, RecordsBatchAnswer,
 };
 pub use live::Event;

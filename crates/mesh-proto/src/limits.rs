@@ -57,6 +57,10 @@ pub const NONCE_CHARS_MAX: usize = 64;
 pub const CHECKPOINT_AGE_MS_MAX: u64 = 24 * 3600 * 1000;
 /// Largest checkpoint note, bytes.
 pub const CHECKPOINT_BYTES_MAX: usize = 8 * 1024;
+/// Most cosignatures that are read of one note.
+pub const COSIGNATURES_MAX: usize = 16;
+/// Most hashes in a consistency proof: one for each of 40 levels, and one for the subtree where the old tree ends.
+pub const CONSISTENCY_HASHES_MAX: usize = 41;
 /// Hashes in a log tile, and leaves in an entry bundle (C2SP tlog-tiles).
 pub const TILE_WIDTH: u64 = 256;
 /// Largest leaf index: 40 bits, so that (origin, leaf) fits eight bytes.

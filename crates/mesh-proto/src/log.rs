@@ -10,8 +10,8 @@ mod leaf;
 mod note;
 mod tree;
 
-pub use consistency::{CONSISTENCY_HASHES_MAX, ConsistencyProof, prove_consistency, verify_consistency};
-pub use cosignature::{COSIGNATURES_MAX, Cosignature, CosignatureError, cosignatures, with_cosignature};
+pub use consistency::{ConsistencyProof, prove_consistency, verify_consistency};
+pub use cosignature::{Cosignature, CosignatureError, cosignatures, with_cosignature};
 pub use leaf::{Opening, name_id};
 pub use note::{Checkpoint, NoteError, Origin, OriginError};
 pub use tree::{BatchProof, Nodes, ProofError, Tree, entry_hash, node_hash, prove, root_of, verify};

@@ -14,6 +14,7 @@ pub(crate) struct ApiError {
     code: &'static str,
     detail: String,
     keys_wanted: Vec<KeysKnown>,
+    checkpoint_wanted: Option<u64>,
     retry_after_s: Option<u64>,
     /// The one status that has no code of its own.
     method_not_allowed: bool,
@@ -27,7 +28,14 @@ pub(crate) type Answer<T> = Result<T, ApiError>;
 
 impl ApiError {
     pub(crate) fn new(code: &'static str, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into(), keys_wanted: Vec::new(), retry_after_s: None, method_not_allowed: false }
+        Self {
+            code,
+            detail: detail.into(),
+            keys_wanted: Vec::new(),
+            checkpoint_wanted: None,
+            retry_after_s: None,
+            method_not_allowed: false,
+        }
     }
 
     /// Our fault, and only for now.
@@ -60,6 +68,8 @@ impl ApiError {
             code::NOT_FOUND => (StatusCode::NOT_FOUND, "There is nothing here"),
             code::GONE => (StatusCode::GONE, "It was withdrawn"),
             code::KEYS_WANTED => (StatusCode::CONFLICT, "Key operations are missing"),
+            code::CHECKPOINT_WANTED => (StatusCode::CONFLICT, "Growth of the log is not shown"),
+            code::LOG_FORKED => (StatusCode::CONFLICT, "The log forked"),
             code::HEAD_MOVED => (StatusCode::CONFLICT, "The key log has moved on"),
             code::NAME => (StatusCode::CONFLICT, "The name cannot be had"),
             code::TOO_LARGE => (StatusCode::PAYLOAD_TOO_LARGE, "Something exceeds its limit"),
@@ -87,6 +97,7 @@ impl From<NodeError> for ApiError {
         match error {
             NodeError::SlowDown { retry_after_s } => api.retry_after_s = Some(retry_after_s),
             NodeError::KeysWanted(keys) => api.keys_wanted = keys,
+            NodeError::CheckpointWanted(size) => api.checkpoint_wanted = Some(size),
             NodeError::Stopping | NodeError::Full | NodeError::Store(_) => api.retry_after_s = Some(10),
             _ => {}
         }
@@ -103,6 +114,7 @@ impl IntoResponse for ApiError {
             status: status.as_u16(),
             detail: self.detail.chars().take(DETAIL_CHARS_MAX).collect(),
             keys_wanted: self.keys_wanted,
+            checkpoint_wanted: self.checkpoint_wanted,
         };
         let mut response = (status, Json(problem)).into_response();
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));

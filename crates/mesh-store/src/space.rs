@@ -83,6 +83,10 @@ spaces! {
     Late = 28, "late";
     /// How far we are. Log number (4) → leaf (8): what is below it and concerns us we have.
     Watermark = 29, "watermark";
+    /// The newest checkpoint of another domain's log that was shown here. Log number (4) → signed note.
+    Pin = 30, "pin";
+    /// Proof that a log forked. Log number (4), number of leaves (8) → the signed note that was shown before, 0 (1), the one that does not extend it.
+    Evidence = 31, "evidence";
     /// Retracts that came before what they withdraw. Log number (4), SHA-256 (32), actor (8) → tombstone row.
     EarlyRetract = 26, "early_retract";
 }

@@ -1,12 +1,12 @@
 //! Accounts and logs to test with: everything follows from small numbers.
 
 use mesh_proto::address::Address;
-use mesh_proto::api::{LoggedRecord, NameLeaf};
+use mesh_proto::api::{Growth, LoggedRecord, NameLeaf};
 use mesh_proto::bytes::{Hash, Salt};
 use mesh_proto::envelope::{Envelope, Kind, RecordId};
 use mesh_proto::key::{AccountId, KeyId, SecretKey};
 use mesh_proto::keylog::{Action, KeyLog, LogPosition, LoggedOp, NewOp};
-use mesh_proto::log::{BatchProof, Checkpoint, Nodes, Opening, Origin, Tree, entry_hash, name_id, prove};
+use mesh_proto::log::{BatchProof, Checkpoint, Nodes, Opening, Origin, Tree, entry_hash, name_id, prove, prove_consistency};
 use mesh_proto::record::{AccountRef, Content, Head, ObjectRef, Record, RetractReason};
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -138,7 +138,7 @@ pub struct TestLog {
 #[derive(Debug, Default)]
 struct Known(BTreeMap<(u32, u64), Hash>);
 
-impl Nodes for Known {
+impl Nodes for &Known {
     type Error = Infallible;
     fn node(&mut self, height: u32, index: u64) -> Result<Hash, Infallible> {
         Ok(self.0[&(height, index)])
@@ -163,11 +163,15 @@ impl TestLog {
     }
 
     /// The proof for leaves, by strictly ascending index.
-    pub fn prove(&mut self, indexes: &[u64]) -> BatchProof {
-        match prove(&mut self.nodes, self.tree.size(), indexes) {
-            Ok(proof) => proof.expect("the leaves are in the log"),
-            Err(never) => match never {},
-        }
+    pub fn prove(&self, indexes: &[u64]) -> BatchProof {
+        let Ok(proof) = prove(&mut &self.nodes, self.tree.size(), indexes);
+        proof.expect("the leaves are in the log")
+    }
+
+    /// The proof that the log grew from `size` leaves, which it had.
+    pub fn prove_growth(&self, size: u64) -> Growth {
+        let Ok(proof) = prove_consistency(&mut &self.nodes, size, self.tree.size());
+        Growth { size, proof: proof.expect("the log was that large") }
     }
 
     /// Logs a record.

@@ -49,6 +49,7 @@ fn logged_at(peer: &Peer, person: &TestAccount, envelope: Envelope, received: u6
         origin,
         checkpoint: checkpoint.sign(&SecretKey::from_seed(&[LOG_KEY; 32])),
         proof: BatchProof { hashes: Vec::new() },
+        growth: None,
         since: None,
         items,
         keys,

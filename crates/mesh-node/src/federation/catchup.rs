@@ -78,7 +78,8 @@ impl CatchUp {
 
     async fn page(&self, peer: &Peer, from: u64, watermark: u64) -> Result<Pulled> {
         let origin = peer.origin().cloned().ok_or(NodeError::NotFound("log"))?;
-        self.post(peer, "/mesh/v1/deliveries:pull", &Pull { origin, from, watermark }).await
+        let checkpoint = self.intake.pinned(peer)?;
+        self.post(peer, "/mesh/v1/deliveries:pull", &Pull { origin, from, watermark, checkpoint }).await
     }
 
     /// Takes in a page. Key operations that it needs and lacks are asked for at its home.

@@ -10,8 +10,10 @@ use crate::bodies::Bodies;
 use crate::bus::Bus;
 use crate::error::{NodeError, Result};
 use crate::index::{Indexer, Statement, early_count_key, early_key, early_retract};
+use crate::log::Log;
 use crate::objects::Objects;
 use crate::peers::{Peer, Peers};
+use crate::pin::Pin;
 use crate::queue;
 use crate::tables::codec::Reader;
 use crate::tables::reference::{Reference, TombstoneRow};
@@ -52,10 +54,14 @@ pub struct Intake {
     pub(crate) objects: Arc<Objects>,
     pub(crate) peers: Arc<Peers>,
     pub(crate) bodies: Arc<Bodies>,
+    pub(crate) log: Arc<Log>,
     pub(crate) bus: Arc<Bus>,
     pub(crate) clock: Arc<dyn Clock>,
     lanes: Mutex<BTreeMap<PeerNo, Arc<Lane>>>,
 }
+
+/// The services that it needs.
+pub(crate) type Parts = (Arc<Accounts>, Arc<Objects>, Arc<Peers>, Arc<Bodies>, Arc<Log>);
 
 /// A delivered record with what was computed of it.
 struct Opened<'a> {
@@ -89,14 +95,9 @@ enum Checked<'a> {
 }
 
 impl Intake {
-    pub(crate) fn new(
-        kv: Arc<dyn Kv>,
-        parts: (Arc<Accounts>, Arc<Objects>, Arc<Peers>, Arc<Bodies>),
-        bus: Arc<Bus>,
-        clock: Arc<dyn Clock>,
-    ) -> Self {
-        let (accounts, objects, peers, bodies) = parts;
-        Self { kv, accounts, objects, peers, bodies, bus, clock, lanes: Mutex::default() }
+    pub(crate) fn new(kv: Arc<dyn Kv>, parts: Parts, bus: Arc<Bus>, clock: Arc<dyn Clock>) -> Self {
+        let (accounts, objects, peers, bodies, log) = parts;
+        Self { kv, accounts, objects, peers, bodies, log, bus, clock, lanes: Mutex::default() }
     }
 
     /// Takes in a delivery whose request was signed by `peer`. Blocks until what it accepts is durable.
@@ -104,7 +105,7 @@ impl Intake {
         // One domain must not keep all threads waiting for its lane.
         let lane = self.lane(peer.no());
         let _place = lane.places.try_acquire().map_err(|_| NodeError::SlowDown { retry_after_s: 1 })?;
-        let opened = self.check_frame(peer, delivery)?;
+        let (checkpoint, opened) = self.check_frame(peer, delivery)?;
         let mut missing = self.merge_keys(peer, delivery, &opened)?;
         let mut checked = Vec::with_capacity(delivery.items.len());
         for item in opened {
@@ -113,12 +114,11 @@ impl Intake {
         if !missing.wanted.is_empty() {
             return Err(NodeError::KeysWanted(missing.wanted.into_values().collect()));
         }
-        let (results, watermark) = self.store(peer, delivery, checked)?;
-        Ok(DeliveryAnswer { results, watermark })
+        self.store(peer, (delivery, &checkpoint), checked)
     }
 
     /// Size and order, the checkpoint, the proof. Answers each record with what was computed of it, once.
-    fn check_frame<'a>(&self, peer: &Peer, delivery: &'a Delivery) -> Result<Vec<Opened<'a>>> {
+    fn check_frame<'a>(&self, peer: &Peer, delivery: &'a Delivery) -> Result<(Checkpoint, Vec<Opened<'a>>)> {
         let items = &delivery.items;
         if items.is_empty() || items.len() > BATCH_RECORDS_MAX || delivery.keys.len() > BATCH_RECORDS_MAX {
             return Err(NodeError::refused(code::TOO_LARGE, format!("a delivery has 1 to {BATCH_RECORDS_MAX} records")));
@@ -149,7 +149,7 @@ impl Intake {
         }
         verify(checkpoint.size, &checkpoint.root, &leaves, &delivery.proof)
             .map_err(|error| NodeError::refused(code::NOT_LOGGED, error.to_string()))?;
-        Ok(opened)
+        Ok((checkpoint, opened))
     }
 
     /// Merges the key operations that came along for the actors of these records. Operations that an actor's log refuses cost that actor's records only.
@@ -221,13 +221,13 @@ impl Intake {
     }
 
     /// Indexes and stores what was verified, in as few batches as the statements allow. Answers the watermark too.
-    fn store(&self, peer: &Peer, delivery: &Delivery, checked: Vec<Checked<'_>>) -> Result<(Vec<ItemResult>, u64)> {
+    fn store(&self, peer: &Peer, (delivery, checkpoint): (&Delivery, &Checkpoint), checked: Vec<Checked<'_>>) -> Result<DeliveryAnswer> {
         let end = delivery.items.last().map_or(0, |item| item.index + 1);
         if self.peers.origin_known(&delivery.origin).is_none() && !checked.iter().any(|item| matches!(item, Checked::Good(_))) {
             // Nothing is stored, and no log is numbered, for what is refused anyway.
             let refusals =
                 checked.iter().map(|item| if let Checked::Refused(error) = item { refused(error) } else { Ok(ItemResult::Known) });
-            return Ok((refusals.collect::<Result<_>>()?, end));
+            return Ok(DeliveryAnswer { results: refusals.collect::<Result<_>>()?, watermark: end, cosignature: None });
         }
         let lane = self.lane(peer.no());
         let mut stored = lane.stored.lock().unwrap_or_else(PoisonError::into_inner);
@@ -238,6 +238,7 @@ impl Intake {
             Some(stored) => stored,
             None => Stored::read(&*self.kv, &self.peers, origin)?,
         };
+        let grown = known.pin.check(&*self.kv, (origin, delivery), checkpoint)?;
         let mut results = Vec::with_capacity(checked.len());
         let mut group = Group::default();
         for item in checked {
@@ -265,13 +266,26 @@ impl Intake {
             group.said.insert(said(&verified));
             known.last_leaf = known.last_leaf.max(Some(place.0.index()));
         }
+        if grown {
+            group.batch.put(Space::Pin, origin.0.to_be_bytes(), &delivery.checkpoint);
+        }
         if known.cover(delivery.since, end) {
             group.batch.put(Space::Watermark, origin.0.to_be_bytes(), known.watermark.to_be_bytes());
         }
         self.flush(group)?;
+        if grown {
+            known.pin = Pin(Some(checkpoint.clone()));
+        }
         let watermark = known.watermark;
         *stored = Some(known);
-        Ok((results, watermark))
+        let cosignature = if grown { self.log.cosign(&delivery.checkpoint, self.clock.now_ms()) } else { None };
+        Ok(DeliveryAnswer { results, watermark, cosignature })
+    }
+
+    /// The number of leaves of the newest checkpoint of a domain's present log that was shown here.
+    pub fn pinned(&self, peer: &Peer) -> Result<Option<u64>> {
+        let Some(origin) = peer.origin().and_then(|origin| self.peers.origin_known(origin)) else { return Ok(None) };
+        Ok(Pin::read(&*self.kv, &self.peers, origin)?.0.map(|checkpoint| checkpoint.size))
     }
 
     /// Below which leaf of a domain's present log everything that concerns this one is here.
@@ -393,6 +407,8 @@ struct Stored {
     last_leaf: Option<u64>,
     /// Everything of interest below it is here.
     watermark: u64,
+    /// The newest checkpoint.
+    pin: Pin,
     /// Of what lies beyond: where parts begin and end that are here whole.
     ahead: BTreeMap<u64, u64>,
 }
@@ -402,7 +418,8 @@ const AHEAD_MAX: usize = 64;
 
 impl Stored {
     fn read(kv: &dyn Kv, peers: &Peers, origin: OriginNo) -> Result<Self> {
-        Ok(Self { origin, last_leaf: peers.last_leaf(origin)?, watermark: watermark(kv, origin)?, ahead: BTreeMap::new() })
+        let pin = Pin::read(kv, peers, origin)?;
+        Ok(Self { origin, last_leaf: peers.last_leaf(origin)?, watermark: watermark(kv, origin)?, pin, ahead: BTreeMap::new() })
     }
 
     /// Notes that all of interest from `since` to `end` is here; answers whether the watermark moved.

@@ -5,7 +5,7 @@
 
 use crate::accounts::Accounts;
 use crate::error::{NodeError, Result};
-use crate::log::Log;
+use crate::log::{Head, Log};
 use crate::peers::{Peer, Peers};
 use crate::queue::{self, AUTHOR, Waiting, expand, row_key};
 use crate::tables::payload::Payload;
@@ -14,13 +14,15 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesOrdered;
 use mesh_proto::address::Domain;
 use mesh_proto::api::{
-    Challenge, ChallengeRequest, Delivery, DeliveryAnswer, DeliveryItem, DomainKeyUse, ItemResult, KeysPush, Problem, Pull, Pulled, code,
+    Challenge, ChallengeRequest, Delivery, DeliveryAnswer, DeliveryItem, DomainKeyUse, Growth, ItemResult, KeysKnown, KeysPush, Problem,
+    Pull, Pulled, code,
 };
 use mesh_proto::bytes::Salt;
 use mesh_proto::envelope::{Envelope, Kind, RecordId};
 use mesh_proto::key::AccountId;
 use mesh_proto::keylog::LoggedOp;
 use mesh_proto::limits::{BATCH_RECORDS_MAX, DELIVERY_BYTES_MAX, KEY_OP_BYTES_MAX};
+use mesh_proto::log::Cosignature;
 use mesh_proto::port::{Answer, Rng, Transport, random};
 use mesh_proto::record::Record;
 use mesh_store::{Batch, Kv, Space};
@@ -52,9 +54,17 @@ pub struct Outbox {
     pub(crate) transport: Arc<dyn Transport>,
     pub(crate) rng: Arc<dyn Rng>,
     pub(crate) waiting: Arc<Waiting>,
+    /// The sizes of our log of which destinations have checkpoints, as far as is remembered.
+    pub(crate) shown: Mutex<BTreeMap<PeerNo, u64>>,
     /// The lanes that wait after a failure, each to be woken by a sign of life of its domain.
     pub(crate) asleep: Mutex<BTreeMap<PeerNo, Arc<Notify>>>,
 }
+
+/// Where deliveries go.
+type Destination<'a> = (PeerNo, &'a Domain);
+
+/// How often a destination may ask for something before it takes a delivery.
+const WANTS_MAX: usize = 3;
 
 /// Leaves for one delivery, with what was left out because its payload is gone.
 struct Chunk {
@@ -159,7 +169,8 @@ impl Outbox {
     }
 
     /// Delivers some of what waits. Answers whether there was anything. `since` is the watermark that the destination told last.
-    async fn deliver_some(self: &Arc<Self>, (no, domain): (PeerNo, &Domain), since: &mut Option<u64>) -> Result<bool> {
+    async fn deliver_some(self: &Arc<Self>, to: Destination<'_>, since: &mut Option<u64>) -> Result<bool> {
+        let (no, domain) = to;
         let late = queue::late(&*self.kv, no, BATCH_RECORDS_MAX * IN_FLIGHT)?;
         let cursor = queue::cursor(&*self.kv, no)?;
         let due = queue::leaves(&*self.kv, no, cursor, BATCH_RECORDS_MAX * IN_FLIGHT)?;
@@ -172,20 +183,21 @@ impl Outbox {
             self.expand(no, authors).await?;
         } else if late.is_empty() {
             let known = since.unwrap_or(cursor).min(cursor);
-            *since = Some(self.deliver_due((no, domain), (due, known), cursor).await?);
+            *since = Some(self.deliver_due(to, (due, known), cursor).await?);
         } else {
-            self.deliver_late((no, domain), late).await?;
+            self.deliver_late(to, late).await?;
         }
         Ok(true)
     }
 
     /// Delivers leaves in their order, several deliveries at once, and moves the cursor by what the destination says that it has: back, too, as a
     /// destination may have lost what it had. Answers the watermark that it told.
-    async fn deliver_due(self: &Arc<Self>, (no, domain): (PeerNo, &Domain), (due, since): (Vec<u64>, u64), cursor: u64) -> Result<u64> {
-        let chunks = self.chunks(due, Some(since)).await?;
+    async fn deliver_due(self: &Arc<Self>, to: Destination<'_>, (due, since): (Vec<u64>, u64), cursor: u64) -> Result<u64> {
+        let (no, domain) = to;
+        let chunks = self.chunks(no, due, Some(since)).await?;
         let alone = chunks.len() == 1;
         let ends: Vec<u64> = chunks.iter().filter_map(|chunk| chunk.indexes.last()).map(|last| last + 1).collect();
-        let mut under_way: FuturesOrdered<_> = chunks.into_iter().map(|chunk| self.deliver(domain, chunk)).collect();
+        let mut under_way: FuturesOrdered<_> = chunks.into_iter().map(|chunk| self.deliver(to, chunk)).collect();
         let (mut taken, mut told, mut moved) = (since, None, cursor);
         for end in ends {
             let Some(delivered) = under_way.next().await.transpose()? else { break };
@@ -207,10 +219,11 @@ impl Outbox {
     }
 
     /// Delivers leaves that the cursor has passed.
-    async fn deliver_late(self: &Arc<Self>, (no, domain): (PeerNo, &Domain), late: Vec<u64>) -> Result<()> {
-        for chunk in self.chunks(late, None).await? {
+    async fn deliver_late(self: &Arc<Self>, to: Destination<'_>, late: Vec<u64>) -> Result<()> {
+        let (no, _) = to;
+        for chunk in self.chunks(no, late, None).await? {
             let dealt = chunk.indexes.clone();
-            self.deliver(domain, chunk).await?;
+            self.deliver(to, chunk).await?;
             let mut batch = Batch::new();
             for index in dealt {
                 batch.delete(Space::Late, row_key(no, index));
@@ -235,19 +248,20 @@ impl Outbox {
     }
 
     /// Delivers a chunk. A destination that refuses it as a whole gets its records one by one, so that one of them keeps no other from it.
-    async fn deliver(self: &Arc<Self>, domain: &Domain, chunk: Chunk) -> Result<Delivered> {
+    async fn deliver(self: &Arc<Self>, to: Destination<'_>, chunk: Chunk) -> Result<Delivered> {
+        let (no, domain) = to;
         let Chunk { indexes, delivery: Some(delivery) } = chunk else { return Ok(Delivered::default()) };
         let mut since = delivery.since;
-        match self.send(domain, delivery).await? {
+        match self.send(to, delivery).await? {
             Ok(delivered) => return Ok(delivered),
             Err(words) if indexes.len() == 1 => undeliverable(domain, indexes[0], &words),
             Err(_) => {}
         }
         let mut all = Delivered::default();
         for index in indexes.iter().filter(|_| indexes.len() > 1) {
-            for chunk in self.chunks(vec![*index], since).await? {
+            for chunk in self.chunks(no, vec![*index], since).await? {
                 let Some(delivery) = chunk.delivery else { continue };
-                match self.send(domain, delivery).await? {
+                match self.send(to, delivery).await? {
                     Ok(delivered) => {
                         all.early.extend(delivered.early);
                         (all.taken, all.told) = (delivered.taken, all.told.max(delivered.told));
@@ -261,22 +275,24 @@ impl Outbox {
     }
 
     /// Sends a delivery; answers what came of it, or the destination's words if it will not have it as it is.
-    async fn send(self: &Arc<Self>, domain: &Domain, mut delivery: Delivery) -> Result<std::result::Result<Delivered, String>> {
+    async fn send(
+        self: &Arc<Self>,
+        (no, domain): Destination<'_>,
+        mut delivery: Delivery,
+    ) -> Result<std::result::Result<Delivered, String>> {
         let mut answer = self.post(domain, "/mesh/v1/deliveries", &delivery).await?;
-        if answer.status == 409 {
-            let problem: Problem = self.parse(domain, &answer)?;
-            if problem.code() != code::KEYS_WANTED {
-                return Ok(Err(excerpt(&problem.detail)));
+        for _ in 0..WANTS_MAX {
+            if answer.status != 409 {
+                break;
             }
-            let actors: BTreeSet<AccountId> = delivery.items.iter().filter_map(|item| actor_of(&item.envelope)).collect();
-            // Asked for once each, and only those that the delivery is about.
-            let wanted: BTreeMap<AccountId, Option<RecordId>> = problem
-                .keys_wanted
-                .into_iter()
-                .filter(|known| actors.contains(&known.account))
-                .map(|known| (known.account, known.head))
-                .collect();
-            delivery.keys = self.keys(domain, wanted).await?;
+            let problem: Problem = self.parse(domain, &answer)?;
+            match problem.code() {
+                code::KEYS_WANTED => self.add_keys(domain, &mut delivery, problem.keys_wanted).await?,
+                code::CHECKPOINT_WANTED => delivery = self.shown_to_grow(domain, delivery, problem.checkpoint_wanted.unwrap_or(0)).await?,
+                // No record is to blame: it all waits until somebody has looked into it.
+                code::LOG_FORKED => return Err(remote(domain, excerpt(&problem.detail))),
+                _ => return Ok(Err(excerpt(&problem.detail))),
+            }
             answer = self.post(domain, "/mesh/v1/deliveries", &delivery).await?;
         }
         if matches!(answer.status, 400 | 409 | 413 | 422) {
@@ -297,8 +313,48 @@ impl Outbox {
                 tracing::info!(peer.domain = %domain, leaf.index = item.index, refusal.code = code, refusal.detail = detail, "outbox.refused");
             }
         }
+        self.note_shown((no, domain), &delivery, answer.cosignature);
         let taken = delivery.items.last().map(|item| item.index + 1);
         Ok(Ok(Delivered { early, taken, told: Some(answer.watermark) }))
+    }
+
+    /// Adds the key operations that a destination asked for, once each, and only of those that the delivery is about.
+    async fn add_keys(self: &Arc<Self>, domain: &Domain, delivery: &mut Delivery, wanted: Vec<KeysKnown>) -> Result<()> {
+        let actors: BTreeSet<AccountId> = delivery.items.iter().filter_map(|item| actor_of(&item.envelope)).collect();
+        let wanted = wanted.into_iter().filter(|known| actors.contains(&known.account)).map(|known| (known.account, known.head)).collect();
+        delivery.keys = self.keys(domain, wanted).await?;
+        Ok(())
+    }
+
+    /// The same delivery under the present checkpoint, with the proof that the log grew from the one that the destination knows.
+    async fn shown_to_grow(self: &Arc<Self>, domain: &Domain, delivery: Delivery, known: u64) -> Result<Delivery> {
+        let this = Arc::clone(self);
+        let made = tokio::task::spawn_blocking(move || {
+            let indexes: Vec<u64> = delivery.items.iter().map(|item| item.index).collect();
+            let head = this.log.head();
+            let growth = this.log.prove_growth(&head, known)?;
+            let proof = this.log.prove(&head, &indexes)?;
+            Ok::<_, NodeError>(Delivery { checkpoint: head.note.to_string(), proof, growth, ..delivery })
+        });
+        let made = made.await.map_err(|_| NodeError::Stopping)??;
+        if made.growth.is_none() {
+            let detail =
+                format!("it knows {known} leaves of our log, which has fewer: after a restore from a backup, a new log must be opened");
+            return Err(remote(domain, detail));
+        }
+        Ok(made)
+    }
+
+    /// Remembers which checkpoint a destination has, and keeps its cosignature.
+    fn note_shown(&self, (no, domain): Destination<'_>, delivery: &Delivery, cosignature: Option<Cosignature>) {
+        if let Some(size) = delivery.checkpoint.lines().nth(1).and_then(|size| size.parse().ok()) {
+            self.shown.lock().unwrap_or_else(PoisonError::into_inner).insert(no, size);
+        }
+        let key = self.peers.by_no(no).and_then(|peer| peer.key(DomainKeyUse::Log)).and_then(|key| key.verifier().ok());
+        let (Some(cosignature), Some(key)) = (cosignature.filter(|cosignature| cosignature.domain() == domain), key) else { return };
+        if let Err(error) = self.log.keep_cosignature(&delivery.checkpoint, &cosignature, &key) {
+            tracing::warn!(peer.domain = %domain, error.message = %error, "outbox.bad_cosignature");
+        }
     }
 
     /// The records from a leaf on that concern a domain, as it asks for them itself. What it says that it has need not be sent any more.
@@ -316,19 +372,25 @@ impl Outbox {
         if leaves.is_empty() {
             return Ok(Pulled { delivery: None, next: size.max(pull.from), more: false });
         }
-        let chunk = self.chunk(&leaves[..leaves.len().min(BATCH_RECORDS_MAX)], Some(pull.from))?;
+        let head = self.log.head();
+        let growth = pull.checkpoint.map(|size| self.log.prove_growth(&head, size)).transpose()?.flatten();
+        let chunk = self.chunk(&leaves[..leaves.len().min(BATCH_RECORDS_MAX)], (&head, growth), Some(pull.from))?;
         let next = chunk.indexes.last().map_or(pull.from, |last| last + 1);
         Ok(Pulled { delivery: chunk.delivery, next, more: chunk.indexes.len() < leaves.len() })
     }
 
     /// Makes deliveries of leaves, in their order, as many as may be under way at once.
-    async fn chunks(self: &Arc<Self>, indexes: Vec<u64>, mut since: Option<u64>) -> Result<Vec<Chunk>> {
+    /// All under one checkpoint, so that the order in which they arrive does not matter.
+    async fn chunks(self: &Arc<Self>, to: PeerNo, indexes: Vec<u64>, mut since: Option<u64>) -> Result<Vec<Chunk>> {
         let this = Arc::clone(self);
         let made = tokio::task::spawn_blocking(move || {
+            let head = this.log.head();
+            let shown = this.shown.lock().unwrap_or_else(PoisonError::into_inner).get(&to).copied();
+            let growth = shown.map(|size| this.log.prove_growth(&head, size)).transpose()?.flatten();
             let mut chunks = Vec::new();
             let mut rest = indexes.as_slice();
             while !rest.is_empty() && chunks.len() < IN_FLIGHT {
-                let chunk = this.chunk(&rest[..rest.len().min(BATCH_RECORDS_MAX)], since)?;
+                let chunk = this.chunk(&rest[..rest.len().min(BATCH_RECORDS_MAX)], (&head, growth.clone()), since)?;
                 rest = &rest[chunk.indexes.len()..];
                 if chunk.delivery.is_some() {
                     since = since.and(chunk.indexes.last().map(|last| last + 1));
@@ -341,7 +403,7 @@ impl Outbox {
     }
 
     /// Makes a delivery of the first leaves that fit into one.
-    fn chunk(&self, indexes: &[u64], since: Option<u64>) -> Result<Chunk> {
+    fn chunk(&self, indexes: &[u64], (head, growth): (&Head, Option<Growth>), since: Option<u64>) -> Result<Chunk> {
         let mut items = Vec::new();
         let mut bytes = 0;
         let mut taken = 0;
@@ -362,9 +424,9 @@ impl Outbox {
             return Ok(Chunk { indexes: indexes_taken, delivery: None });
         }
         let proven: Vec<u64> = items.iter().map(|item| item.index).collect();
-        let (checkpoint, proof) = self.log.prove(&proven)?;
+        let proof = self.log.prove(head, &proven)?;
         let origin = self.log.origin().clone();
-        let delivery = Delivery { origin, checkpoint: checkpoint.to_string(), proof, since, items, keys: Vec::new() };
+        let delivery = Delivery { origin, checkpoint: head.note.to_string(), proof, growth, since, items, keys: Vec::new() };
         Ok(Chunk { indexes: indexes_taken, delivery: Some(delivery) })
     }
 

@@ -146,10 +146,12 @@ impl Peers {
 
     /// The log in which a record lies.
     pub fn origin_of(&self, lid: Lid) -> Result<Origin> {
-        if lid.is_own() {
-            return Ok(self.own.clone());
-        }
-        self.read().origins_by_no.get(&lid.origin()).cloned().ok_or_else(|| crate::tables::codec::damaged("origin").into())
+        if lid.is_own() { Ok(self.own.clone()) } else { self.origin_by_number(lid.origin()) }
+    }
+
+    /// The log with this number, of another domain.
+    pub(crate) fn origin_by_number(&self, no: OriginNo) -> Result<Origin> {
+        self.read().origins_by_no.get(&no).cloned().ok_or_else(|| crate::tables::codec::damaged("origin").into())
     }
 
     /// The number of a domain, which is given now if it has none. Blocks until it is durable.

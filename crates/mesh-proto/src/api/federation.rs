@@ -6,7 +6,7 @@ use crate::bytes::Salt;
 use crate::envelope::{Envelope, RecordId};
 use crate::key::AccountId;
 use crate::keylog::{LogPosition, LoggedOp};
-use crate::log::{BatchProof, Opening, Origin};
+use crate::log::{BatchProof, ConsistencyProof, Cosignature, Opening, Origin};
 use serde::{Deserialize, Serialize};
 
 /// `POST /mesh/v1/deliveries`: records of the sending domain's people, in the order of their leaves, with the proof that they are logged.
@@ -19,6 +19,9 @@ pub struct Delivery {
     pub checkpoint: String,
     /// One proof for all leaves.
     pub proof: BatchProof,
+    /// That the log only grew since a checkpoint that the receiver knows. Absent if the sender does not know what that is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub growth: Option<Growth>,
     /// From this leaf to the last one below, nothing but these records concerns the receiver. Absent if they come out of order.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<u64>,
@@ -27,6 +30,16 @@ pub struct Delivery {
     /// Key operations that the receiver asked for with `keys_wanted`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub keys: Vec<KeysPush>,
+}
+
+/// The proof that a checkpoint's log begins with an older one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Growth {
+    /// Number of leaves of the older one.
+    pub size: u64,
+    /// The proof.
+    pub proof: ConsistencyProof,
 }
 
 /// One delivered record.
@@ -51,6 +64,9 @@ pub struct DeliveryAnswer {
     pub results: Vec<ItemResult>,
     /// The receiver has all that concerns it below this leaf. The sender goes on from here, be it further back than it thought.
     pub watermark: u64,
+    /// The receiver's cosignature of the delivery's checkpoint, if it had not seen that before: it keeps it, and no log that does not begin with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cosignature: Option<Cosignature>,
 }
 
 /// `POST /mesh/v1/deliveries:pull`: asks a domain for the records that concern the one who asks.
@@ -63,6 +79,9 @@ pub struct Pull {
     pub from: u64,
     /// What is below this leaf and concerns the one who asks is stored there.
     pub watermark: u64,
+    /// The number of leaves of the newest checkpoint of this log that the one who asks keeps; absent if none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checkpoint: Option<u64>,
 }
 
 /// The answer to [`Pull`].

@@ -19,6 +19,9 @@ pub struct Problem {
     /// With `keys_wanted`: whose key operations to send along.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub keys_wanted: Vec<KeysKnown>,
+    /// With `checkpoint_wanted`: the number of leaves of the checkpoint from which growth is to be proven.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checkpoint_wanted: Option<u64>,
 }
 
 /// The prefix of every problem type.
@@ -57,6 +60,10 @@ pub mod code {
     pub const NOT_LOGGED: &str = "not_logged";
     /// Key operations are missing: send them along.
     pub const KEYS_WANTED: &str = "keys_wanted";
+    /// The log must be shown to have grown from the checkpoint that is known: send the proof along.
+    pub const CHECKPOINT_WANTED: &str = "checkpoint_wanted";
+    /// The log does not begin with what the same domain showed before: one of them was made for somebody else.
+    pub const LOG_FORKED: &str = "log_forked";
     /// The operation does not follow the present head: read the key log again.
     pub const HEAD_MOVED: &str = "head_moved";
     /// The claimed time lies in the future.

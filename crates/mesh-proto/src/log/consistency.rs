@@ -4,11 +4,8 @@
 
 use super::tree::{Nodes, ProofError, empty_root, node_hash, range_hash, split};
 use crate::bytes::Hash;
-use crate::limits::LEAF_INDEX_MAX;
+use crate::limits::{CONSISTENCY_HASHES_MAX, LEAF_INDEX_MAX};
 use serde::{Deserialize, Serialize};
-
-/// Most hashes in a consistency proof: one for each of 40 levels, and one for the subtree where the old tree ends.
-pub const CONSISTENCY_HASHES_MAX: usize = 41;
 
 /// A proof that a newer tree begins with the leaves of an older one: `PROOF(m, D[n])` of RFC 6962 §2.1.2.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -7,12 +7,11 @@ use crate::address::Domain;
 use crate::bytes::{Signature, text_form};
 use crate::key::{SecretKey, Verifier};
 use crate::limits::CHECKPOINT_BYTES_MAX;
+use crate::limits::COSIGNATURES_MAX;
 use data_encoding::BASE64;
 use std::fmt;
 use std::str::FromStr;
 
-/// Most cosignatures in one note. Every C2SP verifier accepts so many signatures.
-pub const COSIGNATURES_MAX: usize = 16;
 /// The signature type of a timestamped Ed25519 cosignature in a signed note.
 const NOTE_COSIGNATURE_ED25519: u8 = 0x04;
 /// Latest time of a cosignature, seconds since the epoch.

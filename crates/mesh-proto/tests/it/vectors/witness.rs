@@ -7,9 +7,9 @@ use data_encoding::BASE64;
 use mesh_proto::address::Domain;
 use mesh_proto::bytes::Hash;
 use mesh_proto::limits::LEAF_INDEX_MAX;
+use mesh_proto::limits::{CONSISTENCY_HASHES_MAX, COSIGNATURES_MAX};
 use mesh_proto::log::{
-    CONSISTENCY_HASHES_MAX, COSIGNATURES_MAX, Checkpoint, ConsistencyProof, Cosignature, CosignatureError, cosignatures, prove_consistency,
-    verify_consistency, with_cosignature,
+    Checkpoint, ConsistencyProof, Cosignature, CosignatureError, cosignatures, prove_consistency, verify_consistency, with_cosignature,
 };
 use serde_json::{Value, json};
 
