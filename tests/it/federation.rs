@@ -165,3 +165,21 @@ async fn authors_policy_governs_every_depth() {
     assert_eq!(one.count(&quiet.id(), Kind::Comment).await, 2);
     assert_eq!(one.count(&first.id(), Kind::Comment).await, 1);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn withdrawal_and_edit_reach_those_who_no_longer_subscribe() {
+    let (one, two) = (Home::start("one").await, Home::start("two").await);
+    let (ada, neo) = (one.person("ada", 1).await, two.person("neo", 2).await);
+    let subscription = two.says(&neo, subscribe(ada.account_ref())).await;
+    until_subscribed(&one, &ada, 1).await;
+    let (regretted, improved) = (one.says(&ada, post("regretted")).await, one.says(&ada, post("to be improved")).await);
+    until("both posts arrive", async || feed(&two, &neo).await.items.len() == 2).await;
+    two.says(&neo, retract(&subscription)).await;
+    until_subscribed(&one, &ada, 0).await;
+    one.says(&ada, retract(&regretted)).await;
+    let mut edit = Post::free("improved");
+    edit.revises = Some(improved.id());
+    let edit = one.says(&ada, Content::Post(edit)).await;
+    until("the withdrawal arrives", async || two.view(&regretted.id()).await.tombstone.is_some()).await;
+    until("the edit arrives", async || two.view(&improved.id()).await.record.is_some_and(|record| record.envelope == edit)).await;
+}

@@ -1,11 +1,13 @@
 //! Key logs over real HTTP: revocation, forks, recovery.
 
 use crate::federation::{like, post};
-use crate::network::Home;
+use crate::network::{Home, until};
 use crate::peer::{Peer, refusal};
 use mesh_proto::api::{AccountView, ItemResult, KeysAdded, KeysPush, KeysView, PairingList, PairingRequest};
+use mesh_proto::bytes::Salt;
+use mesh_proto::envelope::Kind;
 use mesh_proto::key::SecretKey;
-use mesh_proto::keylog::{Action, KeyLog, LogPosition, LoggedOp, Status};
+use mesh_proto::keylog::{Action, KeyLog, LogPosition, LoggedOp, NewOp, Status};
 use mesh_testkit::TestAccount;
 
 fn add(number: u8) -> Action {
@@ -158,4 +160,61 @@ async fn nobody_takes_a_name_here_through_the_back_door() {
     assert_eq!(one.get("/api/v1/accounts/president").await.status, 404);
     let likes: mesh_proto::api::Cards = one.get(&format!("/api/v1/records/{}/references?kind=like", hello.id())).await.json();
     assert_eq!(likes.cards[0].address.to_string(), format!("neo@{}", peer.domain));
+}
+
+#[tokio::test]
+async fn closed_account_of_another_domain_is_refused_once_its_closure_is_known() {
+    let (one, mut peer) = (Home::start("one").await, Peer::start("peer", 40).await);
+    let (ada, mut neo) = (one.person("ada", 1).await, peer.person("neo", 2));
+    let hello = one.says(&ada, post("hello")).await;
+    let before = neo.sign(like(ada.object(&hello)));
+    assert_eq!(peer.deliver(&one, &neo, &before).await, ItemResult::Accepted);
+    let root = neo.root.clone();
+    neo.key_op(Action::AccountClose, &root);
+    assert_eq!(one.post_json("/mesh/v1/keys", &push(&neo)).await.status, 200);
+    assert_eq!(refusal(peer.deliver(&one, &neo, &neo.sign(like(ada.object(&hello)))).await), "account");
+}
+
+#[tokio::test]
+async fn closure_beside_another_branch_of_root_compromises_and_erases_nothing() {
+    let one = Home::start("one").await;
+    let mut ada = one.person("ada", 1).await;
+    let hello = one.says(&ada, post("hello")).await;
+    let (genesis, root) = (ada.keys.head(), ada.root.clone());
+    let added = ada.key_op(add(80), &root);
+    assert_eq!(one.submit_key(&ada, &added).await.status, 200);
+    let close = ada.key_op_after(genesis, Action::AccountClose, &root);
+    assert_eq!(one.submit_key(&ada, &close).await.status, 200);
+    let view: AccountView = one.get("/api/v1/accounts/ada").await.json();
+    assert_eq!(view.status, Status::Compromised);
+    assert!(one.view(&hello.id()).await.record.is_some());
+    assert_eq!(one.get("/@ada").await.status, 200);
+}
+
+#[tokio::test]
+async fn nobody_but_root_closes_an_account() {
+    let one = Home::start("one").await;
+    let ada = one.person("ada", 1).await;
+    let close = NewOp { follows: Some((ada.id(), ada.keys.head())), action: Action::AccountClose, at: 0, salt: Salt([7; 16]) };
+    assert_eq!(one.submit_key(&ada, &close.sign(&ada.device)).await.problem(), "forbidden");
+    one.says(&ada, post("still here")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn revocation_reaches_other_domains_without_a_record() {
+    let (one, two) = (Home::start("one").await, Home::start("two").await);
+    let (ada, mut neo) = (one.person("ada", 1).await, two.person("neo", 2).await);
+    let hello = one.says(&ada, post("hello")).await;
+    two.says(&neo, like(ada.object(&hello))).await;
+    one.until_count(&hello.id(), Kind::Like, 1).await;
+    let root = neo.root.clone();
+    let added = neo.key_op(Action::DeviceAdd { device: SecretKey::from_seed(&[77; 32]).id(), name: "laptop".into() }, &root);
+    assert_eq!(two.submit_key(&neo, &added).await.status, 200);
+    let revoked = neo.key_op(Action::DeviceRevoke { device: SecretKey::from_seed(&[77; 32]).id(), last_good: None }, &root);
+    assert_eq!(two.submit_key(&neo, &revoked).await.status, 200);
+    until("the revocation is known elsewhere", async || {
+        let known: KeysView = one.get(&format!("/mesh/v1/accounts/{}/keys", neo.id())).await.json();
+        known.ops.iter().any(|op| op.envelope == revoked)
+    })
+    .await;
 }

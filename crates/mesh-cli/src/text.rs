@@ -6,6 +6,7 @@ use mesh_client::error;
 use mesh_client::reader::{Shown, State};
 use mesh_client::verify::Proof;
 use mesh_proto::address::Address;
+use mesh_proto::address::Domain;
 use mesh_proto::api::{Counts, LoggedRecord, Notification};
 use mesh_proto::envelope::{Kind, RecordId};
 use mesh_proto::key::AccountId;
@@ -209,6 +210,14 @@ fn body(shown: &Shown) -> String {
     lines.join("\n")
 }
 
+/// Who vouches for a log besides its own domain.
+pub(crate) fn witness_line(witnesses: &[Domain]) -> String {
+    match witnesses {
+        [] => "none: unwitnessed, only the log's own domain vouches for it".to_owned(),
+        some => some.iter().map(Domain::to_string).collect::<Vec<_>>().join(", "),
+    }
+}
+
 /// A proof as people read it, one fact a line.
 pub(crate) fn proof_lines(proof: &Proof) -> String {
     let mut lines = Vec::new();
@@ -234,9 +243,7 @@ pub(crate) fn proof_lines(proof: &Proof) -> String {
     if let Some(received) = proof.received {
         fact("received", time::minute(received));
     }
-    if !proof.witnessed {
-        fact("witness", "none: unwitnessed, only the log's own domain vouches for it".to_owned());
-    }
+    fact("witness", witness_line(&proof.witnesses));
     let contact = match proof.contact {
         mesh_client::pins::Contact::First => "first: this account was not known here before",
         mesh_client::pins::Contact::Known => "known: its key log extends what was known here",

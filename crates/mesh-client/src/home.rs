@@ -183,6 +183,15 @@ impl Home {
         String::from_utf8(bytes).map_err(|_| ClientError::malformed(&self.domain, "a checkpoint is text"))
     }
 
+    /// The signed note of a log's newest checkpoint that other domains have cosigned, if there is one.
+    pub async fn witnessed(&self, log: u32) -> Result<Option<String>> {
+        match self.http.get_bytes(self.to(&format!("/log/{log}/witnessed")), CHECKPOINT_BYTES_MAX).await {
+            Ok(bytes) => String::from_utf8(bytes).map(Some).map_err(|_| ClientError::malformed(&self.domain, "a checkpoint is text")),
+            Err(ClientError::Remote { problem, .. }) if problem.status == 404 => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// A tile of a log, by its path below the log, such as `tile/0/000`.
     pub async fn tile(&self, log: u32, path: &str) -> Result<Vec<u8>> {
         self.http.get_bytes(self.to(&format!("/log/{log}/{path}")), TILE_BYTES_MAX).await

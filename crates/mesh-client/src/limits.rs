@@ -46,3 +46,5 @@ pub const CHECKPOINT_PAUSE: Duration = Duration::from_millis(300);
 pub const SEND_PAUSE: Duration = Duration::from_millis(200);
 /// Requests of one page that are under way at a time.
 pub const REQUESTS_AT_ONCE_MAX: usize = 8;
+/// Domains asked for their keys because a note says that they cosigned it.
+pub const WITNESSES_MAX: usize = 4;

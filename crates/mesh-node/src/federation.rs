@@ -4,6 +4,7 @@ pub mod buckets;
 pub mod catchup;
 pub mod intake;
 pub mod outbox;
+pub(crate) mod packing;
 pub mod peers;
 pub(crate) mod pin;
 pub(crate) mod queue;

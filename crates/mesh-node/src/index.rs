@@ -309,7 +309,7 @@ impl<'a> Indexer<'a> {
         tombstone.put(&mut self.batch, &statement.id);
     }
 
-    fn withdraw(&mut self, lid: Lid, target: &Reference, statement: &Statement<'_>) -> Result<()> {
+    pub(crate) fn withdraw(&mut self, lid: Lid, target: &Reference, statement: &Statement<'_>) -> Result<()> {
         if target.standing == Standing::Live {
             self.uncount(lid, target, statement)?;
         }

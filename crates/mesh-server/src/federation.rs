@@ -36,6 +36,7 @@ pub(crate) fn router() -> Router<App> {
         .route("/mesh/v1/accounts/{id}/keys", get(keys))
         .route("/mesh/v1/records:batch", post(records_batch))
         .route("/log/{log}/checkpoint", get(checkpoint))
+        .route("/log/{log}/witnessed", get(witnessed))
         .route("/log/{log}/tile/{*path}", get(tile))
 }
 
@@ -181,6 +182,14 @@ async fn checkpoint(State(app): State<App>, Path(log): Path<String>) -> Answer<R
     check_log(&app, &log)?;
     let headers = [(header::CONTENT_TYPE, "text/plain; charset=utf-8"), (header::CACHE_CONTROL, "no-cache")];
     Ok((headers, app.node.log.checkpoint().to_string()).into_response())
+}
+
+/// The newest checkpoint that other domains have cosigned.
+async fn witnessed(State(app): State<App>, Path(log): Path<String>) -> Answer<Response> {
+    check_log(&app, &log)?;
+    let head = app.node.log.witnessed().ok_or_else(|| ApiError::new(code::NOT_FOUND, "no other domain has cosigned this log yet"))?;
+    let headers = [(header::CONTENT_TYPE, "text/plain; charset=utf-8"), (header::CACHE_CONTROL, "no-cache")];
+    Ok((headers, head.note.to_string()).into_response())
 }
 
 /// A tile or an entry bundle (C2SP tlog-tiles).

@@ -79,7 +79,8 @@ spaces! {
     Profile = 25, "profile";
     /// How far others are. Peer (4) → leaf (8): what is below it they have dealt with, but for what is late.
     Cursor = 27, "cursor";
-    /// What is to be delivered out of order. Peer (4), then leaf (8) or 2^63 + an account whose newest posts are (8) → nothing.
+    /// What is to be delivered out of order. Peer (4), then leaf (8), 2^62 + an account whose key operations are, or 2^63 + one whose newest posts
+    /// are (8) → nothing.
     Late = 28, "late";
     /// How far we are. Log number (4) → leaf (8): what is below it and concerns us we have.
     Watermark = 29, "watermark";

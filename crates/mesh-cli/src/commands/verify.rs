@@ -73,7 +73,7 @@ async fn verify_person(context: &Context, person: &Person, via: Option<&Domain>)
         "operations": found.keys.len(),
         "status": view.status(),
         "contact": found.contact,
-        "witnessed": false,
+        "witnesses": found.witnesses,
     });
     context.out.either(&value, || {
         let name = match &leaf {
@@ -82,7 +82,8 @@ async fn verify_person(context: &Context, person: &Person, via: Option<&Domain>)
         };
         let account = found.keys.account();
         let keys = format!("{} operations, head {}", found.keys.len(), found.keys.head());
-        format!("account   {account}\naddress   {}\nname      {name}\nkey log   {keys}\nwitness   none: unwitnessed", view.address())
+        let witness = crate::text::witness_line(&found.witnesses);
+        format!("account   {account}\naddress   {}\nname      {name}\nkey log   {keys}\nwitness   {witness}", view.address())
     });
     check_status(view.status())
 }

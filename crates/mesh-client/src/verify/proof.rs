@@ -6,14 +6,14 @@ use super::tiles::{Tiles, Wanted};
 use crate::error::{ClientError, Result};
 use crate::home::Home;
 use crate::http::Http;
-use crate::limits::{CHECKPOINT_PAUSE, CHECKPOINT_TRIES_MAX, PROOF_TILES_MAX};
+use crate::limits::{CHECKPOINT_PAUSE, CHECKPOINT_TRIES_MAX, PROOF_TILES_MAX, WITNESSES_MAX};
 use crate::pins::{Contact, PinBook};
 use mesh_proto::address::{Address, Domain};
 use mesh_proto::api::{DomainKeyUse, LoggedRecord, RecordView};
 use mesh_proto::envelope::{Envelope, Kind, RecordId};
 use mesh_proto::key::{AccountId, KeyId};
 use mesh_proto::keylog::{KeyLog, LogPosition, Status};
-use mesh_proto::log::{BatchProof, Checkpoint, Origin, prove, verify};
+use mesh_proto::log::{BatchProof, Checkpoint, Origin, cosignatures, prove, verify};
 use mesh_proto::record::Record;
 use mesh_proto::uri::{self, Target};
 use serde::Serialize;
@@ -25,6 +25,8 @@ pub struct Person {
     pub keys: KeyLog,
     /// The proof of the present name; without it the id should be shown.
     pub name: Option<NameProof>,
+    /// The other domains that vouch for the checkpoint under which the name is proven.
+    pub witnesses: Vec<Domain>,
     /// Whether the account was met before.
     pub contact: Contact,
 }
@@ -73,8 +75,8 @@ pub struct Proof {
     pub checkpoint_size: Option<u64>,
     /// The key that signs the log's checkpoints.
     pub log_key: Option<KeyId>,
-    /// Whether anyone but the log's own domain vouches for the checkpoint; never in this version.
-    pub witnessed: bool,
+    /// The other domains that vouch for the checkpoint: each has kept it, and takes no log from this domain that does not begin with it.
+    pub witnesses: Vec<Domain>,
     /// Whether the account was met before.
     pub contact: Contact,
     /// Whether the author stands by it: `good` or `disowned`.
@@ -86,6 +88,7 @@ pub struct Proof {
 /// A leaf that was found in its log.
 struct Inclusion {
     checkpoint: Checkpoint,
+    witnesses: Vec<Domain>,
     log_key: KeyId,
 }
 
@@ -160,6 +163,10 @@ impl Verifying {
             }
         }
         let contact = self.pins.lock().meet(&keys, self.http.now_ms())?;
+        let witnesses = match &name_leaf {
+            Some(leaf) => self.witnesses(&leaf.checkpoint, &home).await,
+            None => Vec::new(),
+        };
         let name = match name_leaf {
             Some(leaf) => {
                 let proven = check::name(&keys, &leaf, &self.log_key(&home).await?)?;
@@ -173,7 +180,7 @@ impl Verifying {
                 None
             }
         };
-        Ok(Person { keys, name, contact })
+        Ok(Person { keys, name, witnesses, contact })
     }
 
     /// Proves the record that a link points at. `via`: whom to ask if the link names no home.
@@ -238,18 +245,46 @@ impl Verifying {
     async fn include(&self, logged: &LoggedRecord) -> Result<Inclusion> {
         let origin = &logged.leaf.origin;
         let log_key = self.log_key(origin.domain()).await?;
-        let checkpoint = self.checkpoint_over(&logged.leaf, &log_key).await?;
+        let (checkpoint, witnesses) = match self.witnessed_over(&logged.leaf, &log_key).await? {
+            Some(witnessed) => witnessed,
+            None => (self.checkpoint_over(&logged.leaf, &log_key).await?, Vec::new()),
+        };
         self.pins.lock().meet_log(&checkpoint)?;
         let proof = self.prove(origin, checkpoint.size, logged.leaf.index).await?;
         let leaf = (logged.leaf.index, check::leaf_hash(&logged.opening));
         verify(checkpoint.size, &checkpoint.root, &[leaf], &proof)
             .map_err(|error| check::not_logged("the record", &logged.leaf, error.to_string()))?;
-        Ok(Inclusion { checkpoint, log_key })
+        Ok(Inclusion { checkpoint, witnesses, log_key })
     }
 
     async fn log_key(&self, domain: &Domain) -> Result<KeyId> {
         let discovery = self.home(domain).discovery().await?;
         discovery.key(DomainKeyUse::Log).ok_or_else(|| ClientError::malformed(domain, "it names no log key"))
+    }
+
+    /// The newest cosigned checkpoint with those who cosigned it, if it covers the leaf.
+    async fn witnessed_over(&self, leaf: &LogPosition, log_key: &KeyId) -> Result<Option<(Checkpoint, Vec<Domain>)>> {
+        let Some(note) = self.home(leaf.origin.domain()).witnessed(leaf.origin.number()).await? else { return Ok(None) };
+        let checkpoint = check::checkpoint(&note, &leaf.origin, log_key)?;
+        if checkpoint.size <= leaf.index {
+            return Ok(None);
+        }
+        let witnesses = self.witnesses(&note, leaf.origin.domain()).await;
+        Ok(Some((checkpoint, witnesses)))
+    }
+
+    /// The other domains whose cosignatures of a note hold, under the keys that they themselves show. Who does not answer vouches for nothing.
+    async fn witnesses(&self, note: &str, own: &Domain) -> Vec<Domain> {
+        let mut witnesses = Vec::new();
+        for cosignature in
+            cosignatures(note).unwrap_or_default().iter().filter(|cosignature| cosignature.domain() != own).take(WITNESSES_MAX)
+        {
+            let key = self.log_key(cosignature.domain()).await.ok().and_then(|key| key.verifier().ok());
+            if key.is_some_and(|key| cosignature.verify(note, &key).is_ok()) {
+                witnesses.push(cosignature.domain().clone());
+            }
+        }
+        witnesses
     }
 
     /// The newest verified checkpoint, which must cover the leaf.
@@ -313,7 +348,7 @@ fn summary(checked: &Checked, person: &Person, logged: Option<(&LoggedRecord, &I
         received: logged.map(|(record, _)| record.opening.received),
         checkpoint_size: logged.map(|(_, inclusion)| inclusion.checkpoint.size),
         log_key: logged.map(|(_, inclusion)| inclusion.log_key),
-        witnessed: false,
+        witnesses: logged.map(|(_, inclusion)| inclusion.witnesses.clone()).unwrap_or_default(),
         contact: person.contact,
         standing: if checked.standing == Standing::Good { "good" } else { "disowned" },
         why: match &checked.standing {

@@ -346,6 +346,9 @@ impl Intake {
 
     /// Whether a record concerns this domain: it acts on something here, or publishes for someone here who subscribes.
     fn is_wanted(&self, record: &Record, actor: &Account, object: Option<ObjectLid>) -> Result<bool> {
+        if let Some(first) = record.content.revises() {
+            return Ok(Reference::find(&*self.kv, first)?.is_some());
+        }
         match record.kind() {
             Kind::Retract => Ok(true),
             Kind::Repost if object.is_some() => Ok(true),

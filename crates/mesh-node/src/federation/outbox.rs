@@ -5,23 +5,22 @@
 
 use crate::accounts::Accounts;
 use crate::error::{NodeError, Result};
-use crate::log::{Head, Log};
-use crate::peers::{Peer, Peers};
-use crate::queue::{self, AUTHOR, Waiting, expand, row_key};
-use crate::tables::payload::Payload;
+use crate::log::Log;
+use crate::packing::Chunk;
+use crate::peers::Peers;
+use crate::queue::{self, AUTHOR, KEYS, Waiting, expand, row_key};
 use crate::tables::{AccountLid, PeerNo};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesOrdered;
 use mesh_proto::address::Domain;
 use mesh_proto::api::{
-    Challenge, ChallengeRequest, Delivery, DeliveryAnswer, DeliveryItem, DomainKeyUse, Growth, ItemResult, KeysKnown, KeysPush, Problem,
-    Pull, Pulled, code,
+    Challenge, ChallengeRequest, Delivery, DeliveryAnswer, DomainKeyUse, ItemResult, KeysKnown, KeysPush, Problem, code,
 };
 use mesh_proto::bytes::Salt;
 use mesh_proto::envelope::{Envelope, Kind, RecordId};
 use mesh_proto::key::AccountId;
 use mesh_proto::keylog::LoggedOp;
-use mesh_proto::limits::{BATCH_RECORDS_MAX, DELIVERY_BYTES_MAX, KEY_OP_BYTES_MAX};
+use mesh_proto::limits::{BATCH_RECORDS_MAX, KEY_OP_BYTES_MAX};
 use mesh_proto::log::Cosignature;
 use mesh_proto::port::{Answer, Rng, Transport, random};
 use mesh_proto::record::Record;
@@ -33,7 +32,7 @@ use tokio::sync::Notify;
 use tokio::task::{AbortHandle, JoinSet};
 
 /// Deliveries to one destination that may be under way at once.
-const IN_FLIGHT: usize = 8;
+pub(crate) const IN_FLIGHT: usize = 8;
 /// First and longest wait after a failure.
 const BACKOFF_MS: (u64, u64) = (10_000, 6 * 3_600_000);
 /// Longest part of another domain's words in a log line, characters.
@@ -65,12 +64,6 @@ type Destination<'a> = (PeerNo, &'a Domain);
 
 /// How often a destination may ask for something before it takes a delivery.
 const WANTS_MAX: usize = 3;
-
-/// Leaves for one delivery, with what was left out because its payload is gone.
-struct Chunk {
-    indexes: Vec<u64>,
-    delivery: Option<Delivery>,
-}
 
 /// What came of a delivery.
 #[derive(Default)]
@@ -179,7 +172,9 @@ impl Outbox {
         }
         self.challenge(domain).await?;
         let (authors, late): (Vec<u64>, Vec<u64>) = late.into_iter().partition(|number| number & AUTHOR != 0);
-        if !authors.is_empty() {
+        if late.iter().any(|number| number & KEYS != 0) {
+            self.send_keys(to, late).await?;
+        } else if !authors.is_empty() {
             self.expand(no, authors).await?;
         } else if late.is_empty() {
             let known = since.unwrap_or(cursor).min(cursor);
@@ -228,6 +223,25 @@ impl Outbox {
             for index in dealt {
                 batch.delete(Space::Late, row_key(no, index));
             }
+            self.kv.commit(batch).await?;
+        }
+        Ok(())
+    }
+
+    /// Sends the key operations of accounts. A destination that will not have them is told again with the account's next record.
+    async fn send_keys(self: &Arc<Self>, (no, domain): Destination<'_>, accounts: Vec<u64>) -> Result<()> {
+        for number in accounts {
+            let this = Arc::clone(self);
+            let found = tokio::task::spawn_blocking(move || this.accounts.by_lid(AccountLid(number & !KEYS)));
+            let account = found.await.map_err(|_| NodeError::Stopping)??;
+            for part in account.log.ops_after(None).chunks(KEYS_BYTES_MAX / (KEY_OP_BYTES_MAX * 4 / 3 + KEY_OP_FRAME_BYTES)) {
+                let answer = self.post(domain, "/mesh/v1/keys", &KeysPush { account: account.id(), ops: part.to_vec() }).await?;
+                if matches!(answer.status, 429 | 500..) {
+                    check_status(domain, &answer)?;
+                }
+            }
+            let mut batch = Batch::new();
+            batch.delete(Space::Late, row_key(no, number));
             self.kv.commit(batch).await?;
         }
         Ok(())
@@ -326,25 +340,6 @@ impl Outbox {
         Ok(())
     }
 
-    /// The same delivery under the present checkpoint, with the proof that the log grew from the one that the destination knows.
-    async fn shown_to_grow(self: &Arc<Self>, domain: &Domain, delivery: Delivery, known: u64) -> Result<Delivery> {
-        let this = Arc::clone(self);
-        let made = tokio::task::spawn_blocking(move || {
-            let indexes: Vec<u64> = delivery.items.iter().map(|item| item.index).collect();
-            let head = this.log.head();
-            let growth = this.log.prove_growth(&head, known)?;
-            let proof = this.log.prove(&head, &indexes)?;
-            Ok::<_, NodeError>(Delivery { checkpoint: head.note.to_string(), proof, growth, ..delivery })
-        });
-        let made = made.await.map_err(|_| NodeError::Stopping)??;
-        if made.growth.is_none() {
-            let detail =
-                format!("it knows {known} leaves of our log, which has fewer: after a restore from a backup, a new log must be opened");
-            return Err(remote(domain, detail));
-        }
-        Ok(made)
-    }
-
     /// Remembers which checkpoint a destination has, and keeps its cosignature.
     fn note_shown(&self, (no, domain): Destination<'_>, delivery: &Delivery, cosignature: Option<Cosignature>) {
         if let Some(size) = delivery.checkpoint.lines().nth(1).and_then(|size| size.parse().ok()) {
@@ -355,79 +350,6 @@ impl Outbox {
         if let Err(error) = self.log.keep_cosignature(&delivery.checkpoint, &cosignature, &key) {
             tracing::warn!(peer.domain = %domain, error.message = %error, "outbox.bad_cosignature");
         }
-    }
-
-    /// The records from a leaf on that concern a domain, as it asks for them itself. What it says that it has need not be sent any more.
-    pub fn page(&self, peer: &Peer, pull: &Pull) -> Result<Pulled> {
-        if pull.origin != *self.log.origin() {
-            return Err(NodeError::refused(code::NOT_HOME, "this is not the present log: see the discovery document"));
-        }
-        let (size, watermark) = (self.log.size(), pull.watermark.min(self.log.size()));
-        if watermark > queue::cursor(&*self.kv, peer.no())? {
-            let mut batch = Batch::new();
-            queue::put_cursor(&mut batch, peer.no(), watermark);
-            self.kv.commit(batch).wait()?;
-        }
-        let leaves = queue::leaves(&*self.kv, peer.no(), pull.from, BATCH_RECORDS_MAX + 1)?;
-        if leaves.is_empty() {
-            return Ok(Pulled { delivery: None, next: size.max(pull.from), more: false });
-        }
-        let head = self.log.head();
-        let growth = pull.checkpoint.map(|size| self.log.prove_growth(&head, size)).transpose()?.flatten();
-        let chunk = self.chunk(&leaves[..leaves.len().min(BATCH_RECORDS_MAX)], (&head, growth), Some(pull.from))?;
-        let next = chunk.indexes.last().map_or(pull.from, |last| last + 1);
-        Ok(Pulled { delivery: chunk.delivery, next, more: chunk.indexes.len() < leaves.len() })
-    }
-
-    /// Makes deliveries of leaves, in their order, as many as may be under way at once.
-    /// All under one checkpoint, so that the order in which they arrive does not matter.
-    async fn chunks(self: &Arc<Self>, to: PeerNo, indexes: Vec<u64>, mut since: Option<u64>) -> Result<Vec<Chunk>> {
-        let this = Arc::clone(self);
-        let made = tokio::task::spawn_blocking(move || {
-            let head = this.log.head();
-            let shown = this.shown.lock().unwrap_or_else(PoisonError::into_inner).get(&to).copied();
-            let growth = shown.map(|size| this.log.prove_growth(&head, size)).transpose()?.flatten();
-            let mut chunks = Vec::new();
-            let mut rest = indexes.as_slice();
-            while !rest.is_empty() && chunks.len() < IN_FLIGHT {
-                let chunk = this.chunk(&rest[..rest.len().min(BATCH_RECORDS_MAX)], (&head, growth.clone()), since)?;
-                rest = &rest[chunk.indexes.len()..];
-                if chunk.delivery.is_some() {
-                    since = since.and(chunk.indexes.last().map(|last| last + 1));
-                }
-                chunks.push(chunk);
-            }
-            Ok(chunks)
-        });
-        made.await.map_err(|_| NodeError::Stopping)?
-    }
-
-    /// Makes a delivery of the first leaves that fit into one.
-    fn chunk(&self, indexes: &[u64], (head, growth): (&Head, Option<Growth>), since: Option<u64>) -> Result<Chunk> {
-        let mut items = Vec::new();
-        let mut bytes = 0;
-        let mut taken = 0;
-        for index in indexes {
-            if let Some(payload) = Payload::get(&*self.kv, *index)?
-                && let Some(envelope) = payload.envelope
-            {
-                bytes += envelope.body().len() * 4 / 3 + 256;
-                if bytes > DELIVERY_BYTES_MAX && !items.is_empty() {
-                    break;
-                }
-                items.push(DeliveryItem { index: *index, salt: payload.salt, received: payload.received, envelope });
-            }
-            taken += 1;
-        }
-        let indexes_taken = indexes[..taken].to_vec();
-        if items.is_empty() {
-            return Ok(Chunk { indexes: indexes_taken, delivery: None });
-        }
-        let proven: Vec<u64> = items.iter().map(|item| item.index).collect();
-        let proof = self.log.prove(head, &proven)?;
-        let origin = self.log.origin().clone();
-        let delivery = Delivery { origin, checkpoint: head.note.to_string(), proof, growth, since, items, keys: Vec::new() };
-        Ok(Chunk { indexes: indexes_taken, delivery: Some(delivery) })
     }
 
     /// The key operations that go with a delivery. Those of a log that is too long for that are sent ahead of it, in parts: else one long log
@@ -511,6 +433,6 @@ fn excerpt(words: &str) -> String {
     words.chars().filter(|c| !c.is_control()).take(EXCERPT_CHARS_MAX).collect()
 }
 
-fn remote(domain: &Domain, detail: String) -> NodeError {
+pub(crate) fn remote(domain: &Domain, detail: String) -> NodeError {
     NodeError::Remote { domain: domain.to_string(), detail }
 }

@@ -178,6 +178,11 @@ impl Peers {
         self.read().origins.get(origin).copied()
     }
 
+    /// The numbers of all that are known.
+    pub(crate) fn numbers(&self) -> Vec<PeerNo> {
+        self.read().by_no.keys().copied().collect()
+    }
+
     /// Those who said who they are.
     pub(crate) fn met(&self) -> Vec<Arc<Peer>> {
         self.read().by_domain.values().filter(|peer| peer.row.discovery.is_some()).cloned().collect()

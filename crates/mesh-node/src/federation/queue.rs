@@ -24,7 +24,8 @@ pub(crate) fn row_key(peer: PeerNo, index: u64) -> [u8; 12] {
     join(&peer.0.to_be_bytes(), &index.to_be_bytes())
 }
 
-/// Keys of authors lie after those of all leaves.
+/// Numbers of rows that are not leaves: accounts whose key operations are to be sent, and authors whose newest posts are.
+pub(crate) const KEYS: u64 = 1 << 62;
 pub(crate) const AUTHOR: u64 = 1 << 63;
 
 /// Notes where a new statement of this domain is to be delivered.
@@ -34,6 +35,18 @@ pub(crate) fn enqueue(indexer: &mut Indexer<'_>, peers: &Peers, statement: &Stat
         indexer.news.push(News::Waiting { peer });
     }
     Ok(())
+}
+
+/// Notes that an account's key operations are to be sent, before anything else, to every domain that ever got something from here: each may have its records.
+pub(crate) fn announce(batch: &mut Batch, read: &dyn Read, peers: &Peers, account: AccountLid) -> Result<Vec<News>> {
+    let mut news = Vec::new();
+    for peer in peers.numbers() {
+        if !leaves(read, peer, 0, 1)?.is_empty() {
+            batch.put(Space::Late, row_key(peer, KEYS | account.0), []);
+            news.push(News::Waiting { peer });
+        }
+    }
+    Ok(news)
 }
 
 /// Posts that a domain gets of an author whom its people begin to follow.
@@ -69,9 +82,10 @@ pub(crate) fn leaves(read: &dyn Read, peer: PeerNo, from: u64, limit: usize) -> 
     numbers(read, Space::Outbox, (peer, from), limit)
 }
 
-/// What is to be delivered to a domain out of order: leaves, and rows for authors.
+/// What is to be delivered to a domain out of order: leaves and more. What is more comes first.
 pub(crate) fn late(read: &dyn Read, peer: PeerNo, limit: usize) -> Result<Vec<u64>> {
-    numbers(read, Space::Late, (peer, 0), limit)
+    let more = numbers(read, Space::Late, (peer, KEYS), limit)?;
+    if more.is_empty() { numbers(read, Space::Late, (peer, 0), limit) } else { Ok(more) }
 }
 
 fn numbers(read: &dyn Read, space: Space, (peer, from): (PeerNo, u64), limit: usize) -> Result<Vec<u64>> {
@@ -125,8 +139,25 @@ fn destinations(read: &dyn Read, peers: &Peers, content: &Content, actor: Accoun
     if let Some(home) = content.object_home() {
         add_domain(&mut to, peers, home)?;
     }
+    let changed = if let Content::Retract(retract) = content { Some(&retract.object) } else { content.revises() };
+    if let Some(changed) = changed
+        && let Some((lid, _)) = Reference::find(read, changed)?.filter(|(lid, _)| lid.is_own())
+    {
+        to.append(&mut receivers(read, peers, lid)?);
+    }
     to.remove(&HERE);
     Ok(to)
+}
+
+/// The domains to which a record went, whoever subscribes now. Asks once for each known domain: withdrawals and edits are rare.
+fn receivers(read: &dyn Read, peers: &Peers, lid: Lid) -> Result<BTreeSet<PeerNo>> {
+    let mut receivers = BTreeSet::new();
+    for peer in peers.numbers() {
+        if read.get(Space::Outbox, &row_key(peer, lid.index()))?.is_some() {
+            receivers.insert(peer);
+        }
+    }
+    Ok(receivers)
 }
 
 fn add_domain(to: &mut BTreeSet<PeerNo>, peers: &Peers, domain: &Domain) -> Result<()> {

@@ -20,6 +20,23 @@ pub(crate) struct Payload {
 
 const ERASED: u8 = 0;
 
+/// How a row begins that was not erased.
+struct Head {
+    kind: Kind,
+    salt: Salt,
+    received: u64,
+    account: AccountLid,
+}
+
+fn head(reader: &mut Reader<'_>) -> Result<Option<Head>, StoreError> {
+    let kind = reader.byte()?;
+    if kind == ERASED {
+        return Ok(None);
+    }
+    let kind = Kind::from_number(kind).ok_or_else(|| reader.damaged())?;
+    Ok(Some(Head { kind, salt: Salt(reader.array()?), received: reader.u64()?, account: AccountLid(reader.varint()?) }))
+}
+
 impl Payload {
     pub(crate) fn put(&self, batch: &mut Batch, index: u64) {
         let body = self.envelope.as_ref().map_or(&[][..], Envelope::body);
@@ -44,14 +61,7 @@ impl Payload {
 
     pub(crate) fn decode(row: &[u8]) -> Result<Option<Self>, StoreError> {
         let mut reader = Reader::new(row, "payload");
-        let kind = reader.byte()?;
-        if kind == ERASED {
-            return Ok(None);
-        }
-        let kind = Kind::from_number(kind).ok_or_else(|| reader.damaged())?;
-        let salt = Salt(reader.array()?);
-        let received = reader.u64()?;
-        let account = AccountLid(reader.varint()?);
+        let Some(Head { kind, salt, received, account }) = head(&mut reader)? else { return Ok(None) };
         let record = RecordId::from_hash(reader.array()?);
         let envelope = match kind {
             Kind::Name => None,
@@ -61,6 +71,12 @@ impl Payload {
             }
         };
         Ok(Some(Self { kind, salt, received, account, record, envelope }))
+    }
+
+    /// What a leaf stands for and whose it is, without a look at the envelope; `None` if it was erased.
+    pub(crate) fn owner(row: &[u8]) -> Result<Option<(Kind, AccountLid)>, StoreError> {
+        let head = head(&mut Reader::new(row, "payload"))?;
+        Ok(head.map(|head| (head.kind, head.account)))
     }
 
     /// Erases payload and opening: the log keeps its 32 bytes, nothing here says what they stood for.

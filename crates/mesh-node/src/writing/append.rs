@@ -2,7 +2,7 @@
 //!
 //! Accepted records, key operations and registrations wait in a bounded queue. Each round takes all that wait, gives them leaves in order, makes one
 //! batch of everything they change, commits it durably and answers. Two entries of one account never share a round: the second one waits for
-//! the next, so that what is read is what is true.
+//! the next, so that what is read is what is true. What a closed account leaves behind is erased between rounds: [`crate::writing::closing`].
 //!
 //! A crash leaves either a whole round or nothing of it: leaves, payloads and indexes are one batch.
 
@@ -18,10 +18,11 @@ use crate::records::known;
 use crate::tables::account::{self, AccountRow};
 use crate::tables::payload::Payload;
 use crate::tables::{AccountLid, HERE, Lid, OWN};
+use crate::writing::closing::{self, Closings};
 use mesh_proto::api::{Accepted, KeysAdded, Registered, code};
 use mesh_proto::bytes::Salt;
 use mesh_proto::envelope::{Envelope, Kind, RecordId};
-use mesh_proto::keylog::{Action, KeyLog, KeyOp, LogPosition, LoggedOp};
+use mesh_proto::keylog::{Action, KeyLog, KeyOp, LogPosition, LoggedOp, Status};
 use mesh_proto::limits::LEAF_INDEX_MAX;
 use mesh_proto::log::{Opening, Tree, entry_hash, name_id};
 use mesh_proto::port::{Clock, Rng, random};
@@ -104,10 +105,12 @@ impl Appender {
 
     /// Runs until it is told to stop, or every sender of the queue is gone.
     fn run(mut self, mut queue: mpsc::Receiver<Entry>) {
+        let services = (Arc::clone(&self.accounts), Arc::clone(&self.bus), Arc::clone(&self.clock));
+        let mut closings = Closings::new(Arc::clone(&self.kv), services);
         let mut waiting = VecDeque::new();
         let mut open = true;
         while open || !waiting.is_empty() {
-            if waiting.is_empty() {
+            if waiting.is_empty() && !closings.is_due() {
                 match queue.blocking_recv() {
                     None | Some(Entry::Stop) => return,
                     Some(first) => waiting.push_back(first),
@@ -120,7 +123,16 @@ impl Appender {
                     Err(_) => break,
                 }
             }
-            waiting = self.round(waiting);
+            if !waiting.is_empty() {
+                let keys = waiting.iter().any(|entry| matches!(entry, Entry::Key(..)));
+                waiting = self.round(waiting);
+                if keys {
+                    closings.look();
+                }
+            }
+            if closings.is_due() {
+                closings.go_on();
+            }
         }
     }
 
@@ -260,9 +272,16 @@ impl Appender {
             self.check_name(&account)?;
         }
         account::put_op(&mut round.batch, account.lid, sequence, &logged);
-        self.leaf(round, &account, (Kind::Key, op.id, Some(envelope)))?;
+        let leaf = self.leaf(round, &account, (Kind::Key, op.id, Some(envelope)))?;
         if renamed {
             self.name(round, &mut account)?;
+        }
+        if account.log.view().status() == Status::Closed {
+            closing::begin(&mut round.batch, account.lid, leaf.index);
+        }
+        if !matches!(op.action, Action::Genesis { .. } | Action::DeviceAdd { .. }) {
+            // A new device is told of with its first record; all else others must know at once.
+            round.news.extend(queue::announce(&mut round.batch, &*self.kv, &self.peers, account.lid)?);
         }
         let added = KeysAdded { head: account.log.head(), added: 1 };
         round.accounts.push(Arc::new(account));

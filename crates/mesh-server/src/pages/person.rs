@@ -1,4 +1,4 @@
-//! A person's page: who they are in their own words, and what they published, newest first.
+//! A person's page: who they are in their own words, and what they published, newest first; of a closed account only that it is closed.
 
 use super::answer::{Outcome, Page, answer, redirect, send};
 use super::entry::{Body, Entry, Extent};
@@ -43,6 +43,31 @@ pub(super) struct PersonPage {
     pub(super) later: bool,
     /// The next page of the list.
     pub(super) next: Option<String>,
+}
+
+/// The page of a closed account: nothing of what it said about itself.
+#[derive(Template)]
+#[template(path = "closed.html")]
+pub(super) struct ClosedPage {
+    pub(super) site: Site,
+    pub(super) head: Head,
+    pub(super) address: String,
+    /// Where the key log is that shows the closure.
+    pub(super) keys: String,
+}
+
+impl ClosedPage {
+    pub(super) fn new(site: Site, view: &AccountView) -> Self {
+        let address = view.address.to_string();
+        let head = Head {
+            title: format!("Closed account ({address})"),
+            description: format!("{address} was closed by its owner."),
+            canonical: home_url(view),
+            alternate: Some(format!("/api/v1/accounts/{}", view.account)),
+            noindex: true,
+        };
+        Self { site, head, address, keys: format!("/mesh/v1/accounts/{}/keys", view.account) }
+    }
 }
 
 /// What is said of a person.
@@ -132,6 +157,9 @@ async fn page(app: &App, user: &str, seek: Seek, headers: &HeaderMap) -> Outcome
         Found::Here(account, view) => (account, view),
         Found::Spelt(user) => return Ok(redirect(&format!("/@{user}"))),
     };
+    if view.status == Status::Closed {
+        return Ok(send(headers, Page::render(StatusCode::GONE, &ClosedPage::new(Site::of(app), &view))));
+    }
     let later = seek.before.is_some();
     let list = app.node.views.posts(&account, seek.before, POSTS_MAX).await?;
     let posts = entries(app, &list.items).await;
