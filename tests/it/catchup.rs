@@ -8,8 +8,12 @@ use mesh_proto::api::{FeedPage, ItemResult, Problem, Pull, Pulled};
 use mesh_proto::envelope::{Envelope, Kind, RecordId};
 use mesh_testkit::TestAccount;
 
-/// More than one page, and not a multiple of one.
+/// More than one page, and not a multiple of one. `MESH_MISSED` asks for another number.
 const MISSED: usize = 250;
+
+fn missed_usually() -> usize {
+    std::env::var("MESH_MISSED").ok().and_then(|number| number.parse().ok()).unwrap_or(MISSED)
+}
 
 async fn says_many(home: &Home, person: &TestAccount, count: usize) -> Vec<RecordId> {
     let mut said = Vec::new();
@@ -47,9 +51,11 @@ async fn domain_that_was_away_gets_what_it_missed_in_order() {
     two.says(&neo, subscribe(ada.account_ref())).await;
     until_subscribed(&one, &ada, 1).await;
     two.stop().await;
-    let missed = says_many(&one, &ada, MISSED).await;
+    let missed = says_many(&one, &ada, missed_usually()).await;
     two.start_again().await;
+    let ready = std::time::Instant::now();
     until_feed(&two, &neo, &missed).await;
+    println!("{} records, complete {:?} after the start", missed.len(), ready.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread")]

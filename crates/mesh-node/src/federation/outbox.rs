@@ -207,6 +207,9 @@ impl Outbox {
             }
             self.kv.commit(batch).await?;
         }
+        if moved <= cursor && told == Some(since) {
+            return Err(remote(domain, format!("it keeps saying that it has nothing from leaf {since} on, whatever it is sent")));
+        }
         if moved <= cursor {
             tracing::warn!(peer.domain = %domain, cursor.before = cursor, cursor.now = moved, "outbox.set_back");
         }

@@ -18,13 +18,15 @@ use lsm_tree::compaction::{CompactionStrategy, Leveled};
 
 use super::journal::{JOURNAL_FOLDER, segment_number};
 use super::marks::Checkpoint;
-use super::trees::{L0_TABLES, L0_TABLES_MAX, TABLE_BYTES, Trees, damage};
+use super::trees::{L0_TABLES, L0_TABLES_AT_REST, L0_TABLES_MAX, TABLE_BYTES, Trees, damage};
 use crate::error::StoreError;
 use crate::files::Files;
 use crate::limits::JOURNAL_BYTES_MAX;
 use crate::space::Space;
 
 const RETRY: Duration = Duration::from_secs(1);
+/// How long there is nothing to do before a crowded space is merged.
+const REST: Duration = Duration::from_secs(2);
 
 /// Work for the housekeeper.
 #[derive(Debug)]
@@ -144,12 +146,12 @@ impl Work {
                 }
                 Next::Job(Job::Stop) => self.stopping = true,
                 Next::Checkpoint => self.try_checkpoint(),
-                Next::Compaction(space) => self.compact_step(space),
+                Next::Compaction(space, l0_tables) => self.compact_step(space, l0_tables),
             }
         }
     }
 
-    /// Chooses what to do: jobs first, then a due checkpoint, then one step of compaction; otherwise waits.
+    /// Chooses what to do: jobs first, then a due checkpoint, then one step of compaction; after a rest, a step that can wait; otherwise waits.
     fn next(&mut self) -> Option<Next> {
         let mut state = self.keeper.state();
         loop {
@@ -169,7 +171,13 @@ impl Work {
                     return Some(Next::Checkpoint);
                 }
             } else if let Some(space) = self.untidy.first().copied() {
-                return Some(Next::Compaction(space));
+                return Some(Next::Compaction(space, L0_TABLES));
+            } else if let Some(space) = self.crowded() {
+                let (next, waited) = self.keeper.changed.wait_timeout(state, REST).unwrap_or_else(PoisonError::into_inner);
+                state = next;
+                if waited.timed_out() {
+                    return Some(Next::Compaction(space, L0_TABLES_AT_REST));
+                }
             } else {
                 state = self.keeper.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
             }
@@ -242,14 +250,20 @@ impl Work {
     fn make_room_in_l0(&mut self, space: Space) {
         while self.trees.get(space).is_some_and(|tree| tree.tree().l0_run_count() >= L0_TABLES_MAX) {
             self.untidy.insert(space);
-            self.compact_step(space);
+            self.compact_step(space, L0_TABLES);
             if !self.untidy.contains(&space) {
                 return;
             }
         }
     }
 
-    fn compact_step(&mut self, space: Space) {
+    /// A space with so many newest tables that reading it suffers: they are merged when there is nothing else to do.
+    fn crowded(&self) -> Option<Space> {
+        let many = |space: &Space| self.trees.get(*space).is_some_and(|tree| tree.tree().l0_run_count() >= usize::from(L0_TABLES_AT_REST));
+        self.trees.spaces().find(many)
+    }
+
+    fn compact_step(&mut self, space: Space, l0_tables: u8) {
         let Some(space_tree) = self.trees.get(space) else {
             self.untidy.remove(&space);
             return;
@@ -257,7 +271,7 @@ impl Work {
         let tree = space_tree.tree();
         let before = tree.current_version().id();
         let first_table = tree.next_table_id();
-        let strategy = Leveled::default().with_table_target_size(TABLE_BYTES).with_l0_threshold(L0_TABLES);
+        let strategy = Leveled::default().with_table_target_size(TABLE_BYTES).with_l0_threshold(l0_tables);
         let strategy: Arc<dyn CompactionStrategy + Send + Sync> = Arc::new(strategy);
         let watermark = space_tree.begin_step(&self.trees.positions);
         if let Err(error) = tree.compact(strategy, watermark) {
@@ -288,7 +302,7 @@ impl Work {
 enum Next {
     Job(Job),
     Checkpoint,
-    Compaction(Space),
+    Compaction(Space, u8),
 }
 
 /// Deletes the segments that a checkpoint made obsolete; answers their bytes.

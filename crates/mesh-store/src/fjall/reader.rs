@@ -71,7 +71,7 @@ impl<T: AsRef<Trees> + Send + Sync> Read for View<T> {
             Order::Forward => Box::new(tables.map(entry)),
             Order::Backward => Box::new(tables.rev().map(entry)),
         });
-        let mut merged = Merged::new(sources, order)?;
+        let mut merged = Merged::new(sources, order);
         let mut found = Vec::new();
         while found.len() < limit {
             let Some((key, value)) = merged.next()? else { break };
@@ -85,42 +85,50 @@ impl<T: AsRef<Trees> + Send + Sync> Read for View<T> {
 
 type Source<'a> = Box<dyn Iterator<Item = Result<Entry, StoreError>> + 'a>;
 
-/// Several ordered sources as one. Of a key that several have, the first one's entry counts.
+/// Several ordered sources as one. Of a key that several have, the first one's entry counts. Nothing is fetched before it is asked for.
 struct Merged<'a> {
-    /// Each with its next entry.
-    sources: Vec<(Source<'a>, Option<Entry>)>,
+    sources: Vec<(Source<'a>, Head)>,
     order: Order,
 }
 
+/// The next entry of a source.
+enum Head {
+    /// Not looked up yet.
+    Unknown,
+    Entry(Entry),
+    End,
+}
+
+impl Head {
+    fn key(&self) -> Option<&Slice> {
+        if let Self::Entry((key, _)) = self { Some(key) } else { None }
+    }
+}
+
 impl<'a> Merged<'a> {
-    fn new(sources: Vec<Source<'a>>, order: Order) -> Result<Self, StoreError> {
-        let sources = sources.into_iter().map(|mut source| source.next().transpose().map(|entry| (source, entry)));
-        Ok(Self { sources: sources.collect::<Result<_, _>>()?, order })
+    fn new(sources: Vec<Source<'a>>, order: Order) -> Self {
+        Self { sources: sources.into_iter().map(|source| (source, Head::Unknown)).collect(), order }
     }
 
     fn next(&mut self) -> Result<Option<Entry>, StoreError> {
-        let heads = self.sources.iter().enumerate().filter_map(|(place, (_, head))| head.as_ref().map(|(key, _)| (key, place)));
+        for (source, head) in &mut self.sources {
+            if matches!(head, Head::Unknown) {
+                *head = source.next().transpose()?.map_or(Head::End, Head::Entry);
+            }
+        }
+        let heads = self.sources.iter().enumerate().filter_map(|(place, (_, head))| head.key().map(|key| (key, place)));
         // The first of equal ones, both ways.
         let next = match self.order {
             Order::Forward => heads.min_by(|(a, _), (b, _)| a.cmp(b)),
             Order::Backward => heads.min_by(|(a, _), (b, _)| b.cmp(a)),
         };
         let Some((_, place)) = next else { return Ok(None) };
-        let entry = self.advance(place)?;
-        if let Some((key, _)) = &entry {
-            for later in place + 1..self.sources.len() {
-                if self.sources[later].1.as_ref().is_some_and(|(other, _)| other == key) {
-                    self.advance(later)?;
-                }
+        let Head::Entry(entry) = std::mem::replace(&mut self.sources[place].1, Head::Unknown) else { return Ok(None) };
+        for (_, later) in &mut self.sources[place + 1..] {
+            if later.key() == Some(&entry.0) {
+                *later = Head::Unknown;
             }
         }
-        Ok(entry)
-    }
-
-    /// Takes a source's entry and fetches its next.
-    fn advance(&mut self, place: usize) -> Result<Option<Entry>, StoreError> {
-        let (source, head) = &mut self.sources[place];
-        let next = source.next().transpose()?;
-        Ok(std::mem::replace(head, next))
+        Ok(Some(entry))
     }
 }

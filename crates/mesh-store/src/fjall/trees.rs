@@ -35,6 +35,9 @@ pub(super) const TABLE_BYTES: u64 = 32 * 1024 * 1024;
 /// Flushed tables of a space that are merged into its first level at once: keys of many logs interleave, so that each merge rewrites most of that level.
 pub(super) const L0_TABLES: u8 = 8;
 
+/// The same when there is nothing else to do: each of them costs every reader a look.
+pub(super) const L0_TABLES_AT_REST: u8 = 3;
+
 /// Flushed tables of a space that wait to be merged, at most; a list of tables counts up to 255 of them.
 pub(super) const L0_TABLES_MAX: usize = 64;
 const OPEN_FILES_MAX: usize = 512;
