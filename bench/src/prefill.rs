@@ -28,7 +28,7 @@ use std::sync::Arc;
 use tempfile::TempDir;
 
 /// Changed whenever a store made before would not be the same.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 /// The domain whose store it is.
 const DOMAIN: &str = "bench.localhost:7999";
 /// People of the domain, besides the reader.

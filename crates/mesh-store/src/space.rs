@@ -71,8 +71,8 @@ spaces! {
     Tombstone = 21, "tombstone";
     /// Evictable cache of foreign records, oldest first. Sequence (8) → local id (8), size (4), carried envelope or nothing.
     Cache = 22, "cache";
-    /// Where the cache holds a record. Local id (8) → sequence (8).
-    CachePlace = 23, "cache_place";
+    /// Of an earlier layout of the cache; nothing is written there any more.
+    CacheOrder = 23, "cache_order";
     /// Invites. Code → account (8), or nothing if unused.
     Invite = 24, "invite";
     /// Profiles. Account (8) → local id (8) of the current profile record.
@@ -88,6 +88,8 @@ spaces! {
     Pin = 30, "pin";
     /// Proof that a log forked. Log number (4), number of leaves (8) → the signed note that was shown before, 0 (1), the one that does not extend it.
     Evidence = 31, "evidence";
+    /// Where the cache holds a record. Local id (8) → sequence (8).
+    CachePlace = 32, "cache_place";
     /// Retracts that came before what they withdraw. Log number (4), SHA-256 (32), actor (8) → tombstone row.
     EarlyRetract = 26, "early_retract";
 }

@@ -263,7 +263,7 @@ fn check_layout(kv: &dyn Kv) -> Result<()> {
     if kv.get(Space::Meta, b"cache_layout")?.is_some_and(|layout| layout == LAYOUT) {
         return Ok(());
     }
-    for space in [Space::Cache, Space::CachePlace] {
+    for space in [Space::Cache, Space::CacheOrder, Space::CachePlace] {
         loop {
             let rows = kv.scan(space, &KeyRange::all(), Order::Forward, DROP_MAX)?;
             let mut batch = Batch::new();
@@ -313,4 +313,28 @@ fn actor(envelope: &Envelope) -> Result<mesh_proto::key::AccountId> {
         actor: mesh_proto::key::AccountId,
     }
     Ok(serde_json::from_slice::<Head>(envelope.body()).map_err(|_| damaged("cache"))?.actor)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mesh_store::MemoryStore;
+
+    #[test]
+    fn cache_of_an_earlier_layout_is_emptied_once() {
+        let kv = MemoryStore::new();
+        let mut batch = Batch::new();
+        batch.put(Space::Cache, Lid(1 << 40).key(), "an old row").put(Space::CacheOrder, 0u64.to_be_bytes(), "another");
+        batch.add(Space::Meta, "cache_bytes", 10);
+        kv.commit(batch).wait().expect("commits");
+        let rows = |space| kv.scan(space, &KeyRange::all(), Order::Forward, 10).expect("reads").len();
+        check_layout(&kv).expect("empties");
+        assert_eq!((rows(Space::Cache), rows(Space::CacheOrder)), (0, 0));
+        assert_eq!(mesh_store::counter(&kv, Space::Meta, b"cache_bytes").expect("reads"), 0);
+        let mut batch = Batch::new();
+        batch.put(Space::Cache, 0u64.to_be_bytes(), "a new row");
+        kv.commit(batch).wait().expect("commits");
+        check_layout(&kv).expect("leaves it");
+        assert_eq!(rows(Space::Cache), 1);
+    }
 }
