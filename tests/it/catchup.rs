@@ -59,6 +59,19 @@ async fn domain_that_was_away_gets_what_it_missed_in_order() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn domain_catches_up_while_the_other_goes_on() {
+    let (one, mut two) = (Home::start("one").await, Home::start("two").await);
+    let (ada, neo) = (one.person("ada", 1).await, two.person("neo", 2).await);
+    two.says(&neo, subscribe(ada.account_ref())).await;
+    until_subscribed(&one, &ada, 1).await;
+    two.stop().await;
+    let mut said = says_many(&one, &ada, MISSED).await;
+    let (more, ()) = tokio::join!(says_many(&one, &ada, MISSED), two.start_again());
+    said.extend(more);
+    until_feed(&two, &neo, &said).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn domain_that_went_back_to_a_backup_gets_again_what_it_had() {
     let (one, mut two) = (Home::start("one").await, Home::start("two").await);
     let (ada, neo) = (one.person("ada", 1).await, two.person("neo", 2).await);

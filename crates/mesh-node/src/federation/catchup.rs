@@ -5,6 +5,7 @@
 
 use crate::error::{NodeError, Result};
 use crate::intake::Intake;
+use crate::packing::checkpoint_size;
 use crate::peers::{Peer, Peers};
 use futures_util::StreamExt;
 use mesh_proto::api::{Delivery, KeysBatch, KeysBatchAnswer, KeysPush, Pull, Pulled};
@@ -15,6 +16,8 @@ use std::time::Duration;
 
 /// Domains asked at once.
 const AT_ONCE: usize = 16;
+/// How often a domain is asked anew at once.
+const AGAIN_MAX: usize = 3;
 /// How long after all were asked they are asked again.
 const PERIOD: Duration = Duration::from_secs(3_600);
 
@@ -32,7 +35,14 @@ impl CatchUp {
             let asked = futures_util::stream::iter(self.peers.met()).for_each_concurrent(AT_ONCE, |peer| {
                 let this = Arc::clone(&self);
                 async move {
-                    if let Err(error) = this.pull(&peer).await {
+                    let mut outcome = this.pull(&peer).await;
+                    for _ in 0..AGAIN_MAX {
+                        // It delivered something itself meanwhile, under a newer checkpoint.
+                        if matches!(outcome, Err(NodeError::CheckpointWanted(_))) {
+                            outcome = this.pull(&peer).await;
+                        }
+                    }
+                    if let Err(error) = outcome {
                         tracing::info!(peer.domain = %peer.domain(), error.message = %error, "catchup.failed");
                     }
                 }
@@ -46,13 +56,15 @@ impl CatchUp {
     pub async fn pull(self: &Arc<Self>, peer: &Peer) -> Result<usize> {
         let peer = self.peers.discover(peer.domain(), None).await?;
         let mut records = 0;
-        let from = self.watermark(&peer).await?;
-        let mut page = self.page(&peer, from, from).await?;
+        let (from, mut checkpoint) = self.place(&peer).await?;
+        let mut page = self.page(&peer, (from, from), checkpoint).await?;
         loop {
             let (next, more) = (page.next, page.more);
             let taken = page.delivery.as_ref().map_or(0, |delivery| delivery.items.len());
-            let watermark = self.watermark(&peer).await?;
-            let following = async { if more { self.page(&peer, next, watermark).await.map(Some) } else { Ok(None) } };
+            // The next page must grow from what this one shows, which is not stored yet.
+            checkpoint = page.delivery.as_ref().and_then(|delivery| checkpoint_size(&delivery.checkpoint)).or(checkpoint);
+            let (watermark, _) = self.place(&peer).await?;
+            let following = async { if more { self.page(&peer, (next, watermark), checkpoint).await.map(Some) } else { Ok(None) } };
             let (stored, following) = tokio::join!(self.take(&peer, page.delivery), following);
             stored?;
             records += taken;
@@ -64,21 +76,22 @@ impl CatchUp {
         }
         if records > 0 {
             // It need not deliver what we have now.
-            let watermark = self.watermark(&peer).await?;
-            self.page(&peer, watermark, watermark).await?;
+            let (watermark, checkpoint) = self.place(&peer).await?;
+            self.page(&peer, (watermark, watermark), checkpoint).await?;
             tracing::info!(peer.domain = %peer.domain(), records, "catchup.done");
         }
         Ok(records)
     }
 
-    async fn watermark(self: &Arc<Self>, peer: &Arc<Peer>) -> Result<u64> {
+    /// The watermark, and the size of the pinned checkpoint.
+    async fn place(self: &Arc<Self>, peer: &Arc<Peer>) -> Result<(u64, Option<u64>)> {
         let (this, peer) = (Arc::clone(self), Arc::clone(peer));
-        tokio::task::spawn_blocking(move || this.intake.watermark(&peer)).await.map_err(|_| NodeError::Stopping)?
+        let place = tokio::task::spawn_blocking(move || Ok((this.intake.watermark(&peer)?, this.intake.pinned(&peer)?)));
+        place.await.map_err(|_| NodeError::Stopping)?
     }
 
-    async fn page(&self, peer: &Peer, from: u64, watermark: u64) -> Result<Pulled> {
+    async fn page(&self, peer: &Peer, (from, watermark): (u64, u64), checkpoint: Option<u64>) -> Result<Pulled> {
         let origin = peer.origin().cloned().ok_or(NodeError::NotFound("log"))?;
-        let checkpoint = self.intake.pinned(peer)?;
         self.post(peer, "/mesh/v1/deliveries:pull", &Pull { origin, from, watermark, checkpoint }).await
     }
 

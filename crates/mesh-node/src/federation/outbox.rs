@@ -6,7 +6,7 @@
 use crate::accounts::Accounts;
 use crate::error::{NodeError, Result};
 use crate::log::Log;
-use crate::packing::Chunk;
+use crate::packing::{Chunk, checkpoint_size};
 use crate::peers::Peers;
 use crate::queue::{self, AUTHOR, KEYS, Waiting, expand, row_key};
 use crate::tables::{AccountLid, PeerNo};
@@ -345,7 +345,7 @@ impl Outbox {
 
     /// Remembers which checkpoint a destination has, and keeps its cosignature.
     fn note_shown(&self, (no, domain): Destination<'_>, delivery: &Delivery, cosignature: Option<Cosignature>) {
-        if let Some(size) = delivery.checkpoint.lines().nth(1).and_then(|size| size.parse().ok()) {
+        if let Some(size) = checkpoint_size(&delivery.checkpoint) {
             self.shown.lock().unwrap_or_else(PoisonError::into_inner).insert(no, size);
         }
         let key = self.peers.by_no(no).and_then(|peer| peer.key(DomainKeyUse::Log)).and_then(|key| key.verifier().ok());
