@@ -139,6 +139,7 @@ pub(crate) fn open_node(data: &Path, peers: Peers) -> anyhow::Result<Node> {
         registration: folder.config.rules(),
         rates: folder.config.rates(),
         cache_bytes_max: folder.config.cache_mb * 1024 * 1024,
+        mirrors_max: 0,
         accounts_bytes_max: 128 * 1024 * 1024,
         heads_bytes_max: 32 * 1024 * 1024,
         request_key: folder.request_key,

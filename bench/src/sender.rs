@@ -105,7 +105,7 @@ impl Sender {
             origin: self.origin.clone(),
             software: "mesh-bench".to_owned(),
             limits: Default::default(),
-            policy: PolicyView { registration: RegistrationMode::Closed },
+            policy: PolicyView { registration: RegistrationMode::Closed, mirrors: false },
         }
     }
 

@@ -7,6 +7,8 @@ mod durability;
 mod erasure;
 mod federation;
 mod keys;
+mod mirror;
+mod moving;
 mod network;
 mod peer;
 mod people;

@@ -179,6 +179,12 @@ impl Home {
         self.signed("GET", path, Vec::new(), (&format!("{}/{}", person.id(), person.device.id()), &person.device)).await
     }
 
+    /// A signed `POST` by a person's device.
+    pub(crate) async fn post_as(&self, person: &TestAccount, path: &str, body: &impl Serialize) -> Reply {
+        let body = serde_json::to_vec(body).expect("json");
+        self.signed("POST", path, body, (&format!("{}/{}", person.id(), person.device.id()), &person.device)).await
+    }
+
     /// Registers a person here; `number` makes the keys.
     pub(crate) async fn person(&self, user: &str, number: u8) -> TestAccount {
         let person = TestAccount::new(&self.address(user), number);
@@ -251,12 +257,14 @@ async fn reply(request: reqwest::RequestBuilder) -> Reply {
 
 /// Waits for a state.
 pub(crate) async fn until(what: &str, state: impl AsyncFn() -> bool) {
+    let begun = std::time::Instant::now();
     let mut tick = tokio::time::interval(Duration::from_millis(10));
     let deadline = std::time::Instant::now() + PATIENCE;
     while !state().await {
         assert!(std::time::Instant::now() < deadline, "this did not come about: {what}");
         tick.tick().await;
     }
+    eprintln!("DBG {what} {:?}", begun.elapsed());
 }
 
 /// The time that servers see.

@@ -54,7 +54,7 @@ impl Peer {
             origin: format!("{domain}/log/1").parse().expect("an origin"),
             software: "played".into(),
             limits: Default::default(),
-            policy: PolicyView { registration: RegistrationMode::Closed },
+            policy: PolicyView { registration: RegistrationMode::Closed, mirrors: false },
         };
         let received = Arc::new(Mutex::default());
         let task = tokio::spawn(serve(listener, discovery, key.clone(), Arc::clone(&received)));

@@ -4,13 +4,13 @@
 //! so that two deliveries of the same operations cannot take the same place; own ones come through the [`crate::writing::append`] thread.
 
 use crate::error::{NodeError, Result};
-use crate::tables::AccountLid;
 use crate::tables::account::{self, AccountRow};
+use crate::tables::{AccountLid, MOVED, PeerNo, outbox_key};
 use mesh_proto::address::{Address, Domain, User};
 use mesh_proto::api::code;
 use mesh_proto::key::{AccountId, KeyId};
 use mesh_proto::keylog::{Action, KeyLog, KeyLogError, KeyOp, LoggedOp, UseError};
-use mesh_store::{Batch, Kv, StoreError};
+use mesh_store::{Batch, Kv, Space, StoreError};
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -25,6 +25,8 @@ pub struct Account {
     pub log: KeyLog,
     /// The leaf of its name in this domain's log, if it lives or lived here.
     pub name_leaf: Option<u64>,
+    /// Whether this domain answers for records of it that lie in other logs: it brought them here, or asked for a copy.
+    pub keeps: bool,
 }
 
 impl Account {
@@ -63,10 +65,19 @@ impl Weighter<AccountId, Arc<Account>> for ByBytes {
 /// else shortens the wait of a device-signed `root.rotate` by claiming that it began long ago.
 #[derive(Debug, Clone, Copy)]
 pub struct Sender<'a> {
-    /// The domain that sent them; `None`: anyone.
-    pub domain: Option<&'a Domain>,
+    /// The domain that sent them, with its number here; `None`: anyone.
+    pub domain: Option<(&'a Domain, PeerNo)>,
     /// When they came, milliseconds since the epoch.
     pub now_ms: u64,
+}
+
+/// What a merge changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Merged {
+    /// Number of operations that were new.
+    pub added: usize,
+    /// The domain to which the account moved: what was said here about it is queued for it.
+    pub moved_to: Option<PeerNo>,
 }
 
 /// The accounts service.
@@ -85,6 +96,12 @@ pub struct Accounts {
 const IDS_CACHED: usize = 100_000;
 /// How many times a merge is tried again after another writer took its place.
 const MERGE_TRIES: usize = 4;
+
+impl<'a> Sender<'a> {
+    fn domain(&self) -> Option<&'a Domain> {
+        self.domain.map(|(domain, _)| domain)
+    }
+}
 
 impl Accounts {
     pub(crate) fn open(kv: Arc<dyn Kv>, domain: Domain, cache_bytes: u64) -> Result<Self> {
@@ -110,6 +127,11 @@ impl Accounts {
         }
     }
 
+    /// Whether an account lives in this domain: its key log says so, and so does the log.
+    pub fn lives_here(&self, account: &Account) -> bool {
+        account.name_leaf.is_some() && account.home() == &self.domain
+    }
+
     /// The account to which a name of this domain was given, if it still bears it.
     pub fn by_name(&self, user: &str) -> Result<Option<Arc<Account>>> {
         // What is no name is not looked for: keys have a longest length.
@@ -119,6 +141,14 @@ impl Accounts {
         let account = self.by_lid(lid)?;
         let bears = account.home() == &self.domain && account.address().user().as_str() == user;
         Ok(bears.then_some(account))
+    }
+
+    /// The account that once bore a name of this domain and bears another name, here or elsewhere, now.
+    pub fn formerly(&self, user: &User) -> Result<Option<Arc<Account>>> {
+        let Some(lid) = account::by_name(&*self.kv, user.as_str())? else { return Ok(None) };
+        let account = self.by_lid(lid)?;
+        let bears = account.home() == &self.domain && account.address().user() == user;
+        Ok((!bears).then_some(account))
     }
 
     /// Names of this domain after `after`, in alphabetical order, with who bears them.
@@ -135,7 +165,7 @@ impl Accounts {
     fn load(&self, lid: AccountLid) -> Result<Arc<Account>> {
         let row = account::row(&*self.kv, lid)?.ok_or_else(|| crate::tables::codec::damaged("account"))?;
         let log = account::key_log(&*self.kv, lid)?;
-        let account = Arc::new(Account { lid, log, name_leaf: row.name_leaf });
+        let account = Arc::new(Account { lid, log, name_leaf: row.name_leaf, keeps: row.keeps });
         self.remember(Arc::clone(&account));
         Ok(account)
     }
@@ -156,6 +186,18 @@ impl Accounts {
         self.cache.remove(id);
     }
 
+    /// Keeps whatever an account says from now on, wherever it lives. Answers whether that is new. Blocks until it is durable.
+    pub(crate) fn keep(&self, account: &Account, counter: &str) -> Result<bool> {
+        let _merging = self.lock();
+        let Some(row) = account::row(&*self.kv, account.lid)?.filter(|row| !row.keeps) else { return Ok(false) };
+        let mut batch = Batch::new();
+        account::put_row(&mut batch, account.lid, &AccountRow { keeps: true, ..row });
+        batch.add(Space::Meta, counter, 1);
+        self.kv.commit(batch).wait()?;
+        self.forget(&account.id());
+        Ok(true)
+    }
+
     /// A local id for a new account. One that is not used after all leaves a gap.
     pub(crate) fn next_lid(&self) -> AccountLid {
         AccountLid(self.next_lid.fetch_add(1, Ordering::Relaxed))
@@ -166,9 +208,9 @@ impl Accounts {
         self.merging.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Merges operations into what is known. Answers how many were new. Blocks until they are durable.
-    pub fn merge(&self, id: &AccountId, ops: &[LoggedOp], sender: Sender<'_>) -> Result<usize> {
-        let received_min = if self.is_home(id, ops, sender.domain)? { 0 } else { sender.now_ms };
+    /// Merges operations into what is known. Blocks until they are durable.
+    pub fn merge(&self, id: &AccountId, ops: &[LoggedOp], sender: Sender<'_>) -> Result<Merged> {
+        let received_min = if self.is_home(id, ops, sender.domain())? { 0 } else { sender.now_ms };
         let ops: Vec<LoggedOp> =
             ops.iter().map(|op| LoggedOp { received: op.received.max(received_min), envelope: op.envelope.clone() }).collect();
         let ops = ops.as_slice();
@@ -176,15 +218,19 @@ impl Accounts {
         for _ in 0..MERGE_TRIES {
             let known = self.get(id)?;
             self.check_merge(known.as_deref(), sender)?;
-            let (batch, account, added) = self.prepare_merge(id, known.as_deref(), ops)?;
+            let (mut batch, account, added) = self.prepare_merge(id, known.as_deref(), ops)?;
             self.check_address(known.as_deref(), &account, sender)?;
             if added == 0 {
-                return Ok(0);
+                return Ok(Merged::default());
+            }
+            let moved_to = known.filter(|known| known.home() != account.home()).and(sender.domain).map(|(_, peer)| peer);
+            if let Some(peer) = moved_to {
+                batch.put(Space::Late, outbox_key(peer, MOVED | account.lid.0), []);
             }
             match self.kv.commit(batch).wait() {
                 Ok(_) => {
                     self.remember(Arc::new(account));
-                    return Ok(added);
+                    return Ok(Merged { added, moved_to });
                 }
                 // Another writer, the home's own log, was faster: read again.
                 Err(StoreError::ConditionFailed { .. }) => self.cache.remove(id),
@@ -194,12 +240,10 @@ impl Accounts {
         Err(NodeError::SlowDown { retry_after_s: 1 })
     }
 
-    /// The key log of someone who lives here grows through this domain's own log only, and strangers push for accounts that are known.
+    /// The key log of someone who lives here grows through this domain's own log, until the home to which they moved says otherwise; and strangers push
+    /// for accounts that are known.
     fn check_merge(&self, known: Option<&Account>, sender: Sender<'_>) -> Result<()> {
         match known {
-            Some(known) if known.name_leaf.is_some() => {
-                Err(NodeError::refused(code::FORBIDDEN, "the account lives here: send its key operations to its own endpoint"))
-            }
             None if sender.domain.is_none() => Err(NodeError::NotFound("account")),
             _ => Ok(()),
         }
@@ -208,7 +252,10 @@ impl Accounts {
     /// An address is believed of the home that it names, and nobody takes a name of this domain but by its own log.
     fn check_address(&self, known: Option<&Account>, merged: &Account, sender: Sender<'_>) -> Result<()> {
         let changed = known.is_none_or(|known| known.address() != merged.address());
-        if changed && (sender.domain != Some(merged.home()) || merged.home() == &self.domain) {
+        if !changed && known.is_some_and(|known| self.lives_here(known) && known.log.len() < merged.log.len()) {
+            return Err(NodeError::refused(code::FORBIDDEN, "the account lives here: send its key operations to its own endpoint"));
+        }
+        if changed && (sender.domain() != Some(merged.home()) || merged.home() == &self.domain) {
             return Err(NodeError::refused(code::NOT_HOME, format!("{} must be vouched for by its own domain", merged.address())));
         }
         Ok(())
@@ -224,7 +271,8 @@ impl Accounts {
         Ok(matches!(genesis.map(|op| op.action), Some(Action::Genesis { address, .. }) if address.domain() == domain))
     }
 
-    fn prepare_merge(&self, id: &AccountId, known: Option<&Account>, ops: &[LoggedOp]) -> Result<(Batch, Account, usize)> {
+    /// What a merge of operations would store and make of an account, with the number of those that are new.
+    pub(crate) fn prepare_merge(&self, id: &AccountId, known: Option<&Account>, ops: &[LoggedOp]) -> Result<(Batch, Account, usize)> {
         let mut batch = Batch::new();
         let mut account = match known {
             Some(account) => account.clone(),
@@ -235,9 +283,9 @@ impl Accounts {
                     return Err(NodeError::refused(code::MALFORMED, "the genesis operation is another account's"));
                 }
                 let lid = self.next_lid();
-                account::insert(&mut batch, lid, &AccountRow { id: *id, name_leaf: None });
+                account::insert(&mut batch, lid, &AccountRow { id: *id, name_leaf: None, keeps: false });
                 account::put_op(&mut batch, lid, 0, genesis);
-                Account { lid, log, name_leaf: None }
+                Account { lid, log, name_leaf: None, keeps: false }
             }
         };
         let mut added = usize::from(known.is_none());

@@ -4,6 +4,7 @@ use crate::heads::Heads;
 use crate::index::News;
 use crate::objects::Objects;
 use crate::queue::Waiting;
+use crate::tables::PeerNo;
 use std::sync::Arc;
 use tokio::sync::broadcast;
 
@@ -41,6 +42,13 @@ impl Bus {
             }
             // Nobody listening is fine.
             let _ = self.sender.send(*one);
+        }
+    }
+
+    /// Wakes the lane of a domain for which something was queued, if any was.
+    pub fn waiting_for(&self, peer: Option<PeerNo>) {
+        if let Some(peer) = peer {
+            self.waiting.note(peer);
         }
     }
 

@@ -1,6 +1,6 @@
 //! Why a service says no, and who is at fault.
 
-use mesh_proto::api::{KeysKnown, code};
+use mesh_proto::api::{ItemResult, KeysKnown, code};
 use mesh_store::StoreError;
 
 /// Why a service says no.
@@ -63,6 +63,15 @@ impl NodeError {
     /// The caller's fault, with a code of [`mesh_proto::api::code`] and words.
     pub fn refused(code: &'static str, detail: impl Into<String>) -> Self {
         Self::Refused { code, detail: detail.into() }
+    }
+
+    /// A refusal is one record's result; a failure of ours is everybody's.
+    pub(crate) fn item(&self) -> Result<ItemResult> {
+        match self {
+            Self::Refused { code, detail } => Ok(ItemResult::Refused { code: (*code).to_owned(), detail: detail.clone() }),
+            Self::NotFound(_) => Ok(ItemResult::Refused { code: self.code().to_owned(), detail: self.to_string() }),
+            other => Err(other.clone()),
+        }
     }
 
     /// The code for people and machines on the other side.

@@ -2,7 +2,10 @@
 
 pub mod buckets;
 pub mod catchup;
+pub(crate) mod export;
+pub(crate) mod frame;
 pub mod intake;
+pub(crate) mod moved;
 pub mod outbox;
 pub(crate) mod packing;
 pub mod peers;

@@ -4,6 +4,8 @@
 //! the same actor (one append thread, one lane for each peer), which is what makes reading before writing safe; counters only ever add, so that different
 //! actors never conflict.
 
+pub(crate) mod group;
+
 use crate::accounts::Account;
 use crate::error::{NodeError, Result};
 use crate::objects::Resolved;
@@ -61,6 +63,8 @@ pub(crate) struct Statement<'a> {
     pub(crate) received: u64,
     pub(crate) record: &'a Record,
     pub(crate) actor: &'a Account,
+    /// Whether its actor lives here, so that this domain keeps score of what the actor says about others' things.
+    pub(crate) ours: bool,
     pub(crate) resolved: Resolved,
 }
 
@@ -71,13 +75,22 @@ pub(crate) struct Indexer<'a> {
     pub(crate) news: Vec<News>,
 }
 
-/// The local id of an object's current version: the highest leaf.
+/// The local id of an object's current version: the highest leaf, of several logs in that which was written last.
 pub(crate) fn current_version(read: &dyn Read, first: Lid) -> Result<Lid> {
-    let last = read.scan(Space::Version, &KeyRange::prefix(first.key()), Order::Backward, 1)?;
-    match last.first() {
-        Some((key, _)) => Ok(Lid(key_u64(key, 8, "version")?)),
-        None => Ok(first),
+    let edge = |order| -> Result<Option<Lid>> {
+        let row = read.scan(Space::Version, &KeyRange::prefix(first.key()), order, 1)?;
+        row.first().map(|(key, _)| Ok(Lid(key_u64(key, 8, "version")?))).transpose()
+    };
+    let Some(last) = edge(Order::Backward)? else { return Ok(first) };
+    if edge(Order::Forward)?.is_none_or(|lowest| lowest.origin() == last.origin()) {
+        return Ok(last);
     }
+    let mut current = (0, last);
+    for version in later_versions(read, first)? {
+        let received = Reference::get(read, version)?.map_or(0, |reference| reference.received);
+        current = current.max((received, version));
+    }
+    Ok(current.1)
 }
 
 /// Most versions of one record.
@@ -169,15 +182,19 @@ impl<'a> Indexer<'a> {
     fn comment(&mut self, statement: &Statement<'_>, parent: &RecordId) -> Result<()> {
         self.insert(statement, Standing::Live, Some(*parent));
         if let Some(object) = statement.resolved.object {
-            self.batch.put(Space::Object, ordered_key(object, Kind::Comment, statement.received, statement.lid), []);
-            self.count(object, Kind::Comment, statement.peer, 1);
-            if let Some(parent) = statement.resolved.parent {
-                self.batch.put(Space::Object, ordered_key(parent.into(), Kind::Comment, statement.received, statement.lid), []);
-                self.count(parent.into(), Kind::Comment, statement.peer, 1);
-            }
-            self.notify(statement, object);
+            self.join_thread(statement, object);
         }
         Ok(())
+    }
+
+    fn join_thread(&mut self, statement: &Statement<'_>, object: ObjectLid) {
+        self.batch.put(Space::Object, ordered_key(object, Kind::Comment, statement.received, statement.lid), []);
+        self.count(object, Kind::Comment, statement.peer, 1);
+        if let Some(parent) = statement.resolved.parent {
+            self.batch.put(Space::Object, ordered_key(parent.into(), Kind::Comment, statement.received, statement.lid), []);
+            self.count(parent.into(), Kind::Comment, statement.peer, 1);
+        }
+        self.notify(statement, object);
     }
 
     /// An edit: the first version stands for the record, the highest leaf is current.
@@ -185,9 +202,7 @@ impl<'a> Indexer<'a> {
         let first = statement.record.content.revises().ok_or(NodeError::NotFound("record"))?;
         let (lid, reference) =
             Reference::find(self.read, first)?.ok_or_else(|| NodeError::refused(code::OBJECT, "the record to edit is not known here"))?;
-        let same =
-            reference.actor == statement.actor.lid && reference.kind == statement.record.kind() && lid.origin() == statement.lid.origin();
-        if !same {
+        if reference.actor != statement.actor.lid || reference.kind != statement.record.kind() {
             return Err(NodeError::refused(code::FORBIDDEN, "only its author edits a record, and its kind stays the same"));
         }
         if let Content::Comment(comment) = &statement.record.content
@@ -216,7 +231,7 @@ impl<'a> Indexer<'a> {
     fn once(&mut self, statement: &Statement<'_>) -> Result<()> {
         let kind = statement.record.kind();
         let actor = statement.actor.lid;
-        let act = statement.record.content.once_about().filter(|_| statement.lid.is_own()).map(|about| act_key(actor, kind, about));
+        let act = statement.record.content.once_about().filter(|_| statement.ours).map(|about| act_key(actor, kind, about));
         let once = statement.resolved.object.map(|object| once_key(object, kind, actor));
         // For a foreign object only the actor's home keeps score, for an own one both rows say the same.
         let before = match (&once, &act) {
@@ -229,8 +244,11 @@ impl<'a> Indexer<'a> {
             self.insert(statement, Standing::Superseded, None);
             return Ok(());
         }
+        if let (Kind::Subscribe, Some(author), Some(_)) = (kind, statement.resolved.object, before) {
+            self.count_for(author, statement)?;
+        }
         if let Some(key) = once {
-            self.batch.put(Space::Object, key, statement.lid.key());
+            self.batch.put(Space::Object, key, once_value(statement.lid, kind, statement.peer));
         }
         if let Some(key) = act {
             self.batch.put(Space::Act, key, statement.lid.key());
@@ -243,6 +261,58 @@ impl<'a> Indexer<'a> {
         Ok(())
     }
 
+    /// The domain for which a live subscription counts, where its row says so.
+    fn counted_for(&self, object: ObjectLid, kind: Kind, actor: AccountLid) -> Result<Option<PeerNo>> {
+        if kind != Kind::Subscribe {
+            return Ok(None);
+        }
+        let row = self.read.get(Space::Object, &once_key(object, kind, actor))?;
+        Ok(row.and_then(|row| row.get(8..12)?.try_into().ok()).map(|no| PeerNo(u32::from_be_bytes(no))))
+    }
+
+    /// Lets a live subscription count for the domain that says it now: its subscriber may have moved.
+    fn count_for(&mut self, author: ObjectLid, statement: &Statement<'_>) -> Result<()> {
+        let before = self.counted_for(author, Kind::Subscribe, statement.actor.lid)?.unwrap_or(crate::tables::HERE);
+        if before != statement.peer {
+            self.batch.add(Space::CountByPeer, subscribers_key(author, before), -1);
+            self.batch.add(Space::CountByPeer, subscribers_key(author, statement.peer), 1);
+        }
+        Ok(())
+    }
+
+    /// Takes note that a subscription which is known came from another domain than before.
+    pub(crate) fn resubscribe(&mut self, statement: &Statement<'_>) -> Result<()> {
+        let Some(author) = statement.resolved.object else { return Ok(()) };
+        let key = once_key(author, Kind::Subscribe, statement.actor.lid);
+        let live = self.read.get(Space::Object, &key)?.map(|row| Reader::new(&row, "object").u64()).transpose()?;
+        if live == Some(statement.lid.0) {
+            self.count_for(author, statement)?;
+            self.batch.put(Space::Object, key, once_value(statement.lid, Kind::Subscribe, statement.peer));
+        }
+        Ok(())
+    }
+
+    /// Lets a statement count whose object came here after it was made.
+    pub(crate) fn attach(&mut self, statement: &Statement<'_>) -> Result<()> {
+        let known = Reference::get(self.read, statement.lid)?;
+        let (Some(object), Some(known)) = (statement.resolved.object, known) else { return Ok(()) };
+        if known.standing != Standing::Live || known.object.is_some() {
+            return Ok(());
+        }
+        Reference { object: Some(object), ..known }.put(&mut self.batch, statement.lid);
+        match statement.record.kind() {
+            Kind::Comment => self.join_thread(statement, object),
+            kind if kind.is_once_per_object() => {
+                let key = once_key(object, kind, statement.actor.lid);
+                self.batch.put(Space::Object, key, once_value(statement.lid, kind, statement.peer));
+                self.count(object, kind, statement.peer, 1);
+                self.notify(statement, object);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
     fn first_of_its_kind(&mut self, statement: &Statement<'_>) {
         let kind = statement.record.kind();
         if let Some(object) = statement.resolved.object {
@@ -251,7 +321,7 @@ impl<'a> Indexer<'a> {
         }
         match (kind, statement.resolved.object) {
             (Kind::Repost, _) => self.timeline(statement),
-            (Kind::Subscribe, Some(author)) if statement.lid.is_own() => {
+            (Kind::Subscribe, Some(author)) if statement.ours => {
                 self.batch.put(Space::Follow, pair_key(statement.actor.lid.0, author.0), statement.lid.key());
             }
             _ => {}
@@ -281,6 +351,11 @@ impl<'a> Indexer<'a> {
         let Some((lid, target)) = Reference::find(self.read, &retract.object)? else {
             if statement.lid.is_own() {
                 return Err(NodeError::refused(code::OBJECT, "the record to withdraw is not known here"));
+            }
+            if statement.ours {
+                // What was withdrawn before its author came here did not come along.
+                tombstone.put(&mut self.batch, &retract.object);
+                return Ok(());
             }
             self.batch.put(
                 Space::EarlyRetract,
@@ -315,9 +390,7 @@ impl<'a> Indexer<'a> {
         }
         for version in later_versions(self.read, lid)?.into_iter().chain([lid]) {
             crate::bodies::erase(&mut self.batch, self.read, version)?;
-            if version.is_own() {
-                Payload::erase(&mut self.batch, version.index());
-            }
+            Payload::erase(&mut self.batch, self.read, version)?;
         }
         let gone = Reference { standing: Standing::Retracted, ..target.clone() };
         gone.put(&mut self.batch, lid);
@@ -327,18 +400,19 @@ impl<'a> Indexer<'a> {
     fn uncount(&mut self, lid: Lid, target: &Reference, statement: &Statement<'_>) -> Result<()> {
         let kind = target.kind;
         if let Some(object) = target.object {
+            let peer = self.counted_for(object, kind, target.actor)?.unwrap_or(statement.peer);
             if kind.is_once_per_object() {
                 self.batch.delete(Space::Object, once_key(object, kind, target.actor));
             }
             if kind != Kind::Report && kind != Kind::Profile {
-                self.count(object, kind, statement.peer, -1);
+                self.count(object, kind, peer, -1);
             }
             if kind == Kind::Comment {
                 self.uncount_parent(target, object, statement.peer)?;
             }
             self.unnotify(lid, target, object)?;
         }
-        if lid.is_own() && kind.is_once_per_object() {
+        if statement.ours && kind.is_once_per_object() {
             self.undo_act(lid, target)?;
         }
         if matches!(kind, Kind::Post | Kind::Repost) {
@@ -378,7 +452,7 @@ impl<'a> Indexer<'a> {
 
     /// Removes the rows by which the actor's home finds the statement.
     fn undo_act(&mut self, lid: Lid, target: &Reference) -> Result<()> {
-        let Some(envelope) = Payload::get(self.read, lid.index())?.and_then(|payload| payload.envelope) else { return Ok(()) };
+        let Some(envelope) = Payload::get(self.read, lid)?.and_then(|payload| payload.envelope) else { return Ok(()) };
         let record = Record::open(&envelope).map_err(|_| crate::tables::codec::damaged("payload"))?;
         let Some(about) = record.content.once_about() else { return Ok(()) };
         self.batch.delete(Space::Act, act_key(target.actor, target.kind, about));
@@ -387,6 +461,15 @@ impl<'a> Indexer<'a> {
         }
         Ok(())
     }
+}
+
+/// What is kept of a statement that an actor makes once: where it is and, of a subscription from elsewhere, for whom it counts.
+fn once_value(lid: Lid, kind: Kind, peer: PeerNo) -> Vec<u8> {
+    let mut value = lid.key().to_vec();
+    if kind == Kind::Subscribe && peer != crate::tables::HERE {
+        value.extend_from_slice(&peer.0.to_be_bytes());
+    }
+    value
 }
 
 fn reference(statement: &Statement<'_>, standing: Standing, parent: Option<RecordId>) -> Reference {

@@ -19,7 +19,7 @@ mod tables;
 mod writing;
 
 pub use federation::{buckets, catchup, intake, outbox, peers};
-use federation::{packing, pin, queue};
+use federation::{frame, moved, packing, pin, queue};
 pub use mesh_store::{Health, Kv, MemoryStore};
 pub use reading::{bodies, feed, heads, notices, remote, views};
 pub use writing::{pairing, records, registration};
@@ -55,6 +55,7 @@ use peers::Peers;
 use records::Records;
 use registration::{Registrar, RegistrationRules};
 use remote::Remote;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use views::Views;
@@ -72,6 +73,8 @@ pub struct Config {
     pub registration: RegistrationRules,
     /// How fast strangers may go.
     pub rates: Rates,
+    /// Accounts of other domains of which copies are kept at most; 0: of nobody.
+    pub mirrors_max: u32,
     /// Bytes of foreign bodies kept in the store; 0 keeps none.
     pub cache_bytes_max: u64,
     /// Bytes of key logs kept in memory.
@@ -146,6 +149,7 @@ impl Node {
         let services = (Arc::clone(&accounts), Arc::clone(&peers), Arc::clone(&transport));
         let bodies = Bodies::open(Arc::clone(&kv), services, config.cache_bytes_max)?;
         let registrar = Arc::new(Registrar::new(Arc::clone(&kv), Arc::clone(&clock), &*rng, config.domain.clone(), config.registration));
+        let archives = Arc::new(AtomicU64::new(tables::carried::next_sequence(&*kv)?));
         let (queue, appender) = append::Appender {
             kv: Arc::clone(&kv),
             log: Arc::clone(&log),
@@ -157,11 +161,12 @@ impl Node {
             clock: Arc::clone(&clock),
             rng: Arc::clone(&rng),
             bus: Arc::clone(&bus),
+            archives: Arc::clone(&archives),
         }
         .spawn()?;
-        let parts = (Arc::clone(&accounts), Arc::clone(&objects), Arc::clone(&peers), Arc::clone(&bodies), Arc::clone(&log));
-        let (intake, outbox, catchup) = federate(parts, &bus, ports.clone());
-        let views = Views::new(Arc::clone(&kv), Arc::clone(&accounts), Arc::clone(&peers), Arc::clone(&log), bodies);
+        let parts = (Arc::clone(&accounts), Arc::clone(&objects), Arc::clone(&peers), Arc::clone(&bodies), Arc::clone(&log), archives);
+        let (intake, outbox) = federate(parts, &bus, ports.clone());
+        let views = Views::new(Arc::clone(&kv), Arc::clone(&accounts), Arc::clone(&peers), bodies);
         let records = Arc::new(Records {
             kv: Arc::clone(&kv),
             accounts: Arc::clone(&accounts),
@@ -170,8 +175,17 @@ impl Node {
             transport: Arc::clone(&transport),
             clock: Arc::clone(&clock),
             registrar: Arc::clone(&registrar),
+            bus: Arc::clone(&bus),
             origin: log.origin().clone(),
+            log_key: log.key_id(),
+            mirrors_max: config.mirrors_max,
             queue,
+        });
+        let catchup = Arc::new(CatchUp {
+            peers: Arc::clone(&peers),
+            intake: Arc::clone(&intake),
+            records: Arc::clone(&records),
+            transport: Arc::clone(&transport),
         });
         Ok(Self {
             domain: config.domain,
@@ -250,7 +264,7 @@ impl Node {
     }
 
     fn name_leaf(&self, account: &accounts::Account, index: u64) -> Result<Option<NameLeaf>> {
-        let Some(payload) = tables::payload::Payload::get(&*self.ports.kv, index)? else { return Ok(None) };
+        let Some(payload) = tables::payload::Payload::get(&*self.ports.kv, Lid::new(tables::OWN, index))? else { return Ok(None) };
         // A checkpoint that others have seen says more than a newer one that nobody has.
         let head = self.log.witnessed().filter(|head| head.size > index).unwrap_or_else(|| self.log.head());
         let proof = self.log.prove(&head, &[index])?;
@@ -275,10 +289,10 @@ impl Node {
     }
 }
 
-/// The services that take in, deliver and catch up.
-fn federate(parts: intake::Parts, bus: &Arc<Bus>, ports: Ports) -> (Arc<Intake>, Arc<Outbox>, Arc<CatchUp>) {
+/// The services that take in and deliver.
+fn federate(parts: intake::Parts, bus: &Arc<Bus>, ports: Ports) -> (Arc<Intake>, Arc<Outbox>) {
     let Ports { kv, clock, rng, transport } = ports;
-    let (accounts, _, peers, _, log) = &parts;
+    let (accounts, _, peers, _, log, _) = &parts;
     let outbox = Outbox {
         kv: Arc::clone(&kv),
         log: Arc::clone(log),
@@ -290,10 +304,7 @@ fn federate(parts: intake::Parts, bus: &Arc<Bus>, ports: Ports) -> (Arc<Intake>,
         shown: Mutex::default(),
         asleep: Mutex::default(),
     };
-    let peers = Arc::clone(peers);
-    let intake = Arc::new(Intake::new(kv, parts, Arc::clone(bus), clock));
-    let catchup = CatchUp { peers, intake: Arc::clone(&intake), transport };
-    (intake, Arc::new(outbox), Arc::new(catchup))
+    (Arc::new(Intake::new(kv, parts, Arc::clone(bus), clock)), Arc::new(outbox))
 }
 
 /// A store belongs to one domain for ever: ids and logs name it.

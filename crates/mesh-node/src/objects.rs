@@ -87,7 +87,7 @@ impl Objects {
     }
 
     fn record_object(&self, object: &ObjectRef, kind: Kind, actor: &Account) -> Result<Resolved> {
-        if object.home != self.domain {
+        if !self.is_here(object)? {
             return Ok(Resolved::default());
         }
         let known = self.known(&object.id)?;
@@ -111,7 +111,7 @@ impl Objects {
 
     /// The root's home keeps the whole thread; the parent's home, if another, keeps the answers to that comment.
     fn comment_object(&self, comment: &Comment, actor: &Account) -> Result<Resolved> {
-        if comment.root.home == self.domain {
+        if self.is_here(&comment.root)? {
             let root = self.known(&comment.root.id)?;
             check_author(&root, &comment.root.actor)?;
             if root.kind != Kind::Post {
@@ -125,19 +125,28 @@ impl Objects {
                     return Err(NodeError::refused(code::OBJECT, "the parent is not a comment in this thread"));
                 }
                 resolved.parent = Some(lid);
-                if lid.is_own() {
+                if self.accounts.lives_here(&*self.accounts.by_lid(parent.actor)?) {
                     resolved.notify.push(parent.actor);
                 }
             }
             resolved.notify.dedup();
             return Ok(resolved);
         }
-        if comment.parent.home == self.domain {
+        if self.is_here(&comment.parent)? {
             let parent = self.known(&comment.parent.id)?;
             check_author(&parent, &comment.parent.actor)?;
             return Ok(Resolved { object: Some(parent.lid.into()), parent: None, notify: vec![parent.actor] });
         }
         Ok(Resolved::default())
+    }
+
+    /// Whether an object is this domain's: by what a record says of its home, or because its author brought it here since.
+    fn is_here(&self, object: &ObjectRef) -> Result<bool> {
+        if object.home == self.domain {
+            return Ok(true);
+        }
+        let author = self.accounts.get(&object.actor)?.filter(|author| author.keeps && self.accounts.lives_here(author));
+        Ok(author.is_some() && Reference::find(&*self.kv, &object.id)?.is_some())
     }
 
     /// A live reference by its record's id.
@@ -155,14 +164,17 @@ impl Objects {
     /// A post or comment of this domain.
     fn known(&self, id: &RecordId) -> Result<Known> {
         if let Some(known) = self.cache.get(id) {
+            self.check_author_is_here(&*self.accounts.by_lid(known.actor)?)?;
             return Ok(known);
         }
         let changes = self.changes.load(Ordering::Acquire);
         let (lid, reference) = self.reference(id)?;
-        if !lid.is_own() || !matches!(reference.kind, Kind::Post | Kind::Comment) {
+        let actor = self.accounts.by_lid(reference.actor)?;
+        if !(lid.is_own() || actor.keeps) || !matches!(reference.kind, Kind::Post | Kind::Comment) {
             return Err(NodeError::refused(code::OBJECT, "the object is not a post or comment of this domain"));
         }
-        let actor_id = self.accounts.by_lid(reference.actor)?.id();
+        self.check_author_is_here(&actor)?;
+        let actor_id = actor.id();
         let (interaction, root) = match (reference.kind, reference.object) {
             (Kind::Post, _) => (self.interaction(lid)?, None),
             (_, Some(object)) => (Interaction::default(), self.root(Lid(object.0))?),
@@ -175,16 +187,25 @@ impl Objects {
         Ok(known)
     }
 
+    /// What was said here stays here when its author goes, but what is said about it is for the new home.
+    fn check_author_is_here(&self, author: &Account) -> Result<()> {
+        if self.accounts.lives_here(author) {
+            return Ok(());
+        }
+        Err(NodeError::refused(code::NOT_HOME, format!("the object's author moved: send it to {}", author.home())))
+    }
+
     /// The id of a thread's root, if that is a post of this domain.
     fn root(&self, lid: Lid) -> Result<Option<RecordId>> {
-        let root = Reference::get(&*self.kv, lid)?.filter(|root| lid.is_own() && root.kind == Kind::Post);
-        Ok(root.map(|root| root.id))
+        let Some(root) = Reference::get(&*self.kv, lid)?.filter(|root| root.kind == Kind::Post) else { return Ok(None) };
+        let here = self.accounts.lives_here(&*self.accounts.by_lid(root.actor)?);
+        Ok(here.then_some(root.id))
     }
 
     /// The policy of a post's current version.
     fn interaction(&self, lid: Lid) -> Result<Interaction> {
         let current = crate::index::current_version(&*self.kv, lid)?;
-        let payload = Payload::get(&*self.kv, current.index())?.and_then(|payload| payload.envelope);
+        let payload = Payload::get(&*self.kv, current)?.and_then(|payload| payload.envelope);
         let content = payload.and_then(|envelope| Record::open(&envelope).ok()).map(|record| record.content);
         Ok(if let Some(Content::Post(post)) = content { post.interaction } else { Interaction::default() })
     }

@@ -1,6 +1,7 @@
 //! Typed tables over the key spaces of [`mesh_store::space`]: how keys and values are written and read, and nothing else.
 
 pub(crate) mod account;
+pub(crate) mod carried;
 pub(crate) mod codec;
 pub(crate) mod payload;
 pub(crate) mod peer;
@@ -116,6 +117,18 @@ pub(crate) fn pair_key(first: u64, second: u64) -> [u8; 16] {
 pub(crate) fn act_key(actor: AccountLid, kind: Kind, object_hash: &[u8; 32]) -> [u8; 25] {
     codec::join(&object_key(actor.into(), kind), &half(object_hash))
 }
+
+/// The key of a row: a destination with a record's local id or an account.
+pub(crate) fn outbox_key(peer: PeerNo, number: u64) -> [u8; 12] {
+    codec::join(&peer.0.to_be_bytes(), &number.to_be_bytes())
+}
+
+/// Numbers of rows of what is late that are not records: accounts of which the destination keeps a copy, whose key operations are to be sent, authors whose newest
+/// posts are, and accounts that moved to the destination, about which what was said here is.
+pub(crate) const COPY: u64 = 1 << 61;
+pub(crate) const KEYS: u64 = 1 << 62;
+pub(crate) const AUTHOR: u64 = 1 << 63;
+pub(crate) const MOVED: u64 = KEYS | AUTHOR;
 
 /// The first half of a hash: enough to find a row, which holds the whole.
 pub(crate) fn half(hash: &[u8; 32]) -> [u8; 16] {

@@ -7,6 +7,7 @@ mod content;
 mod discovery;
 mod federation;
 mod live;
+mod moving;
 mod problem;
 
 pub use account::{
@@ -22,4 +23,5 @@ pub use federation::{
     KeysPush, KeysView, NameLeaf, Pull, Pulled, RecordsBatch, RecordsBatchAnswer,
 };
 pub use live::Event;
+pub use moving::{Announced, Arrival, ExportPage, ImportEnd, Imported, MirrorAgreement, MirrorRequest, RecordProof};
 pub use problem::{PROBLEM_PREFIX, Problem, code};

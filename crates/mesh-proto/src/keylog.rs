@@ -12,6 +12,7 @@ pub use check::{LogPosition, UseError};
 pub use op::{Action, Head, KeyOp, KeyOpError, NewOp};
 pub use view::{Device, PendingRoot, Revocation, Status, View};
 
+use crate::address::Domain;
 use crate::envelope::{Envelope, RecordId};
 use crate::key::{AccountId, KeyId};
 use crate::limits::{KEY_OPS_MAX, KEY_OPS_ROOT_RESERVE};
@@ -145,6 +146,19 @@ impl KeyLog {
     /// The account that this log is of.
     pub fn account(&self) -> AccountId {
         self.account
+    }
+
+    /// Every domain that was the account's home by the branch that counts, oldest first; the last is its home now.
+    pub fn homes(&self) -> Vec<Domain> {
+        let branch = self.nodes.iter().filter(|node| self.view.position(&node.op.id).is_some());
+        let mut homes: Vec<Domain> = Vec::new();
+        for node in branch {
+            if let Action::Genesis { address, .. } | Action::HomeMove { address } = &node.op.action {
+                homes.retain(|home| home != address.domain());
+                homes.push(address.domain().clone());
+            }
+        }
+        homes
     }
 
     /// What the log says now.

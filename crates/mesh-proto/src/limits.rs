@@ -79,3 +79,9 @@ pub const TARGET_URI_BYTES_MAX: usize = 8 * 1024;
 pub const NONCES_MAX: usize = 256 * 1024;
 /// Longest `mesh://` link or permalink, bytes.
 pub const LINK_BYTES_MAX: usize = 1024;
+/// Most mirrors that an account names.
+pub const MIRRORS_MAX: usize = 3;
+/// Bytes of one account's records that a mirror keeps.
+pub const MIRROR_BYTES_MAX: u64 = 256 * 1024 * 1024;
+/// Most domains that an arriving account names to be told.
+pub const ARRIVAL_DOMAINS_MAX: usize = 10_000;

@@ -14,4 +14,4 @@ pub use consistency::{ConsistencyProof, prove_consistency, verify_consistency};
 pub use cosignature::{Cosignature, CosignatureError, cosignatures, with_cosignature};
 pub use leaf::{Opening, name_id};
 pub use note::{Checkpoint, NoteError, Origin, OriginError};
-pub use tree::{BatchProof, Nodes, ProofError, Tree, entry_hash, node_hash, prove, root_of, verify};
+pub use tree::{BatchProof, Nodes, ProofError, Tree, entry_hash, narrow, node_hash, prove, root_of, verify};

@@ -246,15 +246,19 @@ impl Content {
         }
     }
 
-    /// The home to which the record is addressed, where it is addressed to one.
-    pub fn object_home(&self) -> Option<&Domain> {
+    /// Whom the record is addressed to, each with the home that its author believed in: of a comment the root's author and, if it is another record, the
+    /// parent's. That home may have changed since.
+    pub fn addressed(&self) -> Vec<(AccountId, &Domain)> {
         match self {
-            Content::Comment(comment) => Some(&comment.root.home),
-            Content::Like(like) => Some(&like.object.home),
-            Content::Subscribe(subscribe) => Some(&subscribe.object.home),
-            Content::Repost(repost) => Some(&repost.object.home),
-            Content::Report(report) => Some(&report.object.home),
-            Content::Profile(_) | Content::Post(_) | Content::Retract(_) => None,
+            Content::Comment(comment) if comment.parent.id != comment.root.id => {
+                vec![(comment.root.actor, &comment.root.home), (comment.parent.actor, &comment.parent.home)]
+            }
+            Content::Comment(comment) => vec![(comment.root.actor, &comment.root.home)],
+            Content::Like(like) => vec![(like.object.actor, &like.object.home)],
+            Content::Subscribe(subscribe) => vec![(subscribe.object.actor, &subscribe.object.home)],
+            Content::Repost(repost) => vec![(repost.object.actor, &repost.object.home)],
+            Content::Report(report) => vec![(report.object.actor, &report.object.home)],
+            Content::Profile(_) | Content::Post(_) | Content::Retract(_) => Vec::new(),
         }
     }
 

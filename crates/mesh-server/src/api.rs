@@ -4,6 +4,7 @@ mod accounts;
 mod events;
 mod feed;
 mod health;
+mod moving;
 mod records;
 mod resolve;
 mod well_known;
@@ -47,6 +48,12 @@ impl Paging {
         accounts::add_key,
         accounts::ask_pairing,
         accounts::list_pairings,
+        moving::arrive,
+        moving::export,
+        moving::import,
+        moving::end_import,
+        moving::mirror,
+        moving::proof,
         records::submit,
         records::show,
         records::comments,
@@ -82,6 +89,12 @@ pub(crate) fn router() -> Router<App> {
         .route("/api/v1/accounts/{who}/posts", get(accounts::posts))
         .route("/api/v1/accounts/{who}/keys", post(accounts::add_key))
         .route("/api/v1/accounts/{who}/pairings", get(accounts::list_pairings).post(accounts::ask_pairing))
+        .route("/api/v1/arrivals", post(moving::arrive))
+        .route("/api/v1/accounts/{who}/export", get(moving::export))
+        .route("/api/v1/accounts/{who}/import", post(moving::import))
+        .route("/api/v1/accounts/{who}/import:end", post(moving::end_import))
+        .route("/api/v1/accounts/{who}/mirror", post(moving::mirror))
+        .route("/mesh/v1/records/{id}/proof", get(moving::proof))
         .route("/api/v1/records", post(records::submit))
         .route("/api/v1/records/{id}", get(records::show))
         .route("/api/v1/records/{id}/comments", get(records::comments))

@@ -23,18 +23,25 @@ fn unauthenticated(error: impl std::fmt::Display) -> ApiError {
 
 /// Requires a signature by a live device of an account of this domain, over no body.
 pub(crate) async fn device(app: &App, parts: &Parts) -> Answer<Arc<Account>> {
+    let (account, head) = signer(app, parts)?;
+    check_body(&head, &[])?;
+    if !app.node.accounts.lives_here(&account) {
+        return Err(ApiError::new(code::NOT_HOME, format!("the account's home is {}: ask there", account.home())));
+    }
+    Ok(account)
+}
+
+/// Requires a signature by a live device of an account that is known here, wherever it lives. The body is still to be checked, with [`check_body`].
+pub(crate) fn signer(app: &App, parts: &Parts) -> Answer<(Arc<Account>, VerifiedHead)> {
     let parsed = parse(parts)?;
     let (account, key) = parsed.keyid().split_once('/').ok_or_else(|| unauthenticated("keyid must be <account id>/<key id>"))?;
     let account: AccountId = account.parse().map_err(unauthenticated)?;
     let key: KeyId = key.parse().map_err(unauthenticated)?;
     let account = app.node.accounts.get(&account)?.ok_or_else(|| unauthenticated("the account is not known here"))?;
-    if account.home() != app.node.domain() || account.name_leaf.is_none() {
-        return Err(ApiError::new(code::NOT_HOME, format!("the account's home is {}: ask there", account.home())));
-    }
     let device = account.log.view().devices().get(&key).filter(|device| device.revoked.is_none());
     let verifier = device.ok_or_else(|| unauthenticated("the key is not a live device of the account"))?.verifier;
-    check_body(&verify(app, parts, parsed, &verifier)?, &[])?;
-    Ok(account)
+    let head = verify(app, parts, parsed, &verifier)?;
+    Ok((account, head))
 }
 
 /// Requires a signature by a domain, whose keys are discovered if need be. The body is still to be checked, with [`check_body`].

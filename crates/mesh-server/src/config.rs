@@ -39,6 +39,9 @@ pub struct Config {
     /// Megabytes of other domains' posts and comments kept on disk; 0 keeps none.
     #[serde(default = "cache_mb")]
     pub cache_mb: u64,
+    /// People of other domains of whose posts a copy is kept here, so that they survive their home; 0 keeps none.
+    #[serde(default)]
+    pub mirrors_max: u32,
     /// Megabytes of memory for the store.
     #[serde(default = "store_memory_mb")]
     pub store_memory_mb: u64,
@@ -139,6 +142,7 @@ impl Config {
             registration: open(),
             pow_bits: pow_bits(),
             cache_mb: cache_mb(),
+            mirrors_max: 0,
             store_memory_mb: store_memory_mb(),
             limits: Limits::default(),
         }
@@ -237,6 +241,9 @@ fn apply_environment(config: &mut Config) -> anyhow::Result<()> {
     }
     if let Ok(megabytes) = std::env::var("MESHD_CACHE_MB") {
         config.cache_mb = megabytes.parse().context("MESHD_CACHE_MB must be a number")?;
+    }
+    if let Ok(accounts) = std::env::var("MESHD_MIRRORS_MAX") {
+        config.mirrors_max = accounts.parse().context("MESHD_MIRRORS_MAX must be a number")?;
     }
     if let Ok(megabytes) = std::env::var("MESHD_STORE_MEMORY_MB") {
         config.store_memory_mb = megabytes.parse().context("MESHD_STORE_MEMORY_MB must be a number")?;

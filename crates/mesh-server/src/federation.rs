@@ -11,6 +11,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use mesh_node::accounts::Sender;
+use mesh_node::peers::Peer;
 use mesh_proto::api::{
     ChallengeRequest, Delivery, DeliveryAnswer, KeysAdded, KeysBatch, KeysBatchAnswer, KeysPush, KeysView, Pull, Pulled, RecordsBatch,
     RecordsBatchAnswer, code,
@@ -20,6 +21,7 @@ use mesh_proto::http_signature::SIGNATURE;
 use mesh_proto::key::AccountId;
 use mesh_proto::limits::{KEY_OPS_BATCH_MAX, KEYS_BATCH_MAX, TILE_WIDTH};
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 /// Largest answer to `keys:batch`, bytes: any one key log fits.
 const KEYS_ANSWER_BYTES_MAX: usize = 8 * 1024 * 1024;
@@ -118,12 +120,31 @@ pub(crate) async fn push_keys(
         if push.ops.len() > KEY_OPS_BATCH_MAX {
             return Err(ApiError::new(code::TOO_LARGE, format!("at most {KEY_OPS_BATCH_MAX} key operations")));
         }
-        let sender = Sender { domain: signer.as_ref().map(|(peer, _)| peer.domain()), now_ms: app.node.clock().now_ms() };
-        let added = app.node.accounts.merge(&push.account, &push.ops, sender)?;
+        let domain = signer.as_ref().map(|(peer, _)| (peer.domain(), peer.no()));
+        let sender = Sender { domain, now_ms: app.node.clock().now_ms() };
+        let merged = app.node.accounts.merge(&push.account, &push.ops, sender).inspect_err(|error| {
+            if let (code::NOT_HOME, Some((peer, _))) = (error.code(), &signer) {
+                follow(&app, push.account, Arc::clone(peer));
+            }
+        })?;
+        app.node.bus.waiting_for(merged.moved_to);
         let head = app.node.accounts.expect(&push.account)?.log.head();
-        Ok(KeysAdded { head, added })
+        Ok(KeysAdded { head, added: merged.added })
     });
     Ok(Json(added.await?))
+}
+
+/// The home of an account says that it moved. Only the new home's word counts for that, and it is asked.
+fn follow(app: &App, account: AccountId, home: Arc<Peer>) {
+    let known = app.node.accounts.get(&account).ok().flatten();
+    if known.is_some_and(|known| known.home() == home.domain()) {
+        let records = Arc::clone(&app.node.records);
+        tokio::spawn(async move {
+            if let Err(error) = records.refresh(&account, home.domain()).await {
+                tracing::info!(peer.domain = %home.domain(), error.message = %error, "federation.not_followed");
+            }
+        });
+    }
 }
 
 /// A key log as it is known here.

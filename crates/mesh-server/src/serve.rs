@@ -52,6 +52,7 @@ pub fn open_over(kv: Arc<dyn Kv>, folder: &Folder) -> anyhow::Result<Node> {
         log_key: log_key.clone(),
         registration: config.rules(),
         rates: config.rates(),
+        mirrors_max: config.mirrors_max,
         cache_bytes_max: config.cache_mb * 1024 * 1024,
         accounts_bytes_max: ACCOUNTS_BYTES_MAX,
         heads_bytes_max: HEADS_BYTES_MAX,

@@ -43,7 +43,7 @@ spaces! {
     KeyOp = 7, "key_op";
     /// Names of this domain, for ever. User → account (8).
     Name = 8, "name";
-    /// Payloads of this domain's own leaves. Leaf (8) → payload row.
+    /// Payloads that this domain answers for: of its own leaves, and of accounts that brought records from other logs. Local id (8) → payload row.
     Payload = 9, "payload";
     /// References: what is known of every record, own or foreign, without its text. Local id (8) → reference row.
     Reference = 10, "reference";
@@ -51,7 +51,8 @@ spaces! {
     Id = 11, "id";
     /// Edits. Local id of the first version (8), of the later one (8) → nothing.
     Version = 12, "version";
-    /// Statements about an object. Object (8), kind (1), then actor (8) or received (8) and local id (8) → local id (8) or nothing.
+    /// Statements about an object. Object (8), kind (1), then actor (8) or received (8) and local id (8) → local id (8) or nothing; of a subscription
+    /// from elsewhere also the peer (4) for which it counts.
     Object = 13, "object";
     /// What an account published. Account (8), received (8), local id (8) → kind (1).
     Timeline = 14, "timeline";
@@ -65,7 +66,7 @@ spaces! {
     Act = 18, "act";
     /// Notifications. Account (8), received (8), local id (8) → kind (1), object (8).
     Notice = 19, "notice";
-    /// Which records go where, for ever: so others catch up, and a withdrawal finds its way. Peer (4), leaf (8) → nothing.
+    /// Which records go where, for ever: so others catch up, and a withdrawal finds its way. Peer (4), local id (8) → nothing.
     Outbox = 20, "outbox";
     /// Withdrawn records. SHA-256 (32) → tombstone row.
     Tombstone = 21, "tombstone";
@@ -79,8 +80,8 @@ spaces! {
     Profile = 25, "profile";
     /// How far others are. Peer (4) → leaf (8): what is below it they have dealt with, but for what is late.
     Cursor = 27, "cursor";
-    /// What is to be delivered out of order. Peer (4), then leaf (8), 2^62 + an account whose key operations are, or 2^63 + one whose newest posts
-    /// are (8) → nothing.
+    /// What is to be delivered out of order. Peer (4), then local id (8), 2^62 + an account whose key operations are, 2^63 + one whose newest posts
+    /// are, or 2^63 + 2^62 + one that moved to the peer, about which what was said is → nothing, or how far that is.
     Late = 28, "late";
     /// How far we are. Log number (4) → leaf (8): what is below it and concerns us we have.
     Watermark = 29, "watermark";
@@ -90,6 +91,10 @@ spaces! {
     Evidence = 31, "evidence";
     /// Where the cache holds a record. Local id (8) → sequence (8).
     CachePlace = 32, "cache_place";
+    /// What proves records of other logs that this domain answers for. Sequence (8) → checkpoint, proof, leaf entries.
+    Archive = 33, "archive";
+    /// The records that it proves. Local id (8) → sequence (8).
+    Carried = 34, "carried";
     /// Retracts that came before what they withdraw. Log number (4), SHA-256 (32), actor (8) → tombstone row.
     EarlyRetract = 26, "early_retract";
 }

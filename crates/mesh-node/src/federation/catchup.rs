@@ -7,7 +7,9 @@ use crate::error::{NodeError, Result};
 use crate::intake::Intake;
 use crate::packing::checkpoint_size;
 use crate::peers::{Peer, Peers};
+use crate::records::Records;
 use futures_util::StreamExt;
+use mesh_proto::address::Domain;
 use mesh_proto::api::{Delivery, KeysBatch, KeysBatchAnswer, KeysPush, Pull, Pulled};
 use mesh_proto::limits::KEYS_BATCH_MAX;
 use mesh_proto::port::Transport;
@@ -25,6 +27,7 @@ const PERIOD: Duration = Duration::from_secs(3_600);
 pub struct CatchUp {
     pub(crate) peers: Arc<Peers>,
     pub(crate) intake: Arc<Intake>,
+    pub(crate) records: Arc<Records>,
     pub(crate) transport: Arc<dyn Transport>,
 }
 
@@ -44,6 +47,7 @@ impl CatchUp {
                     }
                     if let Err(error) = outcome {
                         tracing::info!(peer.domain = %peer.domain(), error.message = %error, "catchup.failed");
+                        this.ask_mirrors(peer.domain()).await;
                     }
                 }
             });
@@ -81,6 +85,22 @@ impl CatchUp {
             tracing::info!(peer.domain = %peer.domain(), records, "catchup.done");
         }
         Ok(records)
+    }
+
+    /// A domain does not answer: whoever is followed here and lived there may have moved, and those who keep copies know where to.
+    pub async fn ask_mirrors(self: &Arc<Self>, home: &Domain) {
+        let (this, gone) = (Arc::clone(self), home.clone());
+        let followed = tokio::task::spawn_blocking(move || this.records.followed_at(&gone)).await;
+        for account in followed.ok().and_then(Result::ok).unwrap_or_default() {
+            for mirror in account.log.view().mirrors().iter().filter(|mirror| *mirror != home && *mirror != self.peers.own_domain()) {
+                match self.records.refresh(&account.id(), mirror).await {
+                    Ok(known) if known.home() != home => break,
+                    outcome => {
+                        tracing::debug!(peer.domain = %mirror, account.id = %account.id(), found = outcome.is_ok(), "catchup.mirror_asked")
+                    }
+                }
+            }
+        }
     }
 
     /// The watermark, and the size of the pinned checkpoint.

@@ -9,26 +9,30 @@ use crate::accounts::{Account, Accounts, Sender, refused_use};
 use crate::bodies::Bodies;
 use crate::bus::Bus;
 use crate::error::{NodeError, Result};
+use crate::frame::{Frame, Opened};
+use crate::index::group::Group;
 use crate::index::{Indexer, Statement, early_count_key, early_key, early_retract};
 use crate::log::Log;
-use crate::objects::Objects;
+use crate::objects::{Objects, Resolved};
 use crate::peers::{Peer, Peers};
 use crate::pin::Pin;
 use crate::queue;
 use crate::tables::codec::Reader;
+use crate::tables::payload::Payload;
 use crate::tables::reference::{Reference, TombstoneRow};
-use crate::tables::{AccountLid, HERE, Lid, ObjectLid, OriginNo, PeerNo, subscribers_key};
+use crate::tables::{AccountLid, HERE, Lid, OWN, ObjectLid, OriginNo, PeerNo, carried, subscribers_key};
+use mesh_proto::address::Domain;
 use mesh_proto::api::{Delivery, DeliveryAnswer, DeliveryItem, DomainKeyUse, ItemResult, KeysKnown, code};
-use mesh_proto::bytes::Hash;
-use mesh_proto::envelope::{Kind, RecordId, id_of_pae};
-use mesh_proto::key::AccountId;
+use mesh_proto::envelope::{Kind, RecordId};
+use mesh_proto::key::{AccountId, Verifier};
 use mesh_proto::keylog::{LogPosition, UseError};
-use mesh_proto::limits::{BATCH_RECORDS_MAX, CLOCK_AHEAD_MS_MAX, KEY_OPS_MAX, LEAF_INDEX_MAX};
-use mesh_proto::log::{Checkpoint, Opening, Origin, entry_hash, verify};
+use mesh_proto::limits::{CLOCK_AHEAD_MS_MAX, KEY_OPS_MAX, LEAF_INDEX_MAX, MIRROR_BYTES_MAX};
+use mesh_proto::log::Origin;
 use mesh_proto::port::Clock;
-use mesh_proto::record::{Content, Record, RecordError};
+use mesh_proto::record::{Content, Record};
 use mesh_store::{Kv, Read, Space};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::Semaphore;
 
@@ -57,19 +61,13 @@ pub struct Intake {
     pub(crate) log: Arc<Log>,
     pub(crate) bus: Arc<Bus>,
     pub(crate) clock: Arc<dyn Clock>,
+    /// The number for the next row that proves leaves of other logs.
+    archives: Arc<AtomicU64>,
     lanes: Mutex<BTreeMap<PeerNo, Arc<Lane>>>,
 }
 
 /// The services that it needs.
-pub(crate) type Parts = (Arc<Accounts>, Arc<Objects>, Arc<Peers>, Arc<Bodies>, Arc<Log>);
-
-/// A delivered record with what was computed of it.
-struct Opened<'a> {
-    item: &'a DeliveryItem,
-    id: RecordId,
-    pae: Vec<u8>,
-    record: std::result::Result<Box<Record>, RecordError>,
-}
+pub(crate) type Parts = (Arc<Accounts>, Arc<Objects>, Arc<Peers>, Arc<Bodies>, Arc<Log>, Arc<AtomicU64>);
 
 /// A delivered record whose form and signature are good.
 struct Verified<'a> {
@@ -96,60 +94,50 @@ enum Checked<'a> {
 
 impl Intake {
     pub(crate) fn new(kv: Arc<dyn Kv>, parts: Parts, bus: Arc<Bus>, clock: Arc<dyn Clock>) -> Self {
-        let (accounts, objects, peers, bodies, log) = parts;
-        Self { kv, accounts, objects, peers, bodies, log, bus, clock, lanes: Mutex::default() }
+        let (accounts, objects, peers, bodies, log, archives) = parts;
+        Self { kv, accounts, objects, peers, bodies, log, bus, clock, archives, lanes: Mutex::default() }
     }
 
-    /// Takes in a delivery whose request was signed by `peer`. Blocks until what it accepts is durable.
+    /// Takes in a delivery whose request was signed by `peer`. Blocks until what it accepts is durable. Records of another log than the peer's own belong to
+    /// accounts that moved to it and brought them along.
     pub fn deliver(&self, peer: &Peer, delivery: &Delivery) -> Result<DeliveryAnswer> {
         // One domain must not keep all threads waiting for its lane.
         let lane = self.lane(peer.no());
         let _place = lane.places.try_acquire().map_err(|_| NodeError::SlowDown { retry_after_s: 1 })?;
-        let (checkpoint, opened) = self.check_frame(peer, delivery)?;
+        let mut frame = self.frame(peer, delivery)?;
+        let opened = std::mem::take(&mut frame.opened);
         let mut missing = self.merge_keys(peer, delivery, &opened)?;
         let mut checked = Vec::with_capacity(delivery.items.len());
         for item in opened {
-            checked.push(self.check_item(peer, &delivery.origin, item, &mut missing)?);
+            checked.push(self.check_item(peer, (&delivery.origin, frame.is_signed), item, &mut missing)?);
         }
         if !missing.wanted.is_empty() {
             return Err(NodeError::KeysWanted(missing.wanted.into_values().collect()));
         }
-        self.store(peer, (delivery, &checkpoint), checked)
+        self.store(peer, (delivery, &frame), checked)
     }
 
-    /// Size and order, the checkpoint, the proof. Answers each record with what was computed of it, once.
-    fn check_frame<'a>(&self, peer: &Peer, delivery: &'a Delivery) -> Result<(Checkpoint, Vec<Opened<'a>>)> {
-        let items = &delivery.items;
-        if items.is_empty() || items.len() > BATCH_RECORDS_MAX || delivery.keys.len() > BATCH_RECORDS_MAX {
-            return Err(NodeError::refused(code::TOO_LARGE, format!("a delivery has 1 to {BATCH_RECORDS_MAX} records")));
-        }
-        if peer.origin() != Some(&delivery.origin) {
+    /// The frame of a delivery. A domain's own records lie in its present log; those that its people brought along are proven under the key of the log that
+    /// they lie in, if that is known.
+    fn frame<'a>(&self, peer: &Peer, delivery: &'a Delivery) -> Result<Frame<'a>> {
+        let domain = delivery.origin.domain();
+        if domain == peer.domain() && peer.origin() != Some(&delivery.origin) {
             return Err(NodeError::refused(code::NOT_HOME, "a domain delivers what its own present log holds: see its discovery document"));
         }
-        if items.last().is_some_and(|item| item.index > LEAF_INDEX_MAX) {
-            return Err(NodeError::refused(code::TOO_LARGE, "a leaf index is beyond 2^40 - 1"));
+        let key = self.log_key(domain);
+        if key.is_none() && domain == peer.domain() {
+            return Err(NodeError::refused(code::NOT_LOGGED, "the domain shows no usable log key"));
         }
-        let key = peer.key(DomainKeyUse::Log).and_then(|key| key.verifier().ok());
-        let key = key.ok_or_else(|| NodeError::refused(code::NOT_LOGGED, "the domain shows no usable log key"))?;
-        let checkpoint = Checkpoint::open(&delivery.checkpoint, &delivery.origin, &key)
-            .map_err(|error| NodeError::refused(code::NOT_LOGGED, error.to_string()))?;
-        let mut opened = Vec::with_capacity(items.len());
-        let mut leaves: Vec<(u64, Hash)> = Vec::with_capacity(items.len());
-        for item in items {
-            let pae = item.envelope.pae();
-            let id = id_of_pae(&pae);
-            let record = Record::open(&item.envelope).map(Box::new);
-            let account = match &record {
-                Ok(record) => record.head.actor,
-                Err(_) => actor_of(item)?,
-            };
-            let opening = Opening { salt: item.salt, record: id, account, kind: item.envelope.kind(), received: item.received };
-            leaves.push((item.index, entry_hash(&opening.entry())));
-            opened.push(Opened { item, id, pae, record });
-        }
-        verify(checkpoint.size, &checkpoint.root, &leaves, &delivery.proof)
-            .map_err(|error| NodeError::refused(code::NOT_LOGGED, error.to_string()))?;
-        Ok((checkpoint, opened))
+        Frame::open(delivery, key.as_ref())
+    }
+
+    /// The key that signs the checkpoints of a domain's log, if it is known.
+    pub(crate) fn log_key(&self, domain: &Domain) -> Option<Verifier> {
+        let key = match domain == self.peers.own_domain() {
+            true => Some(self.log.key_id()),
+            false => self.peers.get(domain).and_then(|peer| peer.key(DomainKeyUse::Log)),
+        };
+        key.and_then(|key| key.verifier().ok())
     }
 
     /// Merges the key operations that came along for the actors of these records. Operations that an actor's log refuses cost that actor's records only.
@@ -164,9 +152,9 @@ impl Intake {
             if push.ops.len() > KEY_OPS_MAX {
                 return Err(NodeError::refused(code::TOO_LARGE, "an account has more key operations than it may have"));
             }
-            let sender = Sender { domain: Some(peer.domain()), now_ms: self.clock.now_ms() };
+            let sender = Sender { domain: Some((peer.domain(), peer.no())), now_ms: self.clock.now_ms() };
             match self.accounts.merge(&push.account, &push.ops, sender) {
-                Ok(_) => {}
+                Ok(merged) => self.bus.waiting_for(merged.moved_to),
                 Err(error @ (NodeError::Refused { .. } | NodeError::NotFound(_))) => drop(missing.refused.insert(push.account, error)),
                 Err(error) => return Err(error),
             }
@@ -175,7 +163,13 @@ impl Intake {
     }
 
     /// Form, key log, home and signature of one record. What only the sender can mend goes to `missing.wanted`.
-    fn check_item<'a>(&self, peer: &Peer, origin: &Origin, opened: Opened<'a>, missing: &mut Missing) -> Result<Checked<'a>> {
+    fn check_item<'a>(
+        &self,
+        peer: &Peer,
+        (origin, is_signed): (&Origin, bool),
+        opened: Opened<'a>,
+        missing: &mut Missing,
+    ) -> Result<Checked<'a>> {
         let refuse = |code, detail: String| Ok(Checked::Refused(NodeError::refused(code, detail)));
         let Opened { item, id, pae, record } = opened;
         let record = match record {
@@ -201,13 +195,14 @@ impl Intake {
         if actor.home() != peer.domain() {
             return refuse(code::NOT_HOME, format!("its actor's key log names {} as home, not {}", actor.home(), peer.domain()));
         }
-        let leaf = LogPosition { origin: origin.clone(), index: item.index };
-        let verifier = match actor.log.check_open().and_then(|()| actor.log.check_use(&record.head.device, &record.head.keys, Some(&leaf)))
-        {
-            Ok(verifier) => *verifier,
-            Err(error @ UseError::UnknownHead(_)) => return refuse(code::KEYS_WANTED, error.to_string()),
-            Err(error) => return Ok(Checked::Refused(refused_use(&error))),
-        };
+        // Where nobody is known to vouch for the log, the place in it says nothing, and only a live device is believed.
+        let leaf = is_signed.then(|| LogPosition { origin: origin.clone(), index: item.index });
+        let verifier =
+            match actor.log.check_open().and_then(|()| actor.log.check_use(&record.head.device, &record.head.keys, leaf.as_ref())) {
+                Ok(verifier) => *verifier,
+                Err(error @ UseError::UnknownHead(_)) => return refuse(code::KEYS_WANTED, error.to_string()),
+                Err(error) => return Ok(Checked::Refused(refused_use(&error))),
+            };
         match verifier.verify(&pae, item.envelope.signature()) {
             Ok(()) => Ok(Checked::Good(Verified { item, id, record, actor })),
             Err(error) => refuse(code::BAD_SIGNATURE, error.to_string()),
@@ -221,12 +216,11 @@ impl Intake {
     }
 
     /// Indexes and stores what was verified, in as few batches as the statements allow. Answers the watermark too.
-    fn store(&self, peer: &Peer, (delivery, checkpoint): (&Delivery, &Checkpoint), checked: Vec<Checked<'_>>) -> Result<DeliveryAnswer> {
+    fn store(&self, peer: &Peer, (delivery, frame): (&Delivery, &Frame<'_>), checked: Vec<Checked<'_>>) -> Result<DeliveryAnswer> {
         let end = delivery.items.last().map_or(0, |item| item.index + 1);
         if self.peers.origin_known(&delivery.origin).is_none() && !checked.iter().any(|item| matches!(item, Checked::Good(_))) {
             // Nothing is stored, and no log is numbered, for what is refused anyway.
-            let refusals =
-                checked.iter().map(|item| if let Checked::Refused(error) = item { refused(error) } else { Ok(ItemResult::Known) });
+            let refusals = checked.iter().map(|item| if let Checked::Refused(error) = item { error.item() } else { Ok(ItemResult::Known) });
             return Ok(DeliveryAnswer { results: refusals.collect::<Result<_>>()?, watermark: end, cosignature: None });
         }
         let lane = self.lane(peer.no());
@@ -234,52 +228,84 @@ impl Intake {
         let subscribes = |item: &Checked<'_>| matches!(item, Checked::Good(verified) if verified.record.kind() == Kind::Subscribe);
         let _subscribing = checked.iter().any(subscribes).then(|| self.peers.subscribing());
         let origin = self.peers.origin_number(&delivery.origin)?;
+        if delivery.origin.domain() != peer.domain() {
+            self.check_known_root((origin, delivery), frame)?;
+            let (results, group) = self.index_all(peer, (delivery, frame), (origin, &mut Some(LEAF_INDEX_MAX)), checked)?;
+            self.flush(group)?;
+            return Ok(DeliveryAnswer { results, watermark: end, cosignature: None });
+        }
         let mut known = match stored.take().filter(|stored| stored.origin == origin) {
             Some(stored) => stored,
             None => Stored::read(&*self.kv, &self.peers, origin)?,
         };
-        let grown = known.pin.check(&*self.kv, (origin, delivery), checkpoint)?;
-        let mut results = Vec::with_capacity(checked.len());
-        let mut group = Group::default();
-        for item in checked {
-            let verified = match item {
-                Checked::Good(verified) => verified,
-                Checked::Refused(error) => {
-                    results.push(refused(&error)?);
-                    continue;
-                }
-            };
-            let place = (Lid::new(origin, verified.item.index), known.last_leaf);
-            if group.matters_to(&verified) {
-                self.flush(std::mem::take(&mut group))?;
-            }
-            let mut result = self.index(peer, place, &verified, &mut group);
-            if matches!(result, Err(NodeError::Refused { .. } | NodeError::NotFound(_))) && !group.batch.is_empty() {
-                // What it needs may be in the group.
-                self.flush(std::mem::take(&mut group))?;
-                result = self.index(peer, place, &verified, &mut group);
-            }
-            results.push(match result {
-                Ok(result) => result,
-                Err(error) => refused(&error)?,
-            });
-            group.said.insert(said(&verified));
-            known.last_leaf = known.last_leaf.max(Some(place.0.index()));
-        }
+        let grown = known.pin.check(&*self.kv, (origin, delivery), &frame.checkpoint)?;
+        let (results, mut writing) = self.index_all(peer, (delivery, frame), (origin, &mut known.last_leaf), checked)?;
         if grown {
-            group.batch.put(Space::Pin, origin.0.to_be_bytes(), &delivery.checkpoint);
+            writing.group.batch.put(Space::Pin, origin.0.to_be_bytes(), &delivery.checkpoint);
         }
         if known.cover(delivery.since, end) {
-            group.batch.put(Space::Watermark, origin.0.to_be_bytes(), known.watermark.to_be_bytes());
+            writing.group.batch.put(Space::Watermark, origin.0.to_be_bytes(), known.watermark.to_be_bytes());
         }
-        self.flush(group)?;
+        self.flush(writing)?;
         if grown {
-            known.pin = Pin(Some(checkpoint.clone()));
+            known.pin = Pin(Some(frame.checkpoint.clone()));
         }
         let watermark = known.watermark;
         *stored = Some(known);
         let cosignature = if grown { self.log.cosign(&delivery.checkpoint, self.clock.now_ms()) } else { None };
         Ok(DeliveryAnswer { results, watermark, cosignature })
+    }
+
+    /// A log that is shown by another than its domain must still be the one that its domain showed, as far as that can be seen.
+    fn check_known_root(&self, (origin, delivery): (OriginNo, &Delivery), frame: &Frame<'_>) -> Result<()> {
+        if !frame.is_signed || origin == OWN {
+            return Ok(());
+        }
+        let pin = Pin::read(&*self.kv, &self.peers, origin)?;
+        if pin.0.as_ref().is_some_and(|pin| pin.size == frame.checkpoint.size) {
+            pin.check(&*self.kv, (origin, delivery), &frame.checkpoint)?;
+        }
+        Ok(())
+    }
+
+    /// Judges what was verified, one after the other. Answers what is still to be stored.
+    fn index_all(
+        &self,
+        peer: &Peer,
+        (delivery, frame): (&Delivery, &Frame<'_>),
+        (origin, last_leaf): (OriginNo, &mut Option<u64>),
+        checked: Vec<Checked<'_>>,
+    ) -> Result<(Vec<ItemResult>, Writing)> {
+        let mut results = Vec::with_capacity(checked.len());
+        let mut writing = Writing::default();
+        for item in checked {
+            let verified = match item {
+                Checked::Good(verified) => verified,
+                Checked::Refused(error) => {
+                    results.push(error.item()?);
+                    continue;
+                }
+            };
+            let place = (Lid::new(origin, verified.item.index), *last_leaf);
+            let (actor, id, record) = (verified.actor.lid, &verified.id, &*verified.record);
+            if writing.group.matters_to(actor, id, record) {
+                self.flush(writing.take())?;
+            }
+            let mut result = self.index(peer, place, &verified, &mut writing);
+            if matches!(result, Err(NodeError::Refused { .. } | NodeError::NotFound(_))) && !writing.group.batch.is_empty() {
+                // What it needs may be in the group.
+                self.flush(writing.take())?;
+                result = self.index(peer, place, &verified, &mut writing);
+            }
+            if std::mem::take(&mut writing.copy) && self.has_room(&verified.actor)? {
+                let sequence = self.archive(&mut writing, (delivery, frame));
+                keep_copy(&mut writing.group.batch, place.0, &verified, sequence);
+            }
+            results.push(result.or_else(|error| error.item())?);
+            writing.group.note(actor, id, record);
+            *last_leaf = (*last_leaf).max(Some(place.0.index()));
+        }
+        Ok((results, writing))
     }
 
     /// The number of leaves of the newest checkpoint of a domain's present log that was shown here.
@@ -296,11 +322,23 @@ impl Intake {
         }
     }
 
-    fn index(&self, peer: &Peer, (lid, last_leaf): (Lid, Option<u64>), verified: &Verified<'_>, group: &mut Group) -> Result<ItemResult> {
+    fn index(
+        &self,
+        peer: &Peer,
+        (lid, last_leaf): (Lid, Option<u64>),
+        verified: &Verified<'_>,
+        writing: &mut Writing,
+    ) -> Result<ItemResult> {
         // Leaves come in order, so that a look at the table is needed only for old ones.
         let in_order = last_leaf.is_none_or(|last| lid.index() > last);
         if !in_order && self.is_known(lid, &verified.id)? {
+            if verified.record.kind() == Kind::Subscribe {
+                self.resubscribe(peer, lid, verified, writing)?;
+            }
             return Ok(ItemResult::Known);
+        }
+        if lid.is_own() {
+            return Err(NodeError::refused(code::NOT_LOGGED, "this domain's own log does not hold the record at that leaf"));
         }
         if self.is_logged_again(verified, in_order)? {
             return Ok(ItemResult::Known);
@@ -320,6 +358,7 @@ impl Intake {
             received: verified.item.received,
             record: &verified.record,
             actor: &verified.actor,
+            ours: false,
             resolved,
         };
         if let Content::Retract(retract) = &verified.record.content {
@@ -335,13 +374,46 @@ impl Intake {
             gone.withdrawn_early(&statement, &tombstone);
             gone.batch.delete(Space::EarlyRetract, early_key(lid, &verified.id, verified.actor.lid));
             gone.batch.add(Space::Meta, early_count_key(lid), -1);
-            group.batch.merge(gone.batch);
+            writing.group.add(gone);
             return Ok(ItemResult::Accepted);
         }
-        group.batch.merge(indexer.batch);
-        group.news.extend(indexer.news);
-        self.bodies.keep(&mut group.bodies, lid, &statement, verified.item)?;
+        writing.group.add(indexer);
+        writing.copy = verified.actor.keeps && verified.record.kind() != Kind::Report;
+        if !writing.copy {
+            self.bodies.keep(&mut writing.bodies, lid, &statement, verified.item)?;
+        }
         Ok(ItemResult::Accepted)
+    }
+
+    /// Whether more is kept of an account that asked for a copy.
+    fn has_room(&self, account: &Account) -> Result<bool> {
+        let bytes = mesh_store::counter(&*self.kv, Space::Meta, copied_key(account.lid).as_bytes())?;
+        Ok(bytes < MIRROR_BYTES_MAX as i64)
+    }
+
+    /// The row that proves a delivery's leaves, which is made when it is first needed.
+    fn archive(&self, writing: &mut Writing, (delivery, frame): (&Delivery, &Frame<'_>)) -> u64 {
+        let batch = &mut writing.group.batch;
+        *writing.archive.get_or_insert_with(|| {
+            let sequence = self.archives.fetch_add(1, Ordering::Relaxed);
+            frame.archive(delivery).put(batch, sequence);
+            sequence
+        })
+    }
+
+    /// A subscription that is known comes from the home to which its subscriber moved: from now on it counts there.
+    fn resubscribe(&self, peer: &Peer, lid: Lid, verified: &Verified<'_>, writing: &mut Writing) -> Result<()> {
+        let Some(reference) = Reference::get(&*self.kv, lid)? else { return Ok(()) };
+        let resolved = Resolved { object: reference.object, ..Resolved::default() };
+        let (id, received, actor) = (verified.id, verified.item.received, &*verified.actor);
+        let mut indexer = Indexer::new(&*self.kv);
+        let statement = Statement { lid, peer: peer.no(), id, received, record: &verified.record, actor, ours: false, resolved };
+        indexer.resubscribe(&statement)?;
+        if let Some(author) = statement.resolved.object {
+            queue::backfill(&mut indexer, peer.no(), AccountLid(author.0))?;
+        }
+        writing.group.add(indexer);
+        Ok(())
     }
 
     /// Whether a record concerns this domain: it acts on something here, or publishes for someone here who subscribes.
@@ -350,6 +422,8 @@ impl Intake {
             return Ok(Reference::find(&*self.kv, first)?.is_some());
         }
         match record.kind() {
+            Kind::Report => Ok(object.is_some()),
+            _ if actor.keeps => Ok(true),
             Kind::Retract => Ok(true),
             Kind::Repost if object.is_some() => Ok(true),
             Kind::Post | Kind::Profile | Kind::Repost => {
@@ -392,11 +466,12 @@ impl Intake {
         Ok(())
     }
 
-    fn flush(&self, mut group: Group) -> Result<()> {
+    fn flush(&self, writing: Writing) -> Result<()> {
+        let Writing { mut group, bodies, .. } = writing;
         if group.batch.is_empty() {
             return Ok(());
         }
-        self.bodies.put(&mut group.batch, &group.bodies)?;
+        self.bodies.put(&mut group.batch, &bodies)?;
         self.kv.commit(group.batch).wait()?;
         self.bus.publish(&group.news);
         Ok(())
@@ -447,54 +522,35 @@ fn watermark(read: &dyn Read, origin: OriginNo) -> Result<u64> {
     Ok(row.map_or(Ok(0), |row| Reader::new(&row, "watermark").u64())?)
 }
 
-/// What is stored together: statements of which none changes what a later one reads.
+/// What is about to be stored.
 #[derive(Default)]
-struct Group {
-    said: BTreeSet<Said>,
-    batch: mesh_store::Batch,
-    news: Vec<crate::index::News>,
+struct Writing {
+    group: Group,
     bodies: Vec<crate::bodies::Kept>,
+    /// Whether the statement that was just judged is to be kept whole.
+    copy: bool,
+    /// The row that proves the delivery's leaves, once there is one.
+    archive: Option<u64>,
 }
 
-/// Who said what kind of thing, and about what: two of one actor that are alike in all three read what the other writes.
-type Said = (AccountLid, Kind, [u8; 32]);
-
-impl Group {
-    /// Whether a statement is to be judged only after the group is stored. Of what it would only be refused for without the group, nothing is said here.
-    fn matters_to(&self, verified: &Verified<'_>) -> bool {
-        let actor = verified.actor.lid;
-        let mut before = self.said.range((actor, Kind::Key, [0; 32])..=(actor, Kind::Report, [u8::MAX; 32]));
-        match verified.record.kind() {
-            Kind::Retract => before.next().is_some(),
-            _ => self.said.contains(&said(verified)) || before.any(|(_, kind, _)| *kind == Kind::Retract),
-        }
+impl Writing {
+    /// What is there, to be stored now; the delivery's proof stays the same.
+    fn take(&mut self) -> Self {
+        let archive = self.archive;
+        std::mem::replace(self, Self { archive, ..Self::default() })
     }
 }
 
-fn said(verified: &Verified<'_>) -> Said {
-    let content = &verified.record.content;
-    let about = match content {
-        Content::Profile(_) => [0; 32],
-        _ => *content.once_about().or(content.revises().map(RecordId::hash)).unwrap_or(verified.id.hash()),
-    };
-    (verified.actor.lid, content.kind(), about)
+/// The counter of bytes that are kept of an account.
+fn copied_key(account: AccountLid) -> String {
+    format!("copied/{}", account.0)
 }
 
-/// The actor that a body names, before anything else of it is believed.
-fn actor_of(item: &DeliveryItem) -> Result<AccountId> {
-    #[derive(serde::Deserialize)]
-    struct Actor {
-        actor: AccountId,
-    }
-    let malformed = |_| NodeError::refused(code::MALFORMED, format!("the body of leaf {} names no actor", item.index));
-    serde_json::from_slice::<Actor>(item.envelope.body()).map(|body| body.actor).map_err(malformed)
-}
-
-/// A refusal is the item's result; a failure of ours is the whole delivery's.
-fn refused(error: &NodeError) -> Result<ItemResult> {
-    match error {
-        NodeError::Refused { code, detail } => Ok(ItemResult::Refused { code: (*code).to_owned(), detail: detail.clone() }),
-        NodeError::NotFound(_) => Ok(ItemResult::Refused { code: error.code().to_owned(), detail: error.to_string() }),
-        other => Err(other.clone()),
-    }
+/// Keeps a record of an account that asked this domain for a copy.
+fn keep_copy(batch: &mut mesh_store::Batch, lid: Lid, verified: &Verified<'_>, sequence: u64) {
+    let (item, envelope) = (verified.item, verified.item.envelope.clone());
+    let (kind, record, account) = (envelope.kind(), verified.id, verified.actor.lid);
+    batch.add(Space::Meta, copied_key(account), envelope.body().len() as i64);
+    Payload { kind, salt: item.salt, received: item.received, account, record, envelope: Some(envelope) }.put(batch, lid);
+    carried::put(batch, lid, sequence);
 }

@@ -6,10 +6,11 @@
 use crate::accounts::Accounts;
 use crate::error::{NodeError, Result};
 use crate::log::Log;
+use crate::moved::About;
 use crate::packing::{Chunk, checkpoint_size};
 use crate::peers::Peers;
-use crate::queue::{self, AUTHOR, KEYS, Waiting, expand, row_key};
-use crate::tables::{AccountLid, PeerNo};
+use crate::queue::{self, Late, Waiting, expand};
+use crate::tables::{AccountLid, KEYS, PeerNo, outbox_key};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesOrdered;
 use mesh_proto::address::Domain;
@@ -171,16 +172,23 @@ impl Outbox {
             return Ok(false);
         }
         self.challenge(domain).await?;
-        let (authors, late): (Vec<u64>, Vec<u64>) = late.into_iter().partition(|number| number & AUTHOR != 0);
-        if late.iter().any(|number| number & KEYS != 0) {
-            self.send_keys(to, late).await?;
-        } else if !authors.is_empty() {
-            self.expand(no, authors).await?;
-        } else if late.is_empty() {
+        let (mut keys, mut records, mut expanded) = (Vec::new(), Vec::new(), Vec::new());
+        for number in late {
+            match Late::new(number) {
+                Late::Keys(account) => keys.push(account),
+                Late::Record(lid) => records.push(lid.0),
+                more @ (Late::Author(_) | Late::Moved(_) | Late::Copy(_)) => expanded.push(more),
+            }
+        }
+        if !keys.is_empty() {
+            self.send_keys(to, keys).await?;
+        } else if !expanded.is_empty() {
+            self.expand(no, expanded).await?;
+        } else if records.is_empty() {
             let known = since.unwrap_or(cursor).min(cursor);
             *since = Some(self.deliver_due(to, (due, known), cursor).await?);
         } else {
-            self.deliver_late(to, late).await?;
+            self.deliver_late(to, records).await?;
         }
         Ok(true)
     }
@@ -203,7 +211,7 @@ impl Outbox {
             queue::put_cursor(&mut batch, no, moved);
             // What came before the record that it needs, because several deliveries were under way, is sent once more.
             for index in delivered.early.iter().filter(|_| !alone) {
-                batch.put(Space::Late, row_key(no, *index), []);
+                batch.put(Space::Late, outbox_key(no, *index), []);
             }
             self.kv.commit(batch).await?;
         }
@@ -224,7 +232,7 @@ impl Outbox {
             self.deliver(to, chunk).await?;
             let mut batch = Batch::new();
             for index in dealt {
-                batch.delete(Space::Late, row_key(no, index));
+                batch.delete(Space::Late, outbox_key(no, index));
             }
             self.kv.commit(batch).await?;
         }
@@ -232,10 +240,10 @@ impl Outbox {
     }
 
     /// Sends the key operations of accounts. A destination that will not have them is told again with the account's next record.
-    async fn send_keys(self: &Arc<Self>, (no, domain): Destination<'_>, accounts: Vec<u64>) -> Result<()> {
-        for number in accounts {
+    async fn send_keys(self: &Arc<Self>, (no, domain): Destination<'_>, accounts: Vec<AccountLid>) -> Result<()> {
+        for lid in accounts {
             let this = Arc::clone(self);
-            let found = tokio::task::spawn_blocking(move || this.accounts.by_lid(AccountLid(number & !KEYS)));
+            let found = tokio::task::spawn_blocking(move || this.accounts.by_lid(lid));
             let account = found.await.map_err(|_| NodeError::Stopping)??;
             for part in account.log.ops_after(None).chunks(KEYS_BYTES_MAX / (KEY_OP_BYTES_MAX * 4 / 3 + KEY_OP_FRAME_BYTES)) {
                 let answer = self.post(domain, "/mesh/v1/keys", &KeysPush { account: account.id(), ops: part.to_vec() }).await?;
@@ -244,19 +252,25 @@ impl Outbox {
                 }
             }
             let mut batch = Batch::new();
-            batch.delete(Space::Late, row_key(no, number));
+            batch.delete(Space::Late, outbox_key(no, KEYS | lid.0));
             self.kv.commit(batch).await?;
         }
         Ok(())
     }
 
-    /// Looks up the newest posts of authors.
-    async fn expand(self: &Arc<Self>, no: PeerNo, authors: Vec<u64>) -> Result<()> {
+    /// Looks up the newest posts of authors, and some of what was said here about accounts that moved to the destination.
+    async fn expand(self: &Arc<Self>, no: PeerNo, rows: Vec<Late>) -> Result<()> {
         let this = Arc::clone(self);
         let made = tokio::task::spawn_blocking(move || {
             let mut batch = Batch::new();
-            for author in authors {
-                expand(&mut batch, &*this.kv, no, AccountLid(author & !AUTHOR))?;
+            let about = About { read: &*this.kv, peers: &this.peers, accounts: &this.accounts };
+            for row in rows {
+                match row {
+                    Late::Author(author) => expand(&mut batch, &*this.kv, no, author)?,
+                    Late::Moved(account) => about.go_on(&mut batch, no, account)?,
+                    Late::Copy(account) => queue::copy(&mut batch, &*this.kv, no, account)?,
+                    Late::Keys(_) | Late::Record(_) => {}
+                }
             }
             Ok::<_, NodeError>(batch)
         });
@@ -345,6 +359,9 @@ impl Outbox {
 
     /// Remembers which checkpoint a destination has, and keeps its cosignature.
     fn note_shown(&self, (no, domain): Destination<'_>, delivery: &Delivery, cosignature: Option<Cosignature>) {
+        if delivery.origin != *self.log.origin() {
+            return;
+        }
         if let Some(size) = checkpoint_size(&delivery.checkpoint) {
             self.shown.lock().unwrap_or_else(PoisonError::into_inner).insert(no, size);
         }

@@ -1,16 +1,17 @@
-//! Making deliveries: records, proofs and checkpoint for leaves of the home log.
+//! Making deliveries: records, proofs and checkpoint, for leaves of the home log and for what lies in other logs and is answered for here.
 
 use crate::error::{NodeError, Result};
 use crate::log::Head;
 use crate::outbox::{IN_FLIGHT, Outbox, remote};
-use crate::peers::Peer;
+use crate::peers::{Peer, Peers};
 use crate::queue;
-use crate::tables::PeerNo;
+use crate::tables::carried::{self, Archive};
 use crate::tables::payload::Payload;
+use crate::tables::{Lid, PeerNo};
 use mesh_proto::address::Domain;
 use mesh_proto::api::{Delivery, DeliveryItem, Growth, Pull, Pulled, code};
 use mesh_proto::limits::{BATCH_RECORDS_MAX, DELIVERY_BYTES_MAX};
-use mesh_store::Batch;
+use mesh_store::{Batch, Read};
 use std::sync::{Arc, PoisonError};
 
 /// Leaves for one delivery, with what was left out because its payload is gone.
@@ -53,7 +54,12 @@ impl Outbox {
             let mut chunks = Vec::new();
             let mut rest = indexes.as_slice();
             while !rest.is_empty() && chunks.len() < IN_FLIGHT {
-                let chunk = this.chunk(&rest[..rest.len().min(BATCH_RECORDS_MAX)], (&head, growth.clone()), since)?;
+                let some = &rest[..rest.len().min(BATCH_RECORDS_MAX)];
+                let own = some.partition_point(|number| Lid(*number).is_own());
+                let chunk = match own {
+                    0 => carried_chunk(&*this.kv, &this.peers, some)?,
+                    _ => this.chunk(&some[..own], (&head, growth.clone()), since)?,
+                };
                 rest = &rest[chunk.indexes.len()..];
                 if chunk.delivery.is_some() {
                     since = since.and(chunk.indexes.last().map(|last| last + 1));
@@ -66,19 +72,17 @@ impl Outbox {
     }
 
     /// Makes a delivery of the first leaves that fit into one.
-    fn chunk(&self, indexes: &[u64], (head, growth): (&Head, Option<Growth>), since: Option<u64>) -> Result<Chunk> {
+    pub(crate) fn chunk(&self, indexes: &[u64], (head, growth): (&Head, Option<Growth>), since: Option<u64>) -> Result<Chunk> {
         let mut items = Vec::new();
         let mut bytes = 0;
         let mut taken = 0;
         for index in indexes {
-            if let Some(payload) = Payload::get(&*self.kv, *index)?
-                && let Some(envelope) = payload.envelope
-            {
-                bytes += envelope.body().len() * 4 / 3 + 256;
+            if let Some(item) = item(&*self.kv, Lid(*index))? {
+                bytes += item_bytes(&item);
                 if bytes > DELIVERY_BYTES_MAX && !items.is_empty() {
                     break;
                 }
-                items.push(DeliveryItem { index: *index, salt: payload.salt, received: payload.received, envelope });
+                items.push(item);
             }
             taken += 1;
         }
@@ -111,6 +115,49 @@ impl Outbox {
         }
         Ok(made)
     }
+}
+
+/// A record as it is delivered, if its payload is here.
+pub(crate) fn item(read: &dyn Read, lid: Lid) -> Result<Option<DeliveryItem>> {
+    let Some(payload) = Payload::get(read, lid)? else { return Ok(None) };
+    let (index, salt, received) = (lid.index(), payload.salt, payload.received);
+    Ok(payload.envelope.map(|envelope| DeliveryItem { index, salt, received, envelope }))
+}
+
+/// What a record takes in a delivery.
+pub(crate) fn item_bytes(item: &DeliveryItem) -> usize {
+    item.envelope.body().len() * 4 / 3 + 256
+}
+
+/// Makes a delivery of the first records that lie in one other log and are proven together. Their leaves are proven as they were when they came here.
+pub(crate) fn carried_chunk(read: &dyn Read, peers: &Peers, numbers: &[u64]) -> Result<Chunk> {
+    let Some(first) = numbers.first().copied().map(Lid) else { return Ok(Chunk { indexes: Vec::new(), delivery: None }) };
+    let Some((sequence, archive)) = Archive::of(read, first)? else {
+        return Ok(Chunk { indexes: vec![first.0], delivery: None });
+    };
+    let mut indexes = Vec::new();
+    let mut items = Vec::new();
+    let mut bytes = 0;
+    for lid in numbers.iter().copied().map(Lid) {
+        let together = lid == first || (lid.origin() == first.origin() && carried::sequence(read, lid)? == Some(sequence));
+        let found = if together { item(read, lid)? } else { break };
+        if let Some(item) = found {
+            bytes += item_bytes(&item);
+            if bytes > DELIVERY_BYTES_MAX && !items.is_empty() {
+                break;
+            }
+            items.push(item);
+        }
+        indexes.push(lid.0);
+    }
+    if items.is_empty() {
+        return Ok(Chunk { indexes, delivery: None });
+    }
+    let origin = peers.origin_of(first)?;
+    let proven: Vec<u64> = items.iter().map(|item| item.index).collect();
+    let proof = archive.prove(&origin, &proven)?;
+    let delivery = Delivery { origin, checkpoint: archive.checkpoint, proof, growth: None, since: None, items, keys: Vec::new() };
+    Ok(Chunk { indexes, delivery: Some(delivery) })
 }
 
 /// The number of leaves that a note says, which nobody has verified.

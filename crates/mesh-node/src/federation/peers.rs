@@ -2,7 +2,7 @@
 
 use crate::error::{NodeError, Result};
 use crate::tables::peer::{PeerRow, origins, put_origin};
-use crate::tables::{Lid, OriginNo, PeerNo};
+use crate::tables::{Lid, OWN, OriginNo, PeerNo};
 use mesh_proto::address::Domain;
 use mesh_proto::api::{Discovery, DomainKeyUse, code};
 use mesh_proto::key::KeyId;
@@ -175,6 +175,9 @@ impl Peers {
 
     /// The number of a log, if it has one.
     pub(crate) fn origin_known(&self, origin: &Origin) -> Option<OriginNo> {
+        if *origin == self.own {
+            return Some(OWN);
+        }
         self.read().origins.get(origin).copied()
     }
 
@@ -190,6 +193,9 @@ impl Peers {
 
     /// The number of a log, which is given now if it has none. Blocks until it is durable.
     pub fn origin_number(&self, origin: &Origin) -> Result<OriginNo> {
+        if *origin == self.own {
+            return Ok(OWN);
+        }
         if let Some(no) = self.origin_known(origin) {
             return Ok(no);
         }

@@ -1,48 +1,90 @@
 //! What goes where: which records concern which domain, and how far each domain is.
 //!
-//! There is one row per (destination, leaf), for ever, and per destination a cursor: below it, it has dealt with everything. What is to be delivered out of
-//! order has rows of its own, which go when it has dealt with them; such a row for an author stands for that author's newest posts, which are looked up
-//! when their turn comes. A crash loses nothing: rows are made in the batch of the leaf itself.
+//! There is one row per (destination, record), for ever, and per destination a cursor over the leaves of this log: below it, it has dealt with everything. What
+//! is to be delivered out of order has rows of its own, which go when it has dealt with them; such a row for an author stands for that author's newest posts,
+//! which are looked up when their turn comes. A crash loses nothing: rows are made in the batch of the leaf itself.
 
+use crate::accounts::Accounts;
 use crate::error::Result;
 use crate::index::{Indexer, News, Statement};
 use crate::peers::Peers;
-use crate::tables::codec::{Reader, join, key_u64};
+use crate::tables::codec::{Reader, key_u64};
 use crate::tables::payload::Payload;
 use crate::tables::reference::Reference;
-use crate::tables::{AccountLid, HERE, Lid, PeerNo, object_key, subscribers_key};
+use crate::tables::{AUTHOR, AccountLid, COPY, HERE, KEYS, Lid, MOVED, PeerNo, carried, object_key, outbox_key, subscribers_key};
 use mesh_proto::address::Domain;
 use mesh_proto::envelope::Kind;
+use mesh_proto::key::AccountId;
+use mesh_proto::limits::LEAF_INDEX_MAX;
 use mesh_proto::record::{Content, Record};
 use mesh_store::{Batch, KeyRange, Order, Read, Space};
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 use tokio::sync::Notify;
 
-/// The key of a row: a destination with a leaf or an author.
-pub(crate) fn row_key(peer: PeerNo, index: u64) -> [u8; 12] {
-    join(&peer.0.to_be_bytes(), &index.to_be_bytes())
+/// What the number of a row stands for.
+pub(crate) enum Late {
+    Record(Lid),
+    Keys(AccountLid),
+    Author(AccountLid),
+    Moved(AccountLid),
+    Copy(AccountLid),
 }
 
-/// Numbers of rows that are not leaves: accounts whose key operations are to be sent, and authors whose newest posts are.
-pub(crate) const KEYS: u64 = 1 << 62;
-pub(crate) const AUTHOR: u64 = 1 << 63;
+impl Late {
+    pub(crate) fn new(number: u64) -> Self {
+        let account = AccountLid(number & !(MOVED | COPY));
+        match number & (MOVED | COPY) {
+            MOVED => Self::Moved(account),
+            AUTHOR => Self::Author(account),
+            KEYS => Self::Keys(account),
+            COPY => Self::Copy(account),
+            _ => Self::Record(Lid(number)),
+        }
+    }
+}
 
-/// Notes where a new statement of this domain is to be delivered.
-pub(crate) fn enqueue(indexer: &mut Indexer<'_>, peers: &Peers, statement: &Statement<'_>) -> Result<()> {
-    for peer in destinations(indexer.read, peers, &statement.record.content, statement.actor.lid)? {
-        indexer.batch.put(Space::Outbox, row_key(peer, statement.lid.index()), []);
-        indexer.news.push(News::Waiting { peer });
+/// Notes where a new statement of this domain is to be delivered. What an account brings along from another log lies outside the order of this one, and is
+/// delivered when all of it is here: [`redeliver`].
+pub(crate) fn enqueue(indexer: &mut Indexer<'_>, routes: Routes<'_>, statement: &Statement<'_>) -> Result<()> {
+    for peer in routes.destinations(&statement.record.content, statement.actor.lid)? {
+        indexer.batch.put(Space::Outbox, outbox_key(peer, statement.lid.0), []);
+        if statement.lid.is_own() {
+            indexer.news.push(News::Waiting { peer });
+        }
     }
     Ok(())
 }
+
+/// Notes that some of what an account brought along is to be delivered to a domain, after its key operations. Answers where to go on, if there is more, and
+/// whether there was anything.
+pub(crate) fn redeliver(
+    batch: &mut Batch,
+    read: &dyn Read,
+    (peer, account): (PeerNo, AccountLid),
+    from: u64,
+) -> Result<(Option<u64>, bool)> {
+    let records = records(read, peer, from.max(LEAF_INDEX_MAX + 1), REDELIVERED_AT_ONCE)?;
+    let mut some = false;
+    for number in &records {
+        if Payload::get(read, Lid(*number))?.is_some_and(|payload| payload.account == account) {
+            batch.put(Space::Late, outbox_key(peer, *number), []);
+            some = true;
+        }
+    }
+    let more = records.last().filter(|_| records.len() == REDELIVERED_AT_ONCE);
+    Ok((more.map(|last| last + 1), some))
+}
+
+/// Records that are looked at in one go when an account's are delivered anew.
+const REDELIVERED_AT_ONCE: usize = 1_000;
 
 /// Notes that an account's key operations are to be sent, before anything else, to every domain that ever got something from here: each may have its records.
 pub(crate) fn announce(batch: &mut Batch, read: &dyn Read, peers: &Peers, account: AccountLid) -> Result<Vec<News>> {
     let mut news = Vec::new();
     for peer in peers.numbers() {
         if !leaves(read, peer, 0, 1)?.is_empty() {
-            batch.put(Space::Late, row_key(peer, KEYS | account.0), []);
+            batch.put(Space::Late, outbox_key(peer, KEYS | account.0), []);
             news.push(News::Waiting { peer });
         }
     }
@@ -57,7 +99,7 @@ const BACKFILL_MAX: usize = 20;
 pub(crate) fn backfill(indexer: &mut Indexer<'_>, peer: PeerNo, author: AccountLid) -> Result<()> {
     let known = mesh_store::counter(indexer.read, Space::CountByPeer, &subscribers_key(author.into(), peer))?;
     if known <= 0 {
-        indexer.batch.put(Space::Late, row_key(peer, AUTHOR | author.0), []);
+        indexer.batch.put(Space::Late, outbox_key(peer, AUTHOR | author.0), []);
         indexer.news.push(News::Waiting { peer });
     }
     Ok(())
@@ -67,29 +109,60 @@ pub(crate) fn backfill(indexer: &mut Indexer<'_>, peer: PeerNo, author: AccountL
 pub(crate) fn expand(batch: &mut Batch, read: &dyn Read, peer: PeerNo, author: AccountLid) -> Result<()> {
     for (key, _) in read.scan(Space::Timeline, &KeyRange::prefix(author.0.to_be_bytes()), Order::Backward, BACKFILL_MAX)? {
         let lid = Lid(key_u64(&key, 16, "timeline")?);
-        let row = row_key(peer, lid.index());
-        if lid.is_own() && read.get(Space::Outbox, &row)?.is_none() {
+        let row = outbox_key(peer, lid.0);
+        if (lid.is_own() || carried::is_carried(read, lid)?) && read.get(Space::Outbox, &row)?.is_none() {
             batch.put(Space::Outbox, row, []);
             batch.put(Space::Late, row, []);
         }
     }
-    batch.delete(Space::Late, row_key(peer, AUTHOR | author.0));
+    batch.delete(Space::Late, outbox_key(peer, AUTHOR | author.0));
     Ok(())
 }
 
-/// The leaves from `from` on that go to a domain.
+/// Notes some of what an account said for a domain that keeps a copy. The last time the row that stands for all of it goes.
+pub(crate) fn copy(batch: &mut Batch, read: &dyn Read, peer: PeerNo, account: AccountLid) -> Result<()> {
+    let row = outbox_key(peer, COPY | account.0);
+    let from = match read.get(Space::Late, &row)?.filter(|row| !row.is_empty()) {
+        Some(row) => Reader::new(&row, "late").u64()?,
+        None => 0,
+    };
+    let rows = read.scan(Space::Payload, &KeyRange::starting_at(Lid(from).key()), Order::Forward, COPIED_AT_ONCE)?;
+    for (key, payload) in &rows {
+        let is_public = |kind| !matches!(kind, Kind::Key | Kind::Name | Kind::Report);
+        if Payload::owner(payload)?.is_some_and(|(kind, owner)| owner == account && is_public(kind)) {
+            let record = outbox_key(peer, key_u64(key, 0, "payload")?);
+            batch.put(Space::Outbox, record, []);
+            batch.put(Space::Late, record, []);
+        }
+    }
+    match rows.last().filter(|_| rows.len() == COPIED_AT_ONCE) {
+        Some((key, _)) => batch.put(Space::Late, row, (key_u64(key, 0, "payload")? + 1).to_be_bytes()),
+        None => batch.delete(Space::Late, row),
+    };
+    Ok(())
+}
+
+/// Payloads that are looked at in one go for a copy.
+const COPIED_AT_ONCE: usize = 1_000;
+
+/// The leaves of this domain's log from `from` on that go to a domain.
 pub(crate) fn leaves(read: &dyn Read, peer: PeerNo, from: u64, limit: usize) -> Result<Vec<u64>> {
-    numbers(read, Space::Outbox, (peer, from), limit)
+    numbers(read, Space::Outbox, peer, (from, LEAF_INDEX_MAX + 1), limit)
 }
 
-/// What is to be delivered to a domain out of order: leaves and more. What is more comes first.
+/// All records from `from` on that go to a domain, of whatever log.
+pub(crate) fn records(read: &dyn Read, peer: PeerNo, from: u64, limit: usize) -> Result<Vec<u64>> {
+    numbers(read, Space::Outbox, peer, (from, u64::MAX), limit)
+}
+
+/// What is to be delivered to a domain out of order: records and more. What is more comes first.
 pub(crate) fn late(read: &dyn Read, peer: PeerNo, limit: usize) -> Result<Vec<u64>> {
-    let more = numbers(read, Space::Late, (peer, KEYS), limit)?;
-    if more.is_empty() { numbers(read, Space::Late, (peer, 0), limit) } else { Ok(more) }
+    let more = numbers(read, Space::Late, peer, (COPY, u64::MAX), limit)?;
+    if more.is_empty() { numbers(read, Space::Late, peer, (0, COPY), limit) } else { Ok(more) }
 }
 
-fn numbers(read: &dyn Read, space: Space, (peer, from): (PeerNo, u64), limit: usize) -> Result<Vec<u64>> {
-    let range = KeyRange::between(row_key(peer, from), (peer.0 + 1).to_be_bytes());
+fn numbers(read: &dyn Read, space: Space, peer: PeerNo, (from, to): (u64, u64), limit: usize) -> Result<Vec<u64>> {
+    let range = KeyRange::between(outbox_key(peer, from), outbox_key(peer, to));
     let rows = read.scan(space, &range, Order::Forward, limit)?;
     rows.iter().map(|(key, _)| Ok(key_u64(key, 4, space.name())?)).collect()
 }
@@ -120,55 +193,82 @@ pub(crate) fn pending(read: &dyn Read) -> Result<BTreeSet<PeerNo>> {
     Ok(pending)
 }
 
-fn destinations(read: &dyn Read, peers: &Peers, content: &Content, actor: AccountLid) -> Result<BTreeSet<PeerNo>> {
-    let mut to = BTreeSet::new();
-    match content {
-        Content::Profile(_) | Content::Post(_) => to = subscribing_peers(read, actor)?,
-        Content::Repost(_) => to = subscribing_peers(read, actor)?,
-        Content::Retract(retract) => {
-            if let Some((lid, _)) = Reference::find(read, &retract.object)?.filter(|(lid, _)| lid.is_own())
-                && let Some(envelope) = Payload::get(read, lid.index())?.and_then(|payload| payload.envelope)
-                && let Ok(record) = Record::open(&envelope)
-            {
-                to = destinations(read, peers, &record.content, actor)?;
+/// What decides where a record goes.
+#[derive(Clone, Copy)]
+pub(crate) struct Routes<'a> {
+    pub(crate) read: &'a dyn Read,
+    pub(crate) peers: &'a Peers,
+    pub(crate) accounts: &'a Accounts,
+}
+
+impl Routes<'_> {
+    fn destinations(self, content: &Content, actor: AccountLid) -> Result<BTreeSet<PeerNo>> {
+        let mut to = BTreeSet::new();
+        match content {
+            Content::Profile(_) | Content::Post(_) | Content::Repost(_) => to = subscribing_peers(self.read, actor)?,
+            Content::Retract(retract) => {
+                if let Some((lid, _)) = Reference::find(self.read, &retract.object)?
+                    && let Some(envelope) = Payload::get(self.read, lid)?.and_then(|payload| payload.envelope)
+                    && let Ok(record) = Record::open(&envelope)
+                {
+                    to = self.destinations(&record.content, actor)?;
+                }
+            }
+            Content::Comment(_) | Content::Like(_) | Content::Subscribe(_) | Content::Report(_) => {}
+        }
+        for (account, home) in content.addressed() {
+            self.add(&mut to, &self.present_home(&account, home)?);
+        }
+        let changed = if let Content::Retract(retract) = content { Some(&retract.object) } else { content.revises() };
+        if let Some(changed) = changed
+            && let Some((lid, _)) = Reference::find(self.read, changed)?
+        {
+            to.append(&mut self.receivers(lid)?);
+            if !lid.is_own() {
+                // The home where it was said may still have it.
+                self.add(&mut to, self.peers.origin_of(lid)?.domain());
             }
         }
-        Content::Comment(comment) => add_domain(&mut to, peers, &comment.parent.home)?,
-        Content::Like(_) | Content::Subscribe(_) | Content::Report(_) => {}
+        to.append(&mut self.mirrors(content, actor)?);
+        to.remove(&HERE);
+        Ok(to)
     }
-    if let Some(home) = content.object_home() {
-        add_domain(&mut to, peers, home)?;
-    }
-    let changed = if let Content::Retract(retract) = content { Some(&retract.object) } else { content.revises() };
-    if let Some(changed) = changed
-        && let Some((lid, _)) = Reference::find(read, changed)?.filter(|(lid, _)| lid.is_own())
-    {
-        to.append(&mut receivers(read, peers, lid)?);
-    }
-    to.remove(&HERE);
-    Ok(to)
-}
 
-/// The domains to which a record went, whoever subscribes now. Asks once for each known domain: withdrawals and edits are rare.
-fn receivers(read: &dyn Read, peers: &Peers, lid: Lid) -> Result<BTreeSet<PeerNo>> {
-    let mut receivers = BTreeSet::new();
-    for peer in peers.numbers() {
-        if read.get(Space::Outbox, &row_key(peer, lid.index()))?.is_some() {
-            receivers.insert(peer);
+    /// Where an account lives now, as far as is known here.
+    fn present_home(self, account: &AccountId, believed: &Domain) -> Result<Domain> {
+        Ok(self.accounts.get(account)?.map_or_else(|| believed.clone(), |account| account.home().clone()))
+    }
+
+    /// The domains that keep a copy of what an account says to everybody.
+    fn mirrors(self, content: &Content, actor: AccountLid) -> Result<BTreeSet<PeerNo>> {
+        let mut mirrors = BTreeSet::new();
+        if !matches!(content, Content::Report(_)) {
+            for mirror in self.accounts.by_lid(actor)?.log.view().mirrors() {
+                self.add(&mut mirrors, mirror);
+            }
         }
+        Ok(mirrors)
     }
-    Ok(receivers)
-}
 
-fn add_domain(to: &mut BTreeSet<PeerNo>, peers: &Peers, domain: &Domain) -> Result<()> {
-    if domain != peers.own_domain() {
-        to.insert(peers.number(domain)?);
+    /// The domains to which a record went, whoever subscribes now. Asks once for each known domain: withdrawals and edits are rare.
+    fn receivers(self, lid: Lid) -> Result<BTreeSet<PeerNo>> {
+        let mut receivers = BTreeSet::new();
+        for peer in self.peers.numbers() {
+            if self.read.get(Space::Outbox, &outbox_key(peer, lid.0))?.is_some() {
+                receivers.insert(peer);
+            }
+        }
+        Ok(receivers)
     }
-    Ok(())
+
+    /// Domains get a number when they are met, which was before.
+    fn add(self, to: &mut BTreeSet<PeerNo>, domain: &Domain) {
+        to.extend(self.peers.get(domain).map(|peer| peer.no()));
+    }
 }
 
 /// The domains in which someone subscribes to an account.
-fn subscribing_peers(read: &dyn Read, actor: AccountLid) -> Result<BTreeSet<PeerNo>> {
+pub(crate) fn subscribing_peers(read: &dyn Read, actor: AccountLid) -> Result<BTreeSet<PeerNo>> {
     let prefix = object_key(actor.into(), Kind::Subscribe);
     let rows = read.scan(Space::CountByPeer, &KeyRange::prefix(prefix), Order::Forward, crate::peers::PEERS_MAX)?;
     rows.iter()

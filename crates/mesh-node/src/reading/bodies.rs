@@ -17,7 +17,7 @@ use mesh_proto::api::{DeliveryItem, Found, LoggedRecord, RecordsBatch, RecordsBa
 use mesh_proto::bytes::{Salt, Signature};
 use mesh_proto::envelope::{Envelope, Kind, RecordId, id_of_pae};
 use mesh_proto::keylog::LogPosition;
-use mesh_proto::limits::BATCH_RECORDS_MAX;
+use mesh_proto::limits::{BATCH_RECORDS_MAX, LEAF_INDEX_MAX};
 use mesh_proto::log::Opening;
 use mesh_proto::port::Transport;
 use mesh_proto::record::Record;
@@ -30,7 +30,7 @@ use std::time::Duration;
 /// How long a page waits for other domains' bodies.
 const FETCH_WAIT: Duration = Duration::from_millis(300);
 /// The layout of the cache's rows: another one's are dropped.
-const LAYOUT: &[u8] = b"2";
+const LAYOUT: &[u8] = b"3";
 /// Rows dropped at once.
 const DROP_MAX: usize = 10_000;
 /// Bytes before the carried envelope: local id, size.
@@ -50,6 +50,8 @@ pub(crate) struct Wanted {
     pub(crate) lid: Lid,
     pub(crate) id: RecordId,
     pub(crate) home: Domain,
+    /// Who is asked if the home does not answer.
+    pub(crate) mirrors: Vec<Domain>,
 }
 
 /// The bodies service.
@@ -86,11 +88,12 @@ impl Bodies {
         let mut first = lid;
         if let Some(revised) = statement.record.content.revises() {
             first = Reference::find(&*self.kv, revised)?.map_or(lid, |(first, _)| first);
-            if row(&*self.kv, first)?.is_some_and(|(_, row)| key_u64(&row, HEAD_BYTES, "cache").is_ok_and(|leaf| leaf > lid.index())) {
+            let cached = row(&*self.kv, first)?.and_then(|(_, row)| key_u64(&row, HEAD_BYTES, "cache").ok()).map(Lid);
+            if cached.is_some_and(|cached| cached.origin() == lid.origin() && cached > lid) {
                 return Ok(());
             }
         }
-        let carried = encode(lid.index(), (item.salt, item.received), &item.envelope);
+        let carried = encode(lid, (item.salt, item.received), &item.envelope);
         kept.push(Kept { lid: first, carried, again: first != lid });
         Ok(())
     }
@@ -143,12 +146,21 @@ impl Bodies {
     /// The cached current version of a foreign record.
     pub(crate) fn cached(&self, lid: Lid) -> Result<Option<LoggedRecord>> {
         let Some((_, row)) = row(&*self.kv, lid)? else { return Ok(None) };
-        let origin = self.peers.origin_of(lid)?;
-        decode(&row[HEAD_BYTES..], origin).map(Some)
+        decode(&row[HEAD_BYTES..], &self.peers).map(Some)
     }
 
     /// Fetches bodies from their homes, all homes side by side, within the time that a page waits. What does not come in time is left out.
     pub(crate) async fn fetch(self: &Arc<Self>, wanted: Vec<Wanted>) -> BTreeMap<Lid, LoggedRecord> {
+        let mut found = self.fetch_once(wanted.clone()).await;
+        let missing = wanted.into_iter().filter(|one| !found.contains_key(&one.lid) && !one.mirrors.is_empty());
+        let elsewhere: Vec<Wanted> = missing.map(|one| Wanted { home: one.mirrors[0].clone(), ..one }).collect();
+        if !elsewhere.is_empty() {
+            found.extend(self.fetch_once(elsewhere).await);
+        }
+        found
+    }
+
+    async fn fetch_once(self: &Arc<Self>, wanted: Vec<Wanted>) -> BTreeMap<Lid, LoggedRecord> {
         let mut by_home: BTreeMap<Domain, Vec<Wanted>> = BTreeMap::new();
         for one in wanted {
             by_home.entry(one.home.clone()).or_default().push(one);
@@ -188,7 +200,9 @@ impl Bodies {
         for (wanted, record) in found {
             match self.verify(&wanted, &record) {
                 Ok(true) => {
-                    let carried = encode(record.leaf.index, (record.opening.salt, record.opening.received), &record.envelope);
+                    let Ok(origin) = self.peers.origin_number(&record.leaf.origin) else { continue };
+                    let version = Lid::new(origin, record.leaf.index);
+                    let carried = encode(version, (record.opening.salt, record.opening.received), &record.envelope);
                     kept.push(Kept { lid: wanted.lid, carried, again: true });
                     good.insert(wanted.lid, record);
                 }
@@ -226,13 +240,15 @@ impl Bodies {
         let Ok(record) = Record::open(&found.envelope) else { return Ok(false) };
         let asked_for = id == wanted.id || record.content.revises() == Some(&wanted.id);
         let Some(reference) = Reference::get(&*self.kv, wanted.lid)? else { return Ok(false) };
-        if reference.standing != Standing::Live
-            || found.leaf.origin != self.peers.origin_of(wanted.lid)?
-            || found.leaf.index < wanted.lid.index()
-        {
+        let actor = self.accounts.by_lid(reference.actor)?;
+        let placed = match found.leaf.origin == self.peers.origin_of(wanted.lid)? {
+            true => found.leaf.index >= wanted.lid.index() && found.leaf.index <= LEAF_INDEX_MAX,
+            // Its author moved, and changed it at the new home.
+            false => id != wanted.id && found.leaf.origin.domain() == actor.home() && found.leaf.index <= LEAF_INDEX_MAX,
+        };
+        if reference.standing != Standing::Live || !placed {
             return Ok(false);
         }
-        let actor = self.accounts.by_lid(reference.actor)?;
         let opened = found.opening.record == id && found.opening.account == actor.id() && found.opening.kind == found.envelope.kind();
         if !asked_for || !opened || record.head.actor != actor.id() || record.kind() != reference.kind {
             return Ok(false);
@@ -282,10 +298,10 @@ fn check_layout(kv: &dyn Kv) -> Result<()> {
     Ok(())
 }
 
-/// `version's leaf (8) ‖ kind (1) ‖ salt (16) ‖ received (8) ‖ signature (64) ‖ body`.
-fn encode(leaf: u64, (salt, received): (Salt, u64), envelope: &Envelope) -> Vec<u8> {
+/// `version's local id (8) ‖ kind (1) ‖ salt (16) ‖ received (8) ‖ signature (64) ‖ body`.
+fn encode(version: Lid, (salt, received): (Salt, u64), envelope: &Envelope) -> Vec<u8> {
     let mut row = Vec::with_capacity(envelope.body().len() + 97);
-    row.extend_from_slice(&leaf.to_be_bytes());
+    row.extend_from_slice(&version.key());
     row.push(envelope.kind() as u8);
     row.extend_from_slice(&salt.0);
     row.extend_from_slice(&received.to_be_bytes());
@@ -294,9 +310,10 @@ fn encode(leaf: u64, (salt, received): (Salt, u64), envelope: &Envelope) -> Vec<
     row
 }
 
-fn decode(row: &[u8], origin: mesh_proto::log::Origin) -> Result<LoggedRecord> {
+fn decode(row: &[u8], peers: &Peers) -> Result<LoggedRecord> {
     let mut reader = Reader::new(row, "cache");
-    let index = reader.u64()?;
+    let version = Lid(reader.u64()?);
+    let (origin, index) = (peers.origin_of(version)?, version.index());
     let kind = Kind::from_number(reader.byte()?).ok_or_else(|| damaged("cache"))?;
     let salt = Salt(reader.array()?);
     let received = reader.u64()?;

@@ -18,9 +18,29 @@ pub struct Remote {
     pub(crate) records: Arc<Records>,
 }
 
+/// What a domain answered.
+enum Answered {
+    Here(Box<RecordView>),
+    /// Its author lives elsewhere now.
+    Moved(Domain),
+}
+
 impl Remote {
-    /// A record from its home, verified against its author's key log.
+    /// A record from its home, verified against its author's key log; if its author moved, from the new home.
     pub async fn record(&self, home: &Domain, id: &RecordId) -> Result<RecordView> {
+        match self.record_at(home, id).await? {
+            Answered::Here(view) => Ok(*view),
+            Answered::Moved(now) if now != *self.peers.own_domain() => match self.record_at(&now, id).await? {
+                Answered::Here(view) => Ok(*view),
+                Answered::Moved(again) => {
+                    Err(NodeError::Remote { domain: now.to_string(), detail: format!("the author lives on {again}") })
+                }
+            },
+            Answered::Moved(_) => Err(NodeError::NotFound("record")),
+        }
+    }
+
+    async fn record_at(&self, home: &Domain, id: &RecordId) -> Result<Answered> {
         debug_assert!(home != self.peers.own_domain());
         let remote = |detail: String| NodeError::Remote { domain: home.to_string(), detail };
         let answer = self.transport.get(home, &format!("/api/v1/records/{id}")).await.map_err(|error| remote(error.to_string()))?;
@@ -31,6 +51,9 @@ impl Remote {
         }
         let mut view: RecordView = serde_json::from_slice(&answer.body).map_err(|error| remote(error.to_string()))?;
         let actor = self.author(&view, home).await?;
+        if actor.home() != home {
+            return Ok(Answered::Moved(actor.home().clone()));
+        }
         match (&view.record, &view.tombstone) {
             (Some(found), _) => check_record(found, id, &actor).map_err(remote)?,
             (None, Some(tombstone)) => check_tombstone(tombstone, id, &actor).map_err(remote)?,
@@ -39,21 +62,17 @@ impl Remote {
         // What the reader is shown of the author comes from the author's key log, not from the answer.
         view.card.address = actor.address().clone();
         view.url = format!("{}/@{}/{}", actor.home().base_url(), actor.address().user(), view.card.id);
-        Ok(view)
+        Ok(Answered::Here(Box::new(view)))
     }
 
     /// The author that an answer names, with a key log that knows the head under which the record was signed.
     async fn author(&self, view: &RecordView, home: &Domain) -> Result<Arc<Account>> {
         let known = self.records.learn(&view.card.actor, home).await?;
         let signed_under = view.record.as_ref().and_then(|found| Record::open(&found.envelope).ok()).map(|record| record.head.keys);
-        let actor = match signed_under {
-            Some(head) if !known.log.contains(&head) => self.records.refresh(&view.card.actor, home).await?,
-            _ => known,
-        };
-        if actor.home() == home {
-            return Ok(actor);
+        match signed_under {
+            Some(head) if !known.log.contains(&head) => self.records.refresh(&view.card.actor, home).await,
+            _ => Ok(known),
         }
-        Err(NodeError::Remote { domain: home.to_string(), detail: format!("the author lives on {}: ask there", actor.home()) })
     }
 }
 

@@ -4,7 +4,6 @@ use crate::accounts::{Account, Accounts};
 use crate::bodies::{Bodies, Wanted};
 use crate::error::{NodeError, Result};
 use crate::index::current_version;
-use crate::log::Log;
 use crate::peers::Peers;
 use crate::tables::codec::{Reader, key_u64};
 use crate::tables::payload::Payload;
@@ -26,7 +25,6 @@ pub struct Views {
     kv: Arc<dyn Kv>,
     accounts: Arc<Accounts>,
     peers: Arc<Peers>,
-    log: Arc<Log>,
     bodies: Arc<Bodies>,
 }
 
@@ -34,8 +32,8 @@ pub struct Views {
 type Partial = (RecordView, Option<Wanted>);
 
 impl Views {
-    pub(crate) fn new(kv: Arc<dyn Kv>, accounts: Arc<Accounts>, peers: Arc<Peers>, log: Arc<Log>, bodies: Arc<Bodies>) -> Arc<Self> {
-        Arc::new(Self { kv, accounts, peers, log, bodies })
+    pub(crate) fn new(kv: Arc<dyn Kv>, accounts: Arc<Accounts>, peers: Arc<Peers>, bodies: Arc<Bodies>) -> Arc<Self> {
+        Arc::new(Self { kv, accounts, peers, bodies })
     }
 
     /// A record by its id; any version stands for its record.
@@ -102,9 +100,23 @@ impl Views {
             view.tombstone = self.tombstone(&reference.id)?;
             return Ok((view, None));
         }
-        view.record = if lid.is_own() { self.own_record(lid, &actor)? } else { self.bodies.cached(lid)? };
-        let wanted = (view.record.is_none() && !lid.is_own()).then(|| Wanted { lid, id: reference.id, home: actor.home().clone() });
+        view.record = self.body(lid, &actor)?;
+        let wanted = (view.record.is_none() && !lid.is_own()).then(|| Wanted {
+            lid,
+            id: reference.id,
+            home: actor.home().clone(),
+            mirrors: actor.log.view().mirrors().to_vec(),
+        });
         Ok((view, wanted))
+    }
+
+    /// The current version of a record, as far as it is here.
+    fn body(&self, lid: Lid, actor: &Account) -> Result<Option<LoggedRecord>> {
+        if lid.is_own() {
+            return self.kept_record(lid, actor);
+        }
+        let kept = if actor.keeps { self.kept_record(lid, actor)? } else { None };
+        Ok(if kept.is_some() { kept } else { self.bodies.cached(lid)? })
     }
 
     fn card(&self, lid: Lid, reference: &Reference, actor: &Account) -> Result<Card> {
@@ -129,20 +141,21 @@ impl Views {
         self.card(lid, &reference, &actor)
     }
 
-    fn own_record(&self, first: Lid, actor: &Account) -> Result<Option<LoggedRecord>> {
+    /// The current version of a record that this domain answers for.
+    fn kept_record(&self, first: Lid, actor: &Account) -> Result<Option<LoggedRecord>> {
         let current = current_version(&*self.kv, first)?;
-        let Some(payload) = Payload::get(&*self.kv, current.index())? else { return Ok(None) };
+        let Some(payload) = Payload::get(&*self.kv, current)? else { return Ok(None) };
         let Some(envelope) = payload.envelope else { return Ok(None) };
         let opening =
             Opening { salt: payload.salt, record: payload.record, account: actor.id(), kind: payload.kind, received: payload.received };
-        let leaf = LogPosition { origin: self.log.origin().clone(), index: current.index() };
+        let leaf = LogPosition { origin: self.peers.origin_of(current)?, index: current.index() };
         Ok(Some(LoggedRecord { envelope, leaf, opening }))
     }
 
     fn tombstone(&self, id: &RecordId) -> Result<Option<Tombstone>> {
         let Some(row) = TombstoneRow::get(&*self.kv, id)? else { return Ok(None) };
         let lid = Lid(row.retract);
-        let retract = if lid.is_own() { Payload::get(&*self.kv, lid.index())?.and_then(|payload| payload.envelope) } else { None };
+        let retract = Payload::get(&*self.kv, lid)?.and_then(|payload| payload.envelope);
         Ok(Some(Tombstone { id: *id, reason: row.reason, signer: row.signer, retract: retract.map(Box::new) }))
     }
 
@@ -175,7 +188,7 @@ impl Views {
     fn profile(&self, account: &Account) -> Result<Option<ProfileView>> {
         let Some(row) = self.kv.get(Space::Profile, &account.lid.0.to_be_bytes())? else { return Ok(None) };
         let lid = Lid(Reader::new(&row, "profile").u64()?);
-        let record = if lid.is_own() { self.own_record(lid, account)? } else { self.bodies.cached(lid)? };
+        let record = self.body(lid, account)?;
         let content = record.and_then(|record| Record::open(&record.envelope).ok()).map(|record| record.content);
         let Some(Content::Profile(profile)) = content else { return Ok(None) };
         Ok(Some(ProfileView { name: profile.name, bio: profile.bio }))
@@ -252,17 +265,26 @@ impl Views {
         ids.iter().map(|id| self.found(id)).collect()
     }
 
+    /// A record that this domain answers for, in its current version.
+    pub fn kept(&self, id: &RecordId) -> Result<LoggedRecord> {
+        match self.found(id)? {
+            Found::Record(record) => Ok(*record),
+            Found::Tombstone(_) => Err(NodeError::refused(code::GONE, "the record was withdrawn")),
+            Found::Nothing => Err(NodeError::NotFound("record")),
+        }
+    }
+
     fn found(&self, id: &RecordId) -> Result<Found> {
         let Ok(lid) = self.first_version(id) else { return Ok(Found::Nothing) };
-        let Some(reference) = Reference::get(&*self.kv, lid)?.filter(|_| lid.is_own()) else { return Ok(Found::Nothing) };
-        if reference.kind == Kind::Report {
+        let Some(reference) = Reference::get(&*self.kv, lid)? else { return Ok(Found::Nothing) };
+        let actor = self.accounts.by_lid(reference.actor)?;
+        if reference.kind == Kind::Report || !(lid.is_own() || actor.keeps) {
             return Ok(Found::Nothing);
         }
         if reference.standing == Standing::Retracted {
             return Ok(self.tombstone(&reference.id)?.map_or(Found::Nothing, Found::Tombstone));
         }
-        let actor = self.accounts.by_lid(reference.actor)?;
-        Ok(self.own_record(lid, &actor)?.map_or(Found::Nothing, |record| Found::Record(Box::new(record))))
+        Ok(self.kept_record(lid, &actor)?.map_or(Found::Nothing, |record| Found::Record(Box::new(record))))
     }
 }
 

@@ -17,6 +17,9 @@ pub(crate) struct AccountRow {
     /// The leaf of its name in this domain's log, if it lives here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) name_leaf: Option<u64>,
+    /// Whether this domain answers for records of it that lie in other logs.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) keeps: bool,
 }
 
 pub(crate) fn lid_of(read: &dyn Read, id: &AccountId) -> Result<Option<AccountLid>, StoreError> {

@@ -1,7 +1,8 @@
-//! Payloads: what this domain answers for. One row per leaf of its own log; an erased row keeps nothing.
+//! Payloads: what this domain answers for. One row per leaf of its own log, of which an erased one keeps nothing; and one per record that an account
+//! brought from another log, which goes when it is erased.
 
 use super::codec::{Reader, damaged, put_varint};
-use super::{AccountLid, Lid, OWN};
+use super::{AccountLid, Lid, carried};
 use mesh_proto::bytes::{Salt, Signature};
 use mesh_proto::envelope::{Envelope, Kind, RecordId};
 use mesh_store::{Batch, Read, Space, StoreError};
@@ -38,7 +39,7 @@ fn head(reader: &mut Reader<'_>) -> Result<Option<Head>, StoreError> {
 }
 
 impl Payload {
-    pub(crate) fn put(&self, batch: &mut Batch, index: u64) {
+    pub(crate) fn put(&self, batch: &mut Batch, lid: Lid) {
         let body = self.envelope.as_ref().map_or(&[][..], Envelope::body);
         let mut row = Vec::with_capacity(body.len() + 136);
         row.push(self.kind as u8);
@@ -50,12 +51,12 @@ impl Payload {
             row.extend_from_slice(&envelope.signature().0);
             row.extend_from_slice(body);
         }
-        batch.put(Space::Payload, Lid::new(OWN, index).key(), row);
+        batch.put(Space::Payload, lid.key(), row);
     }
 
-    /// The payload of a leaf; `None` if there is no such leaf or it was erased.
-    pub(crate) fn get(read: &dyn Read, index: u64) -> Result<Option<Self>, StoreError> {
-        let row = read.get(Space::Payload, &Lid::new(OWN, index).key())?;
+    /// The payload of a record; `None` if it is not kept here or was erased.
+    pub(crate) fn get(read: &dyn Read, lid: Lid) -> Result<Option<Self>, StoreError> {
+        let row = read.get(Space::Payload, &lid.key())?;
         row.map_or(Ok(None), |row| Self::decode(&row))
     }
 
@@ -80,7 +81,13 @@ impl Payload {
     }
 
     /// Erases payload and opening: the log keeps its 32 bytes, nothing here says what they stood for.
-    pub(crate) fn erase(batch: &mut Batch, index: u64) {
-        batch.put(Space::Payload, Lid::new(OWN, index).key(), [ERASED]);
+    pub(crate) fn erase(batch: &mut Batch, read: &dyn Read, lid: Lid) -> Result<(), StoreError> {
+        if lid.is_own() {
+            batch.put(Space::Payload, lid.key(), [ERASED]);
+        } else if carried::is_carried(read, lid)? {
+            batch.delete(Space::Payload, lid.key());
+            carried::remove(batch, lid);
+        }
+        Ok(())
     }
 }

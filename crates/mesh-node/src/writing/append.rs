@@ -13,13 +13,14 @@ use crate::index::{Indexer, News, Statement};
 use crate::log::Log;
 use crate::objects::Objects;
 use crate::peers::Peers;
-use crate::queue;
+use crate::queue::{self, Routes};
 use crate::records::known;
 use crate::tables::account::{self, AccountRow};
 use crate::tables::payload::Payload;
-use crate::tables::{AccountLid, HERE, Lid, OWN};
+use crate::tables::{AccountLid, COPY, HERE, KEYS, Lid, MOVED, OWN, outbox_key};
+use crate::writing::arrivals::{Arriving, Part};
 use crate::writing::closing::{self, Closings};
-use mesh_proto::api::{Accepted, KeysAdded, Registered, code};
+use mesh_proto::api::{Accepted, ItemResult, KeysAdded, Registered, code};
 use mesh_proto::bytes::Salt;
 use mesh_proto::envelope::{Envelope, Kind, RecordId};
 use mesh_proto::keylog::{Action, KeyLog, KeyOp, LogPosition, LoggedOp, Status};
@@ -30,6 +31,7 @@ use mesh_proto::record::Record;
 use mesh_store::{Batch, Kv, Space};
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::thread::JoinHandle;
 use tokio::sync::{mpsc, oneshot};
 
@@ -56,6 +58,12 @@ pub(crate) enum Entry {
     Key(Arc<Account>, Box<Envelope>, oneshot::Sender<Result<KeysAdded>>),
     /// A genesis whose name may be given, and the invite that it uses up.
     Register(Box<Envelope>, Option<String>, oneshot::Sender<Result<Registered>>),
+    /// A key log that names this domain as home.
+    Arrive(Box<Arriving>, oneshot::Sender<Result<Registered>>),
+    /// Records that an account of this domain brought along.
+    Import(Arc<Account>, Box<Part>, oneshot::Sender<Result<Vec<ItemResult>>>),
+    /// Statements of this domain's people whose object came here.
+    Attach(Vec<Lid>, oneshot::Sender<Result<()>>),
     /// The last entry: the thread ends after the round before it.
     Stop,
 }
@@ -65,8 +73,8 @@ impl Entry {
     fn claim(&self) -> AccountLid {
         match self {
             Entry::Record(new, _) => new.actor.lid,
-            Entry::Key(account, ..) => account.lid,
-            Entry::Register(..) | Entry::Stop => AccountLid(0),
+            Entry::Key(account, ..) | Entry::Import(account, ..) => account.lid,
+            Entry::Register(..) | Entry::Arrive(..) | Entry::Attach(..) | Entry::Stop => AccountLid(0),
         }
     }
 }
@@ -83,15 +91,17 @@ pub(crate) struct Appender {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) rng: Arc<dyn Rng>,
     pub(crate) bus: Arc<Bus>,
+    /// The number for the next row that proves leaves of other logs.
+    pub(crate) archives: Arc<AtomicU64>,
 }
 
 /// One round in the making.
-struct Round {
-    batch: Batch,
+pub(super) struct Round {
+    pub(super) batch: Batch,
     tree: Tree,
-    received: u64,
+    pub(super) received: u64,
     news: Vec<News>,
-    accounts: Vec<Arc<Account>>,
+    pub(super) accounts: Vec<Arc<Account>>,
     answers: Vec<Box<dyn FnOnce(Option<NodeError>) + Send>>,
 }
 
@@ -142,13 +152,14 @@ impl Appender {
         let mut claimed = BTreeSet::new();
         // Nobody stores the same account or operation between the look and the commit: one entry whose condition fails would take the round with it.
         let accounts = Arc::clone(&self.accounts);
-        let changes_keys = waiting.iter().any(|entry| matches!(entry, Entry::Key(..) | Entry::Register(..)));
+        let changes_keys = waiting.iter().any(|entry| matches!(entry, Entry::Key(..) | Entry::Register(..) | Entry::Arrive(..)));
         let _merging = changes_keys.then(|| accounts.lock());
         let peers = Arc::clone(&self.peers);
         let _publishing = peers.publishing();
         let received = self.clock.now_ms().max(self.received);
         let mut round =
             Round { batch: Batch::new(), tree: self.tree.clone(), received, news: Vec::new(), accounts: Vec::new(), answers: Vec::new() };
+        let mut alone = Vec::new();
         for entry in waiting {
             let claim = entry.claim();
             if claimed.contains(&claim) || round.batch.size_bytes() > mesh_store::limits::BATCH_BYTES_MAX / 2 {
@@ -156,9 +167,15 @@ impl Appender {
                 continue;
             }
             claimed.insert(claim);
-            self.enter(&mut round, entry);
+            match entry {
+                Entry::Import(..) | Entry::Attach(..) => alone.push(entry),
+                entry => self.enter(&mut round, entry),
+            }
         }
         self.finish(round);
+        for entry in alone {
+            self.write_alone(entry);
+        }
         later
     }
 
@@ -176,7 +193,20 @@ impl Appender {
                 Ok((true, registered)) => round.answers.push(answer_with(answer, registered)),
                 outcome => drop(answer.send(outcome.map(|(_, registered)| registered))),
             },
-            Entry::Stop => {}
+            Entry::Arrive(arriving, answer) => match self.arrive(round, *arriving) {
+                Ok((true, registered)) => round.answers.push(answer_with(answer, registered)),
+                outcome => drop(answer.send(outcome.map(|(_, registered)| registered))),
+            },
+            Entry::Import(..) | Entry::Attach(..) | Entry::Stop => {}
+        }
+    }
+
+    /// Handles what makes batches of its own.
+    fn write_alone(&self, entry: Entry) {
+        match entry {
+            Entry::Import(account, part, answer) => drop(answer.send(self.import(&account.id(), &part))),
+            Entry::Attach(lids, answer) => drop(answer.send(self.attach(&lids))),
+            _ => {}
         }
     }
 
@@ -211,7 +241,7 @@ impl Appender {
     }
 
     /// Appends a leaf and keeps its opening.
-    fn leaf(&self, round: &mut Round, account: &Account, payload: (Kind, RecordId, Option<Envelope>)) -> Result<LogPosition> {
+    pub(super) fn leaf(&self, round: &mut Round, account: &Account, payload: (Kind, RecordId, Option<Envelope>)) -> Result<LogPosition> {
         let (kind, record, envelope) = payload;
         let index = round.tree.size();
         if index > LEAF_INDEX_MAX {
@@ -227,7 +257,8 @@ impl Appender {
                 batch.put(Space::LogNode, key, hash.0);
             }
         });
-        Payload { kind, salt: opening.salt, received: round.received, account: account.lid, record, envelope }.put(&mut round.batch, index);
+        Payload { kind, salt: opening.salt, received: round.received, account: account.lid, record, envelope }
+            .put(&mut round.batch, Lid::new(OWN, index));
         Ok(LogPosition { origin: self.log.origin().clone(), index })
     }
 
@@ -245,9 +276,10 @@ impl Appender {
         let resolved = self.objects.resolve(&new.record, &actor)?;
         let lid = Lid::new(OWN, round.tree.size());
         let mut indexer = Indexer::new(&*self.kv);
-        let statement = Statement { lid, peer: HERE, id: new.id, received: round.received, record: &new.record, actor: &actor, resolved };
+        let statement =
+            Statement { lid, peer: HERE, id: new.id, received: round.received, record: &new.record, actor: &actor, ours: true, resolved };
         indexer.apply(&statement)?;
-        queue::enqueue(&mut indexer, &self.peers, &statement)?;
+        queue::enqueue(&mut indexer, Routes { read: &*self.kv, peers: &self.peers, accounts: &self.accounts }, &statement)?;
         let leaf = self.leaf(round, &actor, (new.record.kind(), new.id, Some(new.envelope)))?;
         round.batch.merge(indexer.batch);
         round.news.extend(indexer.news);
@@ -279,6 +311,21 @@ impl Appender {
         if account.log.view().status() == Status::Closed {
             closing::begin(&mut round.batch, account.lid, leaf.index);
         }
+        if let Action::MirrorSet { mirrors } = &op.action {
+            let before = self.accounts.expect(&account.id())?;
+            for mirror in mirrors.iter().filter(|mirror| !before.log.view().mirrors().contains(mirror)) {
+                let Some(mirror) = self.peers.get(mirror) else { continue };
+                for number in [KEYS | account.lid.0, COPY | account.lid.0] {
+                    round.batch.put(Space::Late, outbox_key(mirror.no(), number), []);
+                }
+                round.news.push(News::Waiting { peer: mirror.no() });
+            }
+        }
+        if let Some(new_home) = self.peers.get(account.home()) {
+            // It left: what was said here about it is for its new home.
+            round.batch.put(Space::Late, outbox_key(new_home.no(), MOVED | account.lid.0), []);
+            round.news.push(News::Waiting { peer: new_home.no() });
+        }
         if !matches!(op.action, Action::Genesis { .. } | Action::DeviceAdd { .. }) {
             // A new device is told of with its first record; all else others must know at once.
             round.news.extend(queue::announce(&mut round.batch, &*self.kv, &self.peers, account.lid)?);
@@ -289,20 +336,24 @@ impl Appender {
     }
 
     /// A name is never given twice.
-    fn check_name(&self, account: &Account) -> Result<()> {
+    pub(super) fn check_name(&self, account: &Account) -> Result<()> {
         let address = account.address();
         match account::by_name(&*self.kv, address.user().as_str())? {
             None => Ok(()),
+            Some(bearer) if bearer == account.lid => Ok(()),
             Some(_) => Err(NodeError::refused(code::NAME, format!("{address} is or was someone's: choose another name"))),
         }
     }
 
     /// Gives an account the name that its key log claims, which must be free.
-    fn name(&self, round: &mut Round, account: &mut Account) -> Result<()> {
+    pub(super) fn name(&self, round: &mut Round, account: &mut Account) -> Result<()> {
         let address = account.address().clone();
-        account::put_name(&mut round.batch, &address, account.lid);
+        if account::by_name(&*self.kv, address.user().as_str())?.is_none() {
+            account::put_name(&mut round.batch, &address, account.lid);
+        }
         account.name_leaf = Some(round.tree.size());
-        account::put_row(&mut round.batch, account.lid, &AccountRow { id: account.id(), name_leaf: account.name_leaf });
+        let row = AccountRow { id: account.id(), name_leaf: account.name_leaf, keeps: account.keeps };
+        account::put_row(&mut round.batch, account.lid, &row);
         self.leaf(round, account, (Kind::Name, name_id(&address), None))?;
         Ok(())
     }
@@ -313,13 +364,13 @@ impl Appender {
         if let Some(known) = self.accounts.get(&log.account())? {
             return Ok((false, self.registered(&known)?));
         }
-        let mut account = Account { lid: self.accounts.next_lid(), log, name_leaf: None };
+        let mut account = Account { lid: self.accounts.next_lid(), log, name_leaf: None, keeps: false };
         self.check_name(&account)?;
         if let Some(code) = invite {
             self.check_invite(code)?;
             round.batch.expect_value(Space::Invite, code, []);
         }
-        account::insert(&mut round.batch, account.lid, &AccountRow { id: account.id(), name_leaf: None });
+        account::insert(&mut round.batch, account.lid, &AccountRow { id: account.id(), name_leaf: None, keeps: false });
         account::put_op(&mut round.batch, account.lid, 0, &logged);
         let leaf = self.leaf(round, &account, (Kind::Key, RecordId::from_hash(*account.id().hash()), Some(genesis)))?;
         self.name(round, &mut account)?;
@@ -332,7 +383,7 @@ impl Appender {
     }
 
     /// Invites are used up here alone, so that a look is enough.
-    fn check_invite(&self, code: &str) -> Result<()> {
+    pub(super) fn check_invite(&self, code: &str) -> Result<()> {
         let unused = self.kv.get(Space::Invite, code.as_bytes())?.is_some_and(|used_by| used_by.is_empty());
         if unused {
             Ok(())
@@ -341,7 +392,7 @@ impl Appender {
         }
     }
 
-    fn registered(&self, account: &Account) -> Result<Registered> {
+    pub(super) fn registered(&self, account: &Account) -> Result<Registered> {
         let index = account.name_leaf.ok_or_else(|| NodeError::refused(code::NOT_HOME, "the account lives elsewhere"))?;
         let leaf = LogPosition { origin: self.log.origin().clone(), index: index.saturating_sub(1) };
         Ok(Registered { account: account.id(), address: account.address().clone(), leaf })

@@ -185,7 +185,7 @@ impl<'a> Slice<'a> {
 
     /// Erases what a leaf stood for. A name leaf has no reference, and an edit goes with its first version, which lies before it.
     fn erase(&self, indexer: &mut Indexer<'_>, lid: Lid, row: &[u8]) -> Result<()> {
-        Payload::erase(&mut indexer.batch, lid.index());
+        Payload::erase(&mut indexer.batch, self.read, lid)?;
         let Some(target) = Reference::get(self.read, lid)?.filter(|target| target.standing != Standing::Edit) else { return Ok(()) };
         let envelope = Payload::decode(row)?.and_then(|payload| payload.envelope).ok_or_else(|| damaged("payload"))?;
         let record = Record::open(&envelope).map_err(|_| damaged("payload"))?;
@@ -198,7 +198,8 @@ impl<'a> Slice<'a> {
             }
             _ => {
                 let (id, received, actor) = (target.id, target.received, self.account);
-                let statement = Statement { lid, peer: HERE, id, received, record: &record, actor, resolved: Resolved::default() };
+                let resolved = Resolved::default();
+                let statement = Statement { lid, peer: HERE, id, received, record: &record, actor, ours: true, resolved };
                 indexer.withdraw(lid, &target, &statement)?;
             }
         }
@@ -266,7 +267,7 @@ mod tests {
             let person = TestAccount::new(&format!("{user}@one.localhost:1"), number);
             let mut batch = Batch::new();
             let lid = self.accounts.next_lid();
-            account::insert(&mut batch, lid, &AccountRow { id: person.id(), name_leaf: None });
+            account::insert(&mut batch, lid, &AccountRow { id: person.id(), name_leaf: None, keeps: false });
             account::put_op(&mut batch, lid, 0, person.keys.ops().next().expect("a genesis"));
             self.commit(batch);
             (person, self.accounts.by_lid(lid).expect("just stored"))
@@ -278,11 +279,11 @@ mod tests {
             let (id, received, lid) = (envelope.id(), self.leaves, Lid::new(OWN, self.leaves));
             let resolved = Resolved { object: Some(actor.lid.into()), ..Resolved::default() };
             let mut indexer = Indexer::new(&*self.kv);
-            indexer.apply(&Statement { lid, peer: HERE, id, received, record: &record, actor, resolved }).expect("applies");
+            indexer.apply(&Statement { lid, peer: HERE, id, received, record: &record, actor, ours: true, resolved }).expect("applies");
             let mut batch = indexer.batch;
             let payload =
                 Payload { kind: Kind::Post, salt: Salt([1; 16]), received, account: actor.lid, record: id, envelope: Some(envelope) };
-            payload.put(&mut batch, self.leaves);
+            payload.put(&mut batch, lid);
             self.commit(batch);
             self.leaves += 1;
             id
@@ -297,7 +298,7 @@ mod tests {
         }
 
         fn erased(&self) -> Vec<u64> {
-            (0..self.leaves).filter(|leaf| Payload::get(&*self.kv, *leaf).expect("reads").is_none()).collect()
+            (0..self.leaves).filter(|leaf| Payload::get(&*self.kv, Lid::new(OWN, *leaf)).expect("reads").is_none()).collect()
         }
 
         fn posts(&self, account: &Account) -> i64 {

@@ -1,6 +1,7 @@
 //! Records, key operations and registrations of this domain's people: verified here, then given a leaf by [`crate::writing::append`].
 
 use crate::accounts::{Account, Accounts, Sender, refused_op, refused_use};
+use crate::bus::Bus;
 use crate::error::{NodeError, Result};
 use crate::index::act;
 use crate::objects::Objects;
@@ -12,8 +13,8 @@ use crate::writing::append::{Entry, NewRecord};
 use mesh_proto::address::Domain;
 use mesh_proto::api::{Accepted, Acts, KeysAdded, KeysView, NewAccount, Registered, code};
 use mesh_proto::envelope::{Envelope, Kind, RecordId, id_of_pae};
-use mesh_proto::key::AccountId;
-use mesh_proto::keylog::{Action, KeyOp, LogPosition};
+use mesh_proto::key::{AccountId, KeyId};
+use mesh_proto::keylog::{Action, KeyLog, KeyOp, LogPosition, LoggedOp};
 use mesh_proto::log::Origin;
 use mesh_proto::port::{Clock, Transport};
 use mesh_proto::record::{Content, Record, RecordError};
@@ -30,7 +31,12 @@ pub struct Records {
     pub(crate) transport: Arc<dyn Transport>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) registrar: Arc<Registrar>,
+    pub(crate) bus: Arc<Bus>,
     pub(crate) origin: Origin,
+    /// Accounts of other domains of which copies are kept at most.
+    pub(crate) mirrors_max: u32,
+    /// Signs this domain's checkpoints.
+    pub(crate) log_key: KeyId,
     pub(crate) queue: mpsc::Sender<Entry>,
 }
 
@@ -44,7 +50,7 @@ pub(crate) fn known(read: &dyn Read, origin: &Origin, id: &RecordId) -> Result<O
 }
 
 impl Records {
-    fn domain(&self) -> &Domain {
+    pub(super) fn domain(&self) -> &Domain {
         self.peers.own_domain()
     }
 
@@ -81,8 +87,9 @@ impl Records {
 
     /// Meets the domains to which a record will be delivered, if they are new: a domain gets a number here only once it has shown that it exists.
     async fn meet_homes(&self, content: &Content) -> Result<()> {
-        let parent = if let Content::Comment(comment) = content { Some(&comment.parent.home) } else { None };
-        for home in content.object_home().into_iter().chain(parent) {
+        for (account, home) in content.addressed() {
+            let known = self.accounts.get(&account)?.map(|account| account.home().clone());
+            let home = known.as_ref().unwrap_or(home);
             if home != self.domain() && self.peers.get(home).is_none() {
                 self.peers.discover(home, None).await?;
             }
@@ -91,13 +98,13 @@ impl Records {
     }
 
     fn check_home(&self, actor: &Account) -> Result<()> {
-        if actor.home() == self.domain() && actor.name_leaf.is_some() {
+        if self.accounts.lives_here(actor) {
             return Ok(());
         }
         Err(NodeError::refused(code::NOT_HOME, format!("the account's home is {}: send its records there", actor.home())))
     }
 
-    fn enter(&self, entry: Entry) -> Result<()> {
+    pub(super) fn enter(&self, entry: Entry) -> Result<()> {
         self.queue.try_send(entry).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => NodeError::SlowDown { retry_after_s: 1 },
             mpsc::error::TrySendError::Closed(_) => NodeError::Stopping,
@@ -120,6 +127,11 @@ impl Records {
 
     /// Fetches the key log of an account of another domain, and merges it with what is known.
     pub async fn refresh(&self, id: &AccountId, home: &Domain) -> Result<Arc<Account>> {
+        self.ask_for_keys(id, home, home).await
+    }
+
+    /// Asks a domain for a key log; if that says that the account moved on from there, the domain that it names.
+    async fn ask_for_keys(&self, id: &AccountId, home: &Domain, asked_first: &Domain) -> Result<Arc<Account>> {
         if home == self.domain() {
             return Err(NodeError::NotFound("account"));
         }
@@ -130,14 +142,26 @@ impl Records {
             return Err(remote(format!("HTTP status {} for the account's keys", answer.status)));
         }
         let keys: KeysView = serde_json::from_slice(&answer.body).map_err(|error| remote(error.to_string()))?;
-        let accounts = Arc::clone(&self.accounts);
-        let (wanted, home, now_ms) = (*id, home.clone(), self.clock.now_ms());
+        let moved_to = KeyLog::from_ops(keys.ops.iter().cloned()).ok().map(|log| log.view().address().domain().clone());
+        if let Some(now) = moved_to.filter(|now| now != home && now != asked_first) {
+            // It is the new home that says so, not the old one.
+            return Box::pin(self.ask_for_keys(id, &now, asked_first)).await;
+        }
+        let peer = self.peers.discover(home, None).await?;
+        let (accounts, bus) = (Arc::clone(&self.accounts), Arc::clone(&self.bus));
+        let (wanted, now_ms) = (*id, self.clock.now_ms());
         tokio::task::spawn_blocking(move || {
-            accounts.merge(&wanted, &keys.ops, Sender { domain: Some(&home), now_ms })?;
+            let merged = accounts.merge(&wanted, &keys.ops, Sender { domain: Some((peer.domain(), peer.no())), now_ms })?;
+            bus.waiting_for(merged.moved_to);
             accounts.expect(&wanted)
         })
         .await
         .map_err(|_| NodeError::Stopping)?
+    }
+
+    /// Whether copies are kept here of what people of other domains say.
+    pub fn mirrors(&self) -> bool {
+        self.mirrors_max > 0
     }
 
     /// Adds a key operation of an account of this domain.
@@ -147,10 +171,17 @@ impl Records {
         if op.head.account != Some(account.id()) {
             return Err(NodeError::refused(code::MALFORMED, "the operation is of another account"));
         }
-        if let Action::HomeMove { address } = &op.action
-            && address.domain() == self.domain()
-        {
-            crate::registration::check_user(address.user())?;
+        if matches!(op.action, Action::HomeMove { .. } | Action::MirrorSet { .. }) {
+            // Nobody else is asked for what is refused anyway.
+            let logged = LoggedOp { envelope: envelope.clone(), received: self.clock.now_ms() };
+            account.log.clone().insert(logged).map_err(refused_op)?;
+        }
+        match &op.action {
+            Action::HomeMove { address } if address.domain() == self.domain() => crate::registration::check_user(address.user())?,
+            // Who leaves is followed to where there is somebody.
+            Action::HomeMove { address } => drop(self.peers.discover(address.domain(), None).await?),
+            Action::MirrorSet { mirrors } => self.meet(mirrors.iter().cloned().collect()).await,
+            _ => {}
         }
         let (answer, answered) = oneshot::channel();
         self.enter(Entry::Key(account, Box::new(envelope), answer))?;

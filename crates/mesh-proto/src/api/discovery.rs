@@ -58,6 +58,9 @@ pub enum DomainKeyUse {
 pub struct PolicyView {
     /// Who may register.
     pub registration: RegistrationMode,
+    /// Whether it keeps copies of what people of other domains say.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub mirrors: bool,
 }
 
 impl Discovery {

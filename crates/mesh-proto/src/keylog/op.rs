@@ -1,13 +1,13 @@
 //! One key operation: its body, how it is made, what is checked before any log is looked at.
 
-use crate::address::Address;
+use crate::address::{Address, Domain};
 use crate::bytes::Salt;
 use crate::envelope::body::{CritError, check_crit};
 use crate::envelope::{Envelope, Kind, RecordId, id_of_pae};
 use crate::json;
 use crate::key::{AccountId, KeyError, KeyId, SecretKey, Verifier};
 use crate::keylog::LogPosition;
-use crate::limits::{CRIT_MAX, KEY_OP_BYTES_MAX, TITLE_BYTES_MAX};
+use crate::limits::{CRIT_MAX, KEY_OP_BYTES_MAX, MIRRORS_MAX, TITLE_BYTES_MAX};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
@@ -84,6 +84,12 @@ pub enum Action {
         /// The new address.
         address: Address,
     },
+    /// Names the domains that keep a copy of the account's public records, in place of those named before.
+    #[serde(rename = "mirror.set")]
+    MirrorSet {
+        /// The domains, each once.
+        mirrors: Vec<Domain>,
+    },
     /// Ends the account.
     #[serde(rename = "account.close")]
     AccountClose,
@@ -98,6 +104,7 @@ impl Action {
             Action::DeviceRevoke { .. } => &["device", "last_good"],
             Action::RootRotate { .. } => &["root"],
             Action::HomeMove { .. } => &["address"],
+            Action::MirrorSet { .. } => &["mirrors"],
             Action::AccountClose => &[],
         }
     }
@@ -135,6 +142,9 @@ pub enum KeyOpError {
     /// `crit` lists more than [`CRIT_MAX`] names.
     #[error("crit lists more than {CRIT_MAX} names")]
     CritTooLong,
+    /// More than [`MIRRORS_MAX`] mirrors, or one of them twice.
+    #[error("an account names at most {MIRRORS_MAX} mirrors, each once")]
+    Mirrors,
     /// The signing key is unusable, or the signature does not fit.
     #[error(transparent)]
     Key(#[from] KeyError),
@@ -182,11 +192,16 @@ impl KeyOp {
         {
             return Err(KeyOpError::Name);
         }
+        if let Action::MirrorSet { mirrors } = &action
+            && (mirrors.len() > MIRRORS_MAX || mirrors.iter().collect::<BTreeSet<_>>().len() < mirrors.len())
+        {
+            return Err(KeyOpError::Mirrors);
+        }
         let brought = match &action {
             Action::Genesis { device: key, .. } | Action::DeviceAdd { device: key, .. } | Action::RootRotate { root: key } => {
                 Some(key.verifier()?)
             }
-            Action::DeviceRevoke { .. } | Action::HomeMove { .. } | Action::AccountClose => None,
+            Action::DeviceRevoke { .. } | Action::HomeMove { .. } | Action::MirrorSet { .. } | Action::AccountClose => None,
         };
         Ok(Self { id: id_of_pae(&envelope.pae()), head, action, brought })
     }

@@ -2,7 +2,7 @@
 
 use super::op::{Action, KeyOp};
 use super::{KeyLogError, LogPosition};
-use crate::address::Address;
+use crate::address::{Address, Domain};
 use crate::envelope::RecordId;
 use crate::key::{KeyId, Verifier};
 use crate::limits::{DEVICES_MAX, ROOT_ROTATE_WAIT_MS};
@@ -68,6 +68,7 @@ pub struct View {
     pending_root: Option<PendingRoot>,
     devices: BTreeMap<KeyId, Device>,
     address: Address,
+    mirrors: Vec<Domain>,
     created: u64,
     status: Status,
 }
@@ -88,6 +89,7 @@ impl View {
             pending_root: None,
             devices: BTreeMap::new(),
             address: address.clone(),
+            mirrors: Vec::new(),
             created: received,
             status: Status::Active,
         };
@@ -122,7 +124,7 @@ impl View {
             return Err(KeyLogError::NotAllowed("it is neither the root key nor a live device"));
         }
         match action {
-            Action::DeviceAdd { .. } | Action::RootRotate { .. } => Ok(()),
+            Action::DeviceAdd { .. } | Action::RootRotate { .. } | Action::MirrorSet { .. } => Ok(()),
             Action::DeviceRevoke { device, .. } if self.descends(device, signer) => Ok(()),
             Action::DeviceRevoke { .. } => Err(KeyLogError::NotAllowed("a device may revoke only itself and devices that it added")),
             _ => Err(KeyLogError::NotAllowed("only the root key may do this: use the recovery phrase")),
@@ -154,6 +156,7 @@ impl View {
                 }
             }
             Action::HomeMove { address } => self.address = address.clone(),
+            Action::MirrorSet { mirrors } => self.mirrors.clone_from(mirrors),
             Action::AccountClose => self.status = Status::Closed,
         }
         Ok(())
@@ -229,6 +232,11 @@ impl View {
     /// The account's present name. Valid only with a name leaf in that domain's log.
     pub fn address(&self) -> &Address {
         &self.address
+    }
+
+    /// The domains that keep a copy of the account's public records, if they agreed.
+    pub fn mirrors(&self) -> &[Domain] {
+        &self.mirrors
     }
 
     /// When the genesis was logged, milliseconds since the epoch.

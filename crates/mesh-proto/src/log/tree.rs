@@ -176,6 +176,38 @@ fn verify_range(start: u64, size: u64, leaves: &[(u64, Hash)], hashes: &mut std:
     }
 }
 
+/// The proof for some of the leaves that `proof` holds for: whoever has all their hashes needs no log to make it.
+pub fn narrow(size: u64, leaves: &[(u64, Hash)], proof: &BatchProof, wanted: &[u64]) -> Result<BatchProof, ProofError> {
+    check_indexes(size, leaves.iter().map(|(index, _)| *index))?;
+    check_indexes(size, wanted.iter().copied())?;
+    if wanted.iter().any(|index| leaves.binary_search_by_key(index, |(known, _)| *known).is_err()) {
+        return Err(ProofError::Indexes);
+    }
+    let mut hashes = proof.hashes.iter();
+    let mut out = Vec::new();
+    narrow_range((0, size), leaves, wanted, (&mut hashes, &mut out)).ok_or(ProofError::Length)?;
+    if hashes.next().is_some() { Err(ProofError::Length) } else { Ok(BatchProof { hashes: out }) }
+}
+
+/// Goes through the old proof as its verifier does, and writes down what the new verifier cannot compute.
+fn narrow_range(
+    (start, size): (u64, u64),
+    leaves: &[(u64, Hash)],
+    wanted: &[u64],
+    (hashes, out): (&mut std::slice::Iter<'_, Hash>, &mut Vec<Hash>),
+) -> Option<()> {
+    if wanted.is_empty() {
+        out.push(verify_range(start, size, leaves, hashes)?);
+    } else if size > 1 {
+        let left = split(size);
+        let (in_left, in_right) = leaves.split_at(leaves.partition_point(|(index, _)| *index < start + left));
+        let (wanted_left, wanted_right) = wanted.split_at(wanted.partition_point(|index| *index < start + left));
+        narrow_range((start, left), in_left, wanted_left, (hashes, out))?;
+        narrow_range((start + left, size - left), in_right, wanted_right, (hashes, out))?;
+    }
+    Some(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -229,6 +261,11 @@ mod tests {
             let proof = prove(&mut known, size, &indexes).expect("infallible").expect("good indexes");
             let mut proven: Vec<(u64, Hash)> = indexes.iter().map(|index| (*index, leaves[*index as usize])).collect();
             prop_assert_eq!(verify(size, &tree.root(), &proven, &proof), Ok(()));
+            let (some, part): (Vec<u64>, Vec<(u64, Hash)>) = proven.iter().step_by(2).map(|leaf| (leaf.0, *leaf)).unzip();
+            let narrowed = narrow(size, &proven, &proof, &some).expect("the leaves are there");
+            let proven_anew = prove(&mut known, size, &some).expect("infallible").expect("good indexes");
+            prop_assert_eq!(&narrowed, &proven_anew);
+            prop_assert_eq!(verify(size, &tree.root(), &part, &narrowed), Ok(()));
             proven[0].1 = Hash([7; 32]);
             prop_assert_eq!(verify(size, &tree.root(), &proven, &proof), Err(ProofError::Root));
         }

@@ -73,6 +73,10 @@ pub(crate) fn rotate(seed: u8) -> Action {
     Action::RootRotate { root: key_id(seed) }
 }
 
+pub(crate) fn mirror(domains: &[&str]) -> Action {
+    Action::MirrorSet { mirrors: domains.iter().map(|domain| domain.parse().expect("a domain")).collect() }
+}
+
 pub(crate) fn head() -> Head {
     Head {
         actor: account(),

@@ -27,7 +27,13 @@ pub(crate) fn find(app: &App, who: &str) -> Answer<Arc<Account>> {
             Ok(address) => return Err(ApiError::new(code::NOT_HOME, format!("{address} lives on {}: ask there", address.domain()))),
             Err(_) => who.to_owned(),
         };
-        app.node.accounts.by_name(&user)?
+        let found = app.node.accounts.by_name(&user)?;
+        if let (None, Ok(user)) = (&found, user.parse())
+            && let Some(moved) = app.node.accounts.formerly(&user)?
+        {
+            return Err(ApiError::new(code::NOT_HOME, format!("{user} moved and is {} now: ask there", moved.address())));
+        }
+        found
     };
     found.ok_or_else(|| NodeError::NotFound("account").into())
 }

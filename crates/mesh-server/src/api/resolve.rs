@@ -5,6 +5,7 @@ use crate::extract::Query;
 use crate::problem::{Answer, ApiError};
 use axum::Json;
 use axum::extract::{ConnectInfo, State};
+use mesh_node::NodeError;
 use mesh_proto::api::{RecordView, code};
 use mesh_proto::uri::{Person, Target};
 use serde::Deserialize;
@@ -37,7 +38,14 @@ pub(crate) async fn resolve(
         Some(home) if home != *app.node.domain() => {
             // This makes us ask another domain, so that it costs as much as a write.
             app.node.buckets.write(from.ip())?;
-            let view = app.node.remote.record(&home, &record).await?;
+            let view = match app.node.remote.record(&home, &record).await {
+                // Its home is gone, or its author moved here: it may be known all the same.
+                Err(error @ (NodeError::Remote { .. } | NodeError::NotFound(_))) => match app.node.views.record(record).await {
+                    Ok(view) if view.record.is_some() || view.tombstone.is_some() => view,
+                    _ => return Err(error.into()),
+                },
+                answer => answer?,
+            };
             check_actor(&person, &view)?;
             Ok(Json(view))
         }

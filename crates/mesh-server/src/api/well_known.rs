@@ -26,7 +26,7 @@ pub(crate) async fn discovery(State(app): State<App>) -> Json<Discovery> {
         origin: app.node.log.origin().clone(),
         software: crate::SOFTWARE.into(),
         limits: published_limits(&app),
-        policy: PolicyView { registration: app.node.registrar.rules().mode },
+        policy: PolicyView { registration: app.node.registrar.rules().mode, mirrors: app.node.records.mirrors() },
     })
 }
 

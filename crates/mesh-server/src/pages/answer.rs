@@ -80,6 +80,13 @@ pub(super) fn redirect(path: &str) -> Response {
     response
 }
 
+/// The person who had this page has it on another domain now, for good.
+pub(super) fn moved(url: &str) -> Response {
+    let mut response = axum::response::Redirect::permanent(url).into_response();
+    harden(&mut response);
+    response
+}
+
 /// The headers that every page and asset carries.
 pub(super) fn harden(response: &mut Response) {
     const FIXED: [(HeaderName, &str); 3] = [

@@ -1,6 +1,6 @@
 //! A person's page: who they are in their own words, and what they published, newest first; of a closed account only that it is closed.
 
-use super::answer::{Outcome, Page, answer, redirect, send};
+use super::answer::{Outcome, Page, answer, moved, redirect, send};
 use super::entry::{Body, Entry, Extent};
 use super::fault::Fault;
 use super::text::{Span, Text, name, summary};
@@ -156,6 +156,7 @@ async fn page(app: &App, user: &str, seek: Seek, headers: &HeaderMap) -> Outcome
     let (account, view) = match find(app, user).await? {
         Found::Here(account, view) => (account, view),
         Found::Spelt(user) => return Ok(redirect(&format!("/@{user}"))),
+        Found::Moved(account) => return Ok(moved(&page_of(&account))),
     };
     if view.status == Status::Closed {
         return Ok(send(headers, Page::render(StatusCode::GONE, &ClosedPage::new(Site::of(app), &view))));
@@ -173,6 +174,13 @@ pub(super) enum Found {
     Here(Arc<Account>, Box<AccountView>),
     /// Someone, but the name is spelt otherwise.
     Spelt(User),
+    /// Someone who bears another name now, here or elsewhere.
+    Moved(Arc<Account>),
+}
+
+/// The page of a person, wherever it is.
+pub(super) fn page_of(account: &Account) -> String {
+    format!("{}/@{}", account.home().base_url(), account.address().user())
 }
 
 /// Finds a person of this domain.
@@ -186,7 +194,7 @@ pub(super) async fn find(app: &App, user: &str) -> Result<Found, Fault> {
             let view = Box::new(node.views.account(&account)?);
             Ok(Some(Found::Here(account, view)))
         }
-        None => Ok(None),
+        None => Ok(node.accounts.formerly(&spelt)?.map(Found::Moved)),
     });
     found.await?.ok_or_else(Fault::nobody)
 }

@@ -1,9 +1,9 @@
 //! A record's page: a post, a comment or a repost, with the comments below it; a tombstone for what was withdrawn.
 
-use super::answer::{Outcome, Page, answer, redirect, send};
+use super::answer::{Outcome, Page, answer, moved, redirect, send};
 use super::entry::{Body, Entry, Extent, Proof, comments_word, json_path, local, uri_of, withdrawn_by};
 use super::fault::Fault;
-use super::person::{Found, find, whole};
+use super::person::{Found, find, page_of, whole};
 use super::text::{self, Span};
 use super::thread::{Answers, arrange};
 use super::time::Moment;
@@ -201,6 +201,11 @@ async fn page(app: &App, user: &str, id: &str, seek: Seek, headers: &HeaderMap) 
     let (account, author) = match find(app, user).await? {
         Found::Here(account, view) => (account, view),
         Found::Spelt(user) => return Ok(redirect(&format!("/@{user}/{}", current(app, id).await?.card.id))),
+        Found::Moved(account) => {
+            // What is not known here any more may be known there.
+            let id: RecordId = id.split('@').next().unwrap_or(id).parse().map_err(|_| Fault::no_record())?;
+            return Ok(moved(&format!("{}/{id}", page_of(&account))));
+        }
     };
     let view = current(app, id).await?;
     if view.card.actor != account.id() || !matches!(view.card.kind, Kind::Post | Kind::Comment | Kind::Repost) {

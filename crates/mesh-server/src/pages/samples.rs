@@ -83,6 +83,7 @@ impl World {
             registration: RegistrationRules { mode: RegistrationMode::Open, pow_bits: 8 },
             rates: Rates::default(),
             cache_bytes_max: 1 << 20,
+            mirrors_max: 0,
             accounts_bytes_max: 1 << 20,
             heads_bytes_max: 1 << 20,
         };

@@ -3,7 +3,7 @@
 use super::envelope::problem;
 use super::{File, member, number, text};
 use crate::fixture::{
-    DEVICE, ROOT, T0, account, add, error_name, genesis, genesis_action, key, key_id, leaf, log, op, revoke, rotate, signed_body,
+    DEVICE, ROOT, T0, account, add, error_name, genesis, genesis_action, key, key_id, leaf, log, mirror, op, revoke, rotate, signed_body,
 };
 use mesh_proto::bytes::Salt;
 use mesh_proto::envelope::{Envelope, Kind, RecordId};
@@ -94,7 +94,7 @@ fn says(log: &KeyLog) -> Value {
     let pending =
         view.pending_root().map(|pending| json!({ "root": pending.root, "device": pending.device, "effective": pending.effective }));
     json!({
-        "account": log.account(), "head": log.head(), "status": view.status(), "open": use_error(log.check_open()), "address": view.address(), "created": view.created(),
+        "account": log.account(), "head": log.head(), "status": view.status(), "open": use_error(log.check_open()), "address": view.address(), "homes": log.homes(), "mirrors": view.mirrors(), "created": view.created(),
         "root": view.root_at(0), "pending_root": pending, "devices": view.devices().keys().map(device).collect::<Vec<_>>(),
     })
 }
@@ -109,6 +109,10 @@ fn one_branch() -> Vec<Story> {
     chain.then(Action::DeviceAdd { device: key_id(4), name: String::new() }, 3);
     chain.then(Action::HomeMove { address: "trinity@two.localhost:8002".parse().expect("an address") }, ROOT);
     chain.then(revoke(4, None), DEVICE);
+    chain.then(Action::HomeMove { address: "neo@one.localhost:8001".parse().expect("an address") }, ROOT);
+    let mut mirrors = Story::new("a device names mirrors, root names others");
+    mirrors.then(mirror(&["two.localhost:8002", "mesh.example"]), DEVICE);
+    mirrors.then(mirror(&["three.localhost:8003"]), ROOT);
     let mut own = Story::new("a device revokes itself; the devices that it added stay");
     own.then(add(3), DEVICE);
     own.then(revoke(DEVICE, Some(3)), DEVICE);
@@ -120,7 +124,7 @@ fn one_branch() -> Vec<Story> {
     for seed in 0..DEVICES_MAX as u8 - 1 {
         most.then(add(100 + seed), DEVICE);
     }
-    vec![Story::new("genesis alone"), chain, own, none, closed, most]
+    vec![Story::new("genesis alone"), chain, mirrors, own, none, closed, most]
 }
 
 fn rotations() -> Vec<Story> {
@@ -324,6 +328,8 @@ fn bad_ops() -> Vec<Refused> {
         set("device missing", "device", Value::Null),
         set("crit of a name that is not known", "crit", json!(["mood"])),
         set("too large", "pad", json!("p".repeat(2048))),
+        next("a mirror named twice", op(g, mirror(&["two.localhost:8002", "two.localhost:8002"]), DEVICE, T0)),
+        next("one mirror too many", op(g, mirror(&["a.example", "b.example", "c.example", "d.example"]), DEVICE, T0)),
         next("last_good as an array", with_last_good),
         next("last_good null", changed(&op(g, revoke(DEVICE, None), DEVICE, T0), DEVICE, |body| body["last_good"] = Value::Null)),
         next("not strict JSON", raw(String::from_utf8_lossy(good.envelope.body()).replace("1700000000000", "1700000000000.0"), DEVICE)),

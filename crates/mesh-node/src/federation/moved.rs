@@ -1,0 +1,103 @@
+//! What was said here about an account that moved: its new home learns of it from here, because what others said about a person lies at their homes.
+//!
+//! The work is done in slices by the lane of the new home: what went to the account's earlier homes is looked through in the order in which it went, and
+//! if one of them is this domain, all that its own people said. The row in the queue says how far that is.
+
+use crate::accounts::{Account, Accounts};
+use crate::error::Result;
+use crate::peers::Peers;
+use crate::queue;
+use crate::tables::account::{FOLLOWING_MAX, following};
+use crate::tables::codec::{Reader, key_u64};
+use crate::tables::payload::Payload;
+use crate::tables::reference::{Reference, Standing};
+use crate::tables::{AccountLid, HERE, Lid, MOVED, OWN, PeerNo, outbox_key, pair_key, subscribers_key};
+use mesh_proto::address::Domain;
+use mesh_proto::limits::LEAF_INDEX_MAX;
+use mesh_proto::record::Record;
+use mesh_store::{Batch, KeyRange, Order, Read, Space};
+
+/// Records looked through in one slice.
+const SLICE: usize = 256;
+
+/// Looks for what was said about an account.
+pub(crate) struct About<'a> {
+    pub(crate) read: &'a dyn Read,
+    pub(crate) peers: &'a Peers,
+    pub(crate) accounts: &'a Accounts,
+}
+
+impl About<'_> {
+    /// Does one slice for the new home `to`. The last one removes the row.
+    pub(crate) fn go_on(&self, batch: &mut Batch, to: PeerNo, account: AccountLid) -> Result<()> {
+        let account = self.accounts.by_lid(account)?;
+        let row = outbox_key(to, MOVED | account.lid.0);
+        let (mut home, from) = match self.read.get(Space::Late, &row)?.filter(|row| !row.is_empty()) {
+            Some(row) => {
+                let mut row = Reader::new(&row, "late");
+                (row.byte()?, row.u64()?)
+            }
+            None => (0, 0),
+        };
+        let mut homes = account.log.homes();
+        homes.pop();
+        let Some(domain) = homes.get(usize::from(home)) else {
+            batch.delete(Space::Late, row);
+            return Ok(());
+        };
+        if from == 0 && domain == self.peers.own_domain() {
+            self.leave(batch, &account)?;
+        }
+        let said = self.said_to(domain, from)?;
+        let next = match said.last() {
+            Some(last) if said.len() == SLICE => last + 1,
+            _ => {
+                home = home.saturating_add(1);
+                0
+            }
+        };
+        for number in said {
+            if self.is_about(Lid(number), &account)? {
+                batch.put(Space::Outbox, outbox_key(to, number), []);
+                batch.put(Space::Late, outbox_key(to, number), []);
+            }
+        }
+        batch.put(Space::Late, row, [&[home][..], &next.to_be_bytes()].concat());
+        Ok(())
+    }
+
+    /// Some records that went to a former home; those of this domain's own log if it is that home itself.
+    pub(crate) fn said_to(&self, home: &Domain, from: u64) -> Result<Vec<u64>> {
+        if home == self.peers.own_domain() {
+            let range = KeyRange::between(Lid(from).key(), Lid::new(OWN, LEAF_INDEX_MAX).key());
+            let rows = self.read.scan(Space::Payload, &range, Order::Forward, SLICE)?;
+            return rows.iter().map(|(key, _)| Ok(key_u64(key, 0, "payload")?)).collect();
+        }
+        match self.peers.get(home) {
+            Some(peer) => queue::records(self.read, peer.no(), from, SLICE),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// Whether a record stands, and is addressed to the account by someone else who lives here.
+    pub(crate) fn is_about(&self, lid: Lid, account: &Account) -> Result<bool> {
+        let Some(payload) = Payload::get(self.read, lid)?.filter(|payload| payload.account != account.lid) else { return Ok(false) };
+        let Some(record) = payload.envelope.and_then(|envelope| Record::open(&envelope).ok()) else { return Ok(false) };
+        if !record.content.addressed().iter().any(|(to, _)| *to == account.id()) {
+            return Ok(false);
+        }
+        let stands = Reference::get(self.read, lid)?.is_some_and(|known| matches!(known.standing, Standing::Live | Standing::Edit));
+        Ok(stands && self.accounts.lives_here(&*self.accounts.by_lid(payload.account)?))
+    }
+
+    /// An account that lived here does not follow anybody from here any more. Whom it follows here it follows from its new home, which says so.
+    fn leave(&self, batch: &mut Batch, account: &Account) -> Result<()> {
+        for author in following(self.read, account.lid, FOLLOWING_MAX)? {
+            batch.delete(Space::Follow, pair_key(account.lid.0, author.0));
+            if !self.accounts.lives_here(&*self.accounts.by_lid(author)?) {
+                batch.add(Space::CountByPeer, subscribers_key(author.into(), HERE), -1);
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,232 @@
+//! Arrivals: accounts that come to live here, and the records that they bring along.
+//!
+//! A record keeps its leaf for ever: what was said at an earlier home lies in that home's log, and this domain answers for it from now on, with the proof
+//! that came along. All of it goes through the append thread, which alone decides what an account of this domain has said.
+
+use crate::accounts::{Account, refused_use};
+use crate::error::{NodeError, Result};
+use crate::frame::{Frame, Opened};
+use crate::index::group::Group;
+use crate::index::{Indexer, News, Statement};
+use crate::objects::Resolved;
+use crate::queue::{self, Routes};
+use crate::tables::payload::Payload;
+use crate::tables::reference::{Reference, Standing, TombstoneRow};
+use crate::tables::{HERE, Lid, OriginNo, act_key, carried, pair_key};
+use crate::writing::append::{Appender, Round};
+use mesh_proto::api::{Delivery, DeliveryItem, ItemResult, Registered, code};
+use mesh_proto::envelope::{Envelope, Kind, RecordId};
+use mesh_proto::key::{AccountId, Verifier};
+use mesh_proto::keylog::{Action, KeyOp, LogPosition, LoggedOp};
+use mesh_proto::record::{Content, Record};
+use mesh_store::Space;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// A part of an export, with the key that signs its log's checkpoints if that is known.
+pub(crate) struct Part {
+    pub(crate) delivery: Delivery,
+    pub(crate) key: Option<Verifier>,
+    pub(crate) origin: OriginNo,
+}
+
+/// A key log that names this domain as home.
+pub(crate) struct Arriving {
+    pub(crate) account: AccountId,
+    pub(crate) ops: Vec<LoggedOp>,
+    pub(crate) invite: Option<String>,
+}
+
+impl Appender {
+    /// Takes an account in: its key operations, the leaf of the one that names this domain, and the leaf of its name.
+    pub(super) fn arrive(&self, round: &mut Round, arriving: Arriving) -> Result<(bool, Registered)> {
+        let Arriving { account, mut ops, invite } = arriving;
+        let known = self.accounts.get(&account)?;
+        let here = known.as_deref().filter(|known| self.accounts.lives_here(known));
+        if let Some(known) = here.filter(|known| ops.iter().all(|op| known.log.contains(&op.envelope.id()))) {
+            return Ok((false, self.registered(known)?));
+        }
+        // When an operation was logged is believed of the home that logged it, not of who brings it here.
+        ops.iter_mut().for_each(|op| op.received = op.received.max(round.received));
+        let (batch, mut account, _) = self.accounts.prepare_merge(&account, known.as_deref(), &ops)?;
+        account.log.check_open().map_err(|error| refused_use(&error))?;
+        if account.home() != self.log.origin().domain() {
+            let words = format!("its key log names {} as home: move there, or sign a home.move to an address here", account.home());
+            return Err(NodeError::refused(code::NOT_HOME, words));
+        }
+        let moved = last_move(&account)?;
+        self.check_name(&account)?;
+        if let Some(code) = &invite {
+            self.check_invite(code)?;
+            round.batch.expect_value(Space::Invite, code, []);
+            round.batch.put(Space::Invite, code, account.lid.0.to_be_bytes());
+        }
+        round.batch.merge(batch);
+        account.keeps = true;
+        let leaf = self.leaf(round, &account, (Kind::Key, moved.id(), Some(moved)))?;
+        self.name(round, &mut account)?;
+        let registered = Registered { account: account.id(), address: account.address().clone(), leaf };
+        round.accounts.push(Arc::new(account));
+        Ok((true, registered))
+    }
+
+    /// Takes in a part of what an account of this domain said at earlier homes. Answers what became of each record, once it is durable.
+    pub(super) fn import(&self, account: &AccountId, part: &Part) -> Result<Vec<ItemResult>> {
+        let account = self.accounts.expect(account)?;
+        if !self.accounts.lives_here(&account) {
+            return Err(NodeError::refused(code::NOT_HOME, format!("the account's home is {}: import there", account.home())));
+        }
+        let frame = Frame::open(&part.delivery, part.key.as_ref())?;
+        let mut import = Import { appender: self, account: &account, part, group: Group::default(), archive: None };
+        let mut results = Vec::with_capacity(frame.opened.len());
+        for opened in &frame.opened {
+            let record = match import.check(&frame, opened) {
+                Ok(record) => record,
+                Err(error) => {
+                    results.push(error.item()?);
+                    continue;
+                }
+            };
+            if import.group.matters_to(account.lid, &opened.id, record) {
+                import.flush()?;
+            }
+            let mut result = import.take(&frame, (opened.item, opened.id, record));
+            if matches!(result, Err(NodeError::Refused { .. } | NodeError::NotFound(_))) && !import.group.batch.is_empty() {
+                import.flush()?;
+                result = import.take(&frame, (opened.item, opened.id, record));
+            }
+            results.push(result.or_else(|error| error.item())?);
+            import.group.note(account.lid, &opened.id, record);
+        }
+        import.flush()?;
+        Ok(results)
+    }
+
+    /// Lets what people of this domain said about an account count here, which came to live here since. Blocks until it is durable.
+    pub(super) fn attach(&self, lids: &[Lid]) -> Result<()> {
+        let mut indexer = Indexer::new(&*self.kv);
+        for lid in lids {
+            let Some(payload) = Payload::get(&*self.kv, *lid)? else { continue };
+            let Some(record) = payload.envelope.and_then(|envelope| Record::open(&envelope).ok()) else { continue };
+            let actor = self.accounts.by_lid(payload.account)?;
+            let Ok(resolved) = self.objects.resolve(&record, &actor) else { continue };
+            let (id, received) = (payload.record, payload.received);
+            indexer.attach(&Statement { lid: *lid, peer: HERE, id, received, record: &record, actor: &actor, ours: true, resolved })?;
+        }
+        self.kv.commit(indexer.batch).wait()?;
+        self.bus.publish(&indexer.news);
+        Ok(())
+    }
+}
+
+/// The operation by which an account came here.
+fn last_move(account: &Account) -> Result<Envelope> {
+    let to_here = |op: &&LoggedOp| {
+        let opened = KeyOp::open(&op.envelope).ok().filter(|opened| account.log.view().position(&opened.id).is_some());
+        opened.is_some_and(|opened| matches!(opened.action, Action::HomeMove { address } if address == *account.address()))
+    };
+    let ops: Vec<&LoggedOp> = account.log.ops().collect();
+    let found = ops.into_iter().rev().find(to_here);
+    let missing = || NodeError::refused(code::NOT_HOME, "an account that was made here does not arrive: register it");
+    Ok(found.ok_or_else(missing)?.envelope.clone())
+}
+
+/// An import under way.
+struct Import<'a> {
+    appender: &'a Appender,
+    account: &'a Account,
+    part: &'a Part,
+    group: Group,
+    /// The row that proves the leaves, once there is one.
+    archive: Option<u64>,
+}
+
+impl Import<'_> {
+    /// Form, actor and signature of a record. Where nobody is known to vouch for the log, only a live device is believed.
+    fn check<'o>(&self, frame: &Frame<'_>, opened: &'o Opened<'_>) -> Result<&'o Record> {
+        let record = opened.record.as_deref().map_err(|error| NodeError::refused(code::MALFORMED, error.to_string()))?;
+        if record.head.actor != self.account.id() {
+            return Err(NodeError::refused(code::FORBIDDEN, "the record is another account's"));
+        }
+        let leaf = LogPosition { origin: self.part.delivery.origin.clone(), index: opened.item.index };
+        let leaf = frame.is_signed.then_some(&leaf);
+        let key = self.account.log.check_use(&record.head.device, &record.head.keys, leaf).map_err(|error| refused_use(&error))?;
+        let verified = key.verify(&opened.pae, opened.item.envelope.signature());
+        verified.map_err(|error| NodeError::refused(code::BAD_SIGNATURE, error.to_string()))?;
+        Ok(record)
+    }
+
+    /// Takes a record in, if it is not here already.
+    fn take(&mut self, frame: &Frame<'_>, (item, id, record): (&DeliveryItem, RecordId, &Record)) -> Result<ItemResult> {
+        let appender = self.appender;
+        let kv = &*appender.kv;
+        let lid = Lid::new(self.part.origin, item.index);
+        let known = Reference::find(kv, &id)?;
+        if TombstoneRow::get(kv, &id)?.is_some() || known.as_ref().is_some_and(|(known, _)| *known != lid) {
+            return Ok(ItemResult::Known);
+        }
+        if Payload::get(kv, lid)?.is_some_and(|payload| payload.record == id) {
+            return Ok(ItemResult::Known);
+        }
+        if lid.is_own() || (known.is_none() && Reference::get(kv, lid)?.is_some()) {
+            return Err(NodeError::refused(code::NOT_LOGGED, "another record is known to be at that leaf, or was and is withdrawn"));
+        }
+        let resolved = match &known {
+            Some((_, reference)) => Resolved { object: reference.object, ..Resolved::default() },
+            None => appender.objects.resolve(record, self.account)?,
+        };
+        let statement = Statement { lid, peer: HERE, id, received: item.received, record, actor: self.account, ours: true, resolved };
+        let mut indexer = Indexer::new(kv);
+        match known {
+            Some((_, reference)) => take_over(&mut indexer, &statement, &reference)?,
+            None => indexer.apply(&statement)?,
+        }
+        let routes = Routes { read: kv, peers: &appender.peers, accounts: &appender.accounts };
+        queue::enqueue(&mut indexer, routes, &statement)?;
+        self.group.add(indexer);
+        let archive = self.part;
+        let batch = &mut self.group.batch;
+        let sequence = *self.archive.get_or_insert_with(|| {
+            let sequence = appender.archives.fetch_add(1, Ordering::Relaxed);
+            frame.archive(&archive.delivery).put(batch, sequence);
+            sequence
+        });
+        let (envelope, account) = (item.envelope.clone(), self.account.lid);
+        let payload =
+            Payload { kind: record.kind(), salt: item.salt, received: item.received, account, record: id, envelope: Some(envelope) };
+        payload.put(batch, lid);
+        carried::put(batch, lid, sequence);
+        Ok(ItemResult::Accepted)
+    }
+
+    /// Stores what was gathered. Nobody is shown old posts as if they were new.
+    fn flush(&mut self) -> Result<()> {
+        let group = std::mem::take(&mut self.group);
+        if group.batch.is_empty() {
+            return Ok(());
+        }
+        self.appender.kv.commit(group.batch).wait()?;
+        let author = self.account.lid;
+        let news = group.news.into_iter().filter_map(|news| match news {
+            News::Timeline { .. } => Some(News::Withdrawn { author, id: RecordId::from_hash(*self.account.id().hash()) }),
+            News::Notice { .. } => None,
+            other => Some(other),
+        });
+        self.appender.bus.publish(&news.collect::<Vec<_>>());
+        Ok(())
+    }
+}
+
+/// A record that this domain knew from elsewhere is its own to answer for now.
+fn take_over(indexer: &mut Indexer<'_>, statement: &Statement<'_>, reference: &Reference) -> Result<()> {
+    crate::bodies::erase(&mut indexer.batch, indexer.read, statement.lid)?;
+    let about = statement.record.content.once_about().filter(|_| reference.standing == Standing::Live);
+    let Some(about) = about else { return Ok(()) };
+    let (actor, kind) = (statement.actor.lid, statement.record.kind());
+    indexer.batch.put(Space::Act, act_key(actor, kind, about), statement.lid.key());
+    if let (Content::Subscribe(_), Some(author)) = (&statement.record.content, reference.object) {
+        indexer.batch.put(Space::Follow, pair_key(actor.0, author.0), statement.lid.key());
+        indexer.resubscribe(statement)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,227 @@
+//! Moving here: checks and company for what [`crate::writing::arrivals`] stores.
+
+use crate::accounts::Account;
+use crate::error::{NodeError, Result};
+use crate::moved::About;
+use crate::queue;
+use crate::records::Records;
+use crate::tables::codec::key_u64;
+use crate::tables::{AccountLid, KEYS, Lid, outbox_key};
+use crate::writing::append::Entry;
+use crate::writing::arrivals::{Arriving, Part};
+use futures_util::StreamExt;
+use mesh_proto::address::Domain;
+use mesh_proto::api::{Announced, Arrival, Delivery, DomainKeyUse, ImportEnd, Imported, MirrorAgreement, NewAccount, Registered, code};
+use mesh_proto::keylog::KeyLog;
+use mesh_proto::limits::{ARRIVAL_DOMAINS_MAX, KEY_OPS_MAX, MIRROR_BYTES_MAX};
+use mesh_proto::record::{Content, Record};
+use mesh_store::{Batch, KeyRange, Order, Space};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::oneshot;
+
+/// Other domains asked at once for one account.
+const ASKED_AT_ONCE: usize = 16;
+/// How long an arrival waits for the former home, and an import for each domain that it would know.
+const ASK_WAIT: Duration = Duration::from_secs(5);
+/// Accounts that are looked at for those who lived at a domain that is gone, and subscriptions read in one go.
+const FOLLOWED_MAX: usize = 100_000;
+const FOLLOWED_AT_ONCE: usize = 10_000;
+
+/// The counter of accounts of which copies are kept, in Meta.
+const MIRRORED: &[u8] = MIRRORED_NAME.as_bytes();
+const MIRRORED_NAME: &str = "mirrored";
+
+impl Records {
+    /// Takes an account in whose key log names an address of this domain.
+    pub async fn arrive(&self, arrival: Arrival) -> Result<Registered> {
+        let Arrival { account, ops, invite, pow_salt, pow_nonce } = arrival;
+        if ops.len() > KEY_OPS_MAX {
+            return Err(NodeError::refused(code::TOO_LARGE, "an account has more key operations than it may have"));
+        }
+        let genesis = ops.first().map(|op| op.envelope.clone());
+        let log = KeyLog::from_ops(ops.iter().cloned()).map_err(crate::accounts::refused_op)?;
+        if log.account() != account {
+            return Err(NodeError::refused(code::MALFORMED, "the key log is another account's"));
+        }
+        let address = log.view().address();
+        if address.domain() != self.domain() {
+            return Err(NodeError::refused(code::NOT_HOME, format!("the key log names {address}: this is {}", self.domain())));
+        }
+        crate::registration::check_user(address.user())?;
+        let lives_here = self.accounts.get(&account)?.is_some_and(|known| self.accounts.lives_here(&known));
+        let invite = match genesis {
+            Some(genesis) if !lives_here => self.registrar.admit(&NewAccount { genesis, invite, pow_salt, pow_nonce }, account)?,
+            _ => None,
+        };
+        // The former home knows when it logged what; without it, all of that counts from now.
+        if let Some(former) = log.homes().iter().rev().nth(1).filter(|former| *former != self.domain()) {
+            let asked = tokio::time::timeout(ASK_WAIT, self.refresh(&account, former)).await;
+            if !matches!(asked, Ok(Ok(_))) {
+                tracing::info!(peer.domain = %former, "moving.former_home_silent");
+            }
+        }
+        let (answer, answered) = oneshot::channel();
+        self.enter(Entry::Arrive(Box::new(Arriving { account, ops, invite }), answer))?;
+        answered.await.map_err(|_| NodeError::Stopping)?
+    }
+
+    /// Takes in a part of an export. Answers what became of each record.
+    pub async fn import(&self, account: Arc<Account>, delivery: Delivery) -> Result<Imported> {
+        let domain = delivery.origin.domain().clone();
+        if !account.log.homes().contains(&domain) {
+            return Err(NodeError::refused(code::NOT_HOME, format!("the account never lived at {domain}")));
+        }
+        let mut company = BTreeSet::from([domain.clone()]);
+        let records: Vec<Record> = delivery.items.iter().filter_map(|item| Record::open(&item.envelope).ok()).collect();
+        for record in &records {
+            company.extend(record.content.addressed().into_iter().map(|(_, home)| home.clone()));
+        }
+        self.meet(company).await;
+        let followed = records.iter().filter_map(|record| match &record.content {
+            Content::Subscribe(subscribe) => Some(&subscribe.object),
+            _ => None,
+        });
+        let learned = futures_util::stream::iter(followed).for_each_concurrent(ASKED_AT_ONCE, |author| async {
+            // Whom nobody vouches for is not followed; the answer to that record says so.
+            drop(tokio::time::timeout(ASK_WAIT, self.learn(&author.actor, &author.home)).await);
+        });
+        learned.await;
+        let peer = self.peers.get(&domain);
+        let key = match domain == *self.domain() {
+            true => Some(self.log_key),
+            false => peer.and_then(|peer| peer.key(DomainKeyUse::Log)),
+        };
+        let (peers, named) = (Arc::clone(&self.peers), delivery.origin.clone());
+        let origin = tokio::task::spawn_blocking(move || peers.origin_number(&named)).await.map_err(|_| NodeError::Stopping)??;
+        let part = Part { delivery, key: key.and_then(|key| key.verifier().ok()), origin };
+        let (answer, answered) = oneshot::channel();
+        self.enter(Entry::Import(account, Box::new(part), answer))?;
+        Ok(Imported { results: answered.await.map_err(|_| NodeError::Stopping)?? })
+    }
+
+    /// Agrees to keep a copy of what an account of another domain says to everybody, if there is room for one more.
+    pub async fn mirror(&self, account: Arc<Account>) -> Result<MirrorAgreement> {
+        let agreed = MirrorAgreement { account: account.id(), bytes_max: MIRROR_BYTES_MAX };
+        if account.keeps || self.accounts.lives_here(&account) {
+            return Ok(agreed);
+        }
+        if mesh_store::counter(&*self.kv, Space::Meta, MIRRORED)? >= i64::from(self.mirrors_max) {
+            let words = "this domain keeps no copies, or none more: ask its operator, or another domain";
+            return Err(NodeError::refused(code::POLICY, words));
+        }
+        let accounts = Arc::clone(&self.accounts);
+        tokio::task::spawn_blocking(move || accounts.keep(&account, MIRRORED_NAME)).await.map_err(|_| NodeError::Stopping)??;
+        Ok(agreed)
+    }
+
+    /// Accounts of another domain that someone here follows.
+    pub(crate) fn followed_at(&self, home: &Domain) -> Result<Vec<Arc<Account>>> {
+        let mut authors = BTreeSet::new();
+        let mut range = KeyRange::all();
+        while authors.len() < FOLLOWED_MAX {
+            let rows = self.kv.scan(Space::Follow, &range, Order::Forward, FOLLOWED_AT_ONCE)?;
+            for (key, _) in &rows {
+                authors.insert(AccountLid(key_u64(key, 8, "follow")?));
+            }
+            match rows.last().filter(|_| rows.len() == FOLLOWED_AT_ONCE) {
+                Some((key, _)) => range = KeyRange::all().after(key),
+                None => break,
+            }
+        }
+        let accounts = authors.into_iter().map(|author| self.accounts.by_lid(author)).collect::<Result<Vec<_>>>()?;
+        Ok(accounts.into_iter().filter(|account| account.home() == home).collect())
+    }
+
+    /// Meets domains that are new here. Those that do not answer stay strangers.
+    pub(super) async fn meet(&self, domains: BTreeSet<Domain>) {
+        let strangers = domains.into_iter().filter(|domain| domain != self.domain() && self.peers.get(domain).is_none());
+        let met = futures_util::stream::iter(strangers).for_each_concurrent(ASKED_AT_ONCE, |domain| async move {
+            drop(tokio::time::timeout(ASK_WAIT, self.peers.discover(&domain, None)).await);
+        });
+        met.await;
+    }
+
+    /// Ends an import: what this domain's people said about the account counts here now, and other domains are told where it lives.
+    pub async fn end_import(self: &Arc<Self>, account: Arc<Account>, end: ImportEnd) -> Result<Announced> {
+        if end.domains.len() > ARRIVAL_DOMAINS_MAX {
+            return Err(NodeError::refused(code::TOO_LARGE, format!("at most {ARRIVAL_DOMAINS_MAX} domains")));
+        }
+        if !self.accounts.lives_here(&account) {
+            return Err(NodeError::refused(code::NOT_HOME, format!("the account's home is {}", account.home())));
+        }
+        self.attach_own(&account).await?;
+        let mirrors = account.log.view().mirrors().to_vec();
+        let mut domains: BTreeSet<Domain> = end.domains.into_iter().chain(account.log.homes()).chain(mirrors).collect();
+        domains.remove(self.domain());
+        let answer = Announced { domains: domains.len() };
+        let this = Arc::clone(self);
+        // Nobody waits for domains that may be slow or gone.
+        tokio::spawn(async move {
+            this.meet(domains.clone()).await;
+            let announced = tokio::task::spawn_blocking(move || this.announce(&account, &domains));
+            if let Ok(Err(error)) = announced.await {
+                tracing::warn!(error.message = %error, "moving.not_announced");
+            }
+        });
+        Ok(answer)
+    }
+
+    /// Queues an account's key operations for domains that are known here, and for all to which something goes that it brought along; and that too.
+    fn announce(&self, account: &Account, domains: &BTreeSet<Domain>) -> Result<()> {
+        for peer in self.peers.numbers() {
+            let named = self.peers.by_no(peer).is_some_and(|peer| domains.contains(peer.domain()));
+            let mut batch = Batch::new();
+            let mut next = Some(0);
+            let mut told = named;
+            while let Some(from) = next {
+                let (more, some) = queue::redeliver(&mut batch, &*self.kv, (peer, account.lid), from)?;
+                (next, told) = (more, told || some);
+                if told {
+                    batch.put(Space::Late, outbox_key(peer, KEYS | account.lid.0), []);
+                    self.kv.commit(std::mem::take(&mut batch)).wait()?;
+                }
+            }
+            if told {
+                self.bus.waiting_for(Some(peer));
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets what this domain's people said about an account, when it lived elsewhere, count here.
+    async fn attach_own(self: &Arc<Self>, account: &Arc<Account>) -> Result<()> {
+        let mut homes = account.log.homes();
+        homes.pop();
+        for home in homes {
+            let mut from = 0;
+            loop {
+                let (this, account, former) = (Arc::clone(self), Arc::clone(account), home.clone());
+                let found = tokio::task::spawn_blocking(move || this.said_about(&account, (&former, from)));
+                let (lids, next) = found.await.map_err(|_| NodeError::Stopping)??;
+                if !lids.is_empty() {
+                    let (answer, answered) = oneshot::channel();
+                    self.enter(Entry::Attach(lids, answer))?;
+                    answered.await.map_err(|_| NodeError::Stopping)??;
+                }
+                let Some(next) = next else { break };
+                from = next;
+            }
+        }
+        Ok(())
+    }
+
+    /// Some of what went to a former home of an account and is about it; where to go on, if there is more.
+    fn said_about(&self, account: &Account, (home, from): (&Domain, u64)) -> Result<(Vec<Lid>, Option<u64>)> {
+        let about = About { read: &*self.kv, peers: &self.peers, accounts: &self.accounts };
+        let said = about.said_to(home, from)?;
+        let mut lids = Vec::new();
+        for lid in said.iter().copied().map(Lid) {
+            if about.is_about(lid, account)? {
+                lids.push(lid);
+            }
+        }
+        Ok((lids, said.last().map(|last| last + 1)))
+    }
+}

@@ -1,0 +1,105 @@
+//! Mirrors: a domain that keeps a copy of what an account says, so that a home which is destroyed loses nobody's posts.
+
+use crate::moving::{announce, export, move_op, post, settle, subscribe, subscribers};
+use crate::network::{Home, until};
+use mesh_proto::api::{FeedPage, KeysView, MirrorRequest, RecordProof};
+use mesh_proto::envelope::RecordId;
+use mesh_proto::keylog::Action;
+use mesh_proto::log::{Checkpoint, entry_hash, verify};
+use mesh_proto::record::{Content, Retract, RetractReason};
+use mesh_testkit::TestAccount;
+
+fn domain(home: &Home) -> mesh_proto::address::Domain {
+    home.domain.parse().expect("a domain")
+}
+
+/// Asks `mirror` to keep a copy, and names it in the key log.
+async fn mirror_at(home: &Home, mirror: &Home, person: &mut TestAccount) {
+    let path = format!("/api/v1/accounts/{}/mirror", person.id());
+    let reply = mirror.post_as(person, &path, &MirrorRequest { home: domain(home) }).await;
+    assert_eq!(reply.status, 200, "{}", String::from_utf8_lossy(&reply.body));
+    let device = person.device.clone();
+    let op = person.key_op(Action::MirrorSet { mirrors: vec![domain(mirror)] }, &device);
+    assert_eq!(home.submit_key(person, &op).await.status, 200);
+}
+
+async fn has(home: &Home, id: &RecordId) -> bool {
+    let reply = home.get(&format!("/api/v1/records/{id}")).await;
+    reply.status == 200 && reply.json::<mesh_proto::api::RecordView>().record.is_some()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn destroyed_home_loses_nobodys_posts() {
+    let mut one = Home::start("one").await;
+    let two = Home::start_with("two", |config| config.mirrors_max = 1).await;
+    // Nothing is kept at three but references.
+    let mut three = Home::start_with("three", |config| config.cache_mb = 0).await;
+    let four = Home::start("four").await;
+    let mut neo = one.person("neo", 1).await;
+    let trinity = three.person("trinity", 2).await;
+    let old = one.says(&neo, post("before there was a mirror")).await;
+    let withdrawn = one.says(&neo, post("regretted")).await;
+    three.says(&trinity, subscribe(&neo)).await;
+    until("trinity follows", async || subscribers(&one, &neo).await == 1).await;
+    mirror_at(&one, &two, &mut neo).await;
+    until("the mirror has what was said before", async || has(&two, &withdrawn.id()).await).await;
+    let new = one.says(&neo, post("after it")).await;
+    one.says(&neo, Content::Retract(Retract { object: withdrawn.id(), reason: RetractReason::Author })).await;
+    for id in [old.id(), new.id()] {
+        until("the mirror has it", async || has(&two, &id).await).await;
+    }
+    until("the mirror forgets what is withdrawn", async || two.view(&withdrawn.id()).await.tombstone.is_some()).await;
+    until("three knows the new post", async || three.get(&format!("/api/v1/records/{}", new.id())).await.status == 200).await;
+    let keys = format!("/mesh/v1/accounts/{}/keys", neo.id());
+    until("three knows the mirror", async || three.get(&keys).await.json::<KeysView>().ops.len() == 2).await;
+
+    one.stop().await;
+    let gone = std::mem::replace(&mut one.folder, tempfile::tempdir().expect("a folder"));
+    gone.close().expect("the disk is gone");
+
+    // Readers of other domains still have it, from the mirror, with the proof that it was logged when it was.
+    assert!(has(&three, &new.id()).await);
+    let proof: RecordProof = two.get(&format!("/mesh/v1/records/{}/proof", old.id())).await.json();
+    let checkpoint = Checkpoint::unverified(&proof.checkpoint, &proof.record.leaf.origin).expect("a note");
+    assert_eq!((checkpoint.origin.domain(), proof.record.envelope.id()), (&domain(&one), old.id()));
+    let leaf = (proof.record.leaf.index, entry_hash(&proof.record.opening.entry()));
+    assert_eq!(verify(checkpoint.size, &checkpoint.root, &[leaf], &proof.proof), Ok(()));
+
+    // Neo goes on at four, with nothing but the phrase and what the mirror has.
+    let luggage = export(&two, &neo).await;
+    move_op(&mut neo, "neo", &four);
+    settle(&four, &neo, &luggage).await;
+    announce(&four, &neo, &luggage).await;
+    assert!(has(&four, &old.id()).await && has(&four, &new.id()).await);
+    until("the mirror knows where neo went", async || two.view(&new.id()).await.card.address.domain() == &domain(&four)).await;
+    // Nobody told three: it asks the mirror, because one does not answer when it is asked for news.
+    three.stop().await;
+    three.start_again().await;
+    until("trinity follows at four", async || subscribers(&four, &neo).await == 1).await;
+    let third = four.says(&neo, post("alive")).await;
+    until("it is in trinity's feed and at the mirror", async || {
+        let page: FeedPage = three.get_as(&trinity, "/api/v1/feed").await.json();
+        page.items.iter().any(|item| item.card.id == third.id() && item.record.is_some()) && has(&two, &third.id()).await
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn domain_that_did_not_agree_keeps_nothing() {
+    let (one, two) = (Home::start("one").await, Home::start("two").await);
+    let mut neo = one.person("neo", 1).await;
+    let (morpheus, oracle) = (one.person("morpheus", 2).await, two.person("oracle", 3).await);
+    two.says(&oracle, subscribe(&morpheus)).await;
+    until("oracle follows", async || subscribers(&one, &morpheus).await == 1).await;
+    let path = format!("/api/v1/accounts/{}/mirror", neo.id());
+    let asked = MirrorRequest { home: domain(&one) };
+    assert_eq!(two.post_as(&neo, &path, &asked).await.problem(), "policy");
+    assert_eq!(two.post_json(&path, &asked).await.problem(), "unauthenticated");
+    let device = neo.device.clone();
+    let op = neo.key_op(Action::MirrorSet { mirrors: vec![domain(&two)] }, &device);
+    assert_eq!(one.submit_key(&neo, &op).await.status, 200);
+    let said = one.says(&neo, post("unwanted")).await;
+    let wanted = one.says(&morpheus, post("wanted")).await;
+    until("what was said later is there", async || has(&two, &wanted.id()).await).await;
+    assert_eq!(two.get(&format!("/api/v1/records/{}", said.id())).await.status, 404);
+}
