@@ -7,7 +7,6 @@ mod durability;
 mod erasure;
 mod federation;
 mod keys;
-mod mirror;
 mod moving;
 mod network;
 mod peer;

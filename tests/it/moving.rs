@@ -1,5 +1,7 @@
 //! Moving home: the same person, records and readers at another domain; with the old home's help, and without it.
 
+mod mirror;
+
 use crate::network::{Home, until};
 use mesh_proto::address::Domain;
 use mesh_proto::api::{AccountView, Announced, Arrival, Delivery, ExportPage, FeedPage, ImportEnd, Imported, ItemResult, Registered};
@@ -17,7 +19,7 @@ pub(crate) struct Luggage {
 }
 
 /// All that a home hands out of an account.
-pub(crate) async fn export(from: &Home, person: &TestAccount) -> Luggage {
+async fn export(from: &Home, person: &TestAccount) -> Luggage {
     let mut luggage = Luggage::default();
     let mut next = 0;
     loop {
@@ -33,7 +35,7 @@ pub(crate) async fn export(from: &Home, person: &TestAccount) -> Luggage {
     }
 }
 
-pub(crate) fn move_op(person: &mut TestAccount, user: &str, to: &Home) -> Envelope {
+fn move_op(person: &mut TestAccount, user: &str, to: &Home) -> Envelope {
     let (root, address) = (person.root.clone(), to.address(user).parse().expect("an address"));
     person.key_op(Action::HomeMove { address }, &root)
 }
@@ -50,7 +52,7 @@ async fn import(to: &Home, person: &TestAccount, part: &Delivery) -> Vec<ItemRes
 }
 
 /// What a client does once the key log names the new home.
-pub(crate) async fn settle(to: &Home, person: &TestAccount, luggage: &Luggage) {
+async fn settle(to: &Home, person: &TestAccount, luggage: &Luggage) {
     let reply = to.post_json("/api/v1/arrivals", &arrival(person)).await;
     assert_eq!(reply.status, 201, "{}", String::from_utf8_lossy(&reply.body));
     assert_eq!(reply.json::<Registered>().account, person.id());
@@ -60,14 +62,14 @@ pub(crate) async fn settle(to: &Home, person: &TestAccount, luggage: &Luggage) {
     }
 }
 
-pub(crate) async fn announce(to: &Home, person: &TestAccount, luggage: &Luggage) {
+async fn announce(to: &Home, person: &TestAccount, luggage: &Luggage) {
     let end = ImportEnd { domains: luggage.domains.iter().cloned().collect() };
     let reply = to.post_as(person, &format!("/api/v1/accounts/{}/import:end", person.id()), &end).await;
     assert_eq!(reply.status, 200, "{}", String::from_utf8_lossy(&reply.body));
     assert!(reply.json::<Announced>().domains >= 1);
 }
 
-pub(crate) fn post(text: &str) -> Content {
+fn post(text: &str) -> Content {
     Content::Post(Post::free(text))
 }
 
@@ -81,11 +83,11 @@ fn like(author: &TestAccount, post: &Envelope) -> Content {
     Content::Like(Like { object: author.object(post) })
 }
 
-pub(crate) fn subscribe(author: &TestAccount) -> Content {
+fn subscribe(author: &TestAccount) -> Content {
     Content::Subscribe(Subscribe { object: author.account_ref() })
 }
 
-pub(crate) async fn subscribers(home: &Home, person: &TestAccount) -> u64 {
+async fn subscribers(home: &Home, person: &TestAccount) -> u64 {
     let view: AccountView = home.get(&format!("/api/v1/accounts/{}", person.id())).await.json();
     view.counts.get(&Kind::Subscribe).copied().unwrap_or(0)
 }

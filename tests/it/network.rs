@@ -257,14 +257,12 @@ async fn reply(request: reqwest::RequestBuilder) -> Reply {
 
 /// Waits for a state.
 pub(crate) async fn until(what: &str, state: impl AsyncFn() -> bool) {
-    let begun = std::time::Instant::now();
     let mut tick = tokio::time::interval(Duration::from_millis(10));
     let deadline = std::time::Instant::now() + PATIENCE;
     while !state().await {
         assert!(std::time::Instant::now() < deadline, "this did not come about: {what}");
         tick.tick().await;
     }
-    eprintln!("DBG {what} {:?}", begun.elapsed());
 }
 
 /// The time that servers see.

@@ -181,12 +181,6 @@ impl Node {
             mirrors_max: config.mirrors_max,
             queue,
         });
-        let catchup = Arc::new(CatchUp {
-            peers: Arc::clone(&peers),
-            intake: Arc::clone(&intake),
-            records: Arc::clone(&records),
-            transport: Arc::clone(&transport),
-        });
         Ok(Self {
             domain: config.domain,
             request_key: config.request_key,
@@ -194,10 +188,10 @@ impl Node {
             accounts,
             log,
             peers: Arc::clone(&peers),
-            remote: Remote { transport, peers, records: Arc::clone(&records) },
-            records,
+            remote: Remote { transport: Arc::clone(&transport), peers: Arc::clone(&peers), records: Arc::clone(&records) },
+            records: Arc::clone(&records),
             registrar,
-            catchup,
+            catchup: CatchUp::new(peers, (Arc::clone(&intake), Arc::clone(&records)), transport),
             intake,
             outbox,
             feed: Arc::new(Feed { kv: Arc::clone(&kv), heads, views: Arc::clone(&views) }),

@@ -25,13 +25,17 @@ const PERIOD: Duration = Duration::from_secs(3_600);
 
 /// The service that catches up.
 pub struct CatchUp {
-    pub(crate) peers: Arc<Peers>,
-    pub(crate) intake: Arc<Intake>,
-    pub(crate) records: Arc<Records>,
-    pub(crate) transport: Arc<dyn Transport>,
+    peers: Arc<Peers>,
+    intake: Arc<Intake>,
+    records: Arc<Records>,
+    transport: Arc<dyn Transport>,
 }
 
 impl CatchUp {
+    pub(crate) fn new(peers: Arc<Peers>, (intake, records): (Arc<Intake>, Arc<Records>), transport: Arc<dyn Transport>) -> Arc<Self> {
+        Arc::new(Self { peers, intake, records, transport })
+    }
+
     /// Asks everyone, again and again, until aborted.
     pub(crate) async fn run(self: Arc<Self>) {
         loop {

@@ -1,6 +1,6 @@
 //! Mirrors: a domain that keeps a copy of what an account says, so that a home which is destroyed loses nobody's posts.
 
-use crate::moving::{announce, export, move_op, post, settle, subscribe, subscribers};
+use super::{announce, export, move_op, post, settle, subscribe, subscribers};
 use crate::network::{Home, until};
 use mesh_proto::api::{FeedPage, KeysView, MirrorRequest, RecordProof};
 use mesh_proto::envelope::RecordId;
