@@ -1,13 +1,15 @@
 //! Moving home: the same person, records and readers at another domain; with the old home's help, and without it.
 
+mod hostile;
 mod mirror;
 
+use crate::federation::{comment, like, post, retract, subscribe};
 use crate::network::{Home, until};
 use mesh_proto::address::Domain;
 use mesh_proto::api::{AccountView, Announced, Arrival, Delivery, ExportPage, FeedPage, ImportEnd, Imported, ItemResult, Registered};
 use mesh_proto::envelope::{Envelope, Kind, RecordId};
 use mesh_proto::keylog::Action;
-use mesh_proto::record::{Comment, Content, Like, Post, Retract, RetractReason, Subscribe, Terms};
+use mesh_proto::record::{Content, Post, Retract, RetractReason};
 use mesh_testkit::TestAccount;
 use std::collections::BTreeSet;
 
@@ -69,24 +71,6 @@ async fn announce(to: &Home, person: &TestAccount, luggage: &Luggage) {
     assert!(reply.json::<Announced>().domains >= 1);
 }
 
-fn post(text: &str) -> Content {
-    Content::Post(Post::free(text))
-}
-
-fn comment(author: &TestAccount, post: &Envelope, text: &str) -> Content {
-    let object = author.object(post);
-    let (root, parent) = (object.clone(), object);
-    Content::Comment(Comment { root, parent, text: text.into(), lang: None, terms: Terms::Free, revises: None })
-}
-
-fn like(author: &TestAccount, post: &Envelope) -> Content {
-    Content::Like(Like { object: author.object(post) })
-}
-
-fn subscribe(author: &TestAccount) -> Content {
-    Content::Subscribe(Subscribe { object: author.account_ref() })
-}
-
 async fn subscribers(home: &Home, person: &TestAccount) -> u64 {
     let view: AccountView = home.get(&format!("/api/v1/accounts/{}", person.id())).await.json();
     view.counts.get(&Kind::Subscribe).copied().unwrap_or(0)
@@ -124,16 +108,16 @@ impl World {
         let of_morpheus = three.says(&morpheus, post("wake up")).await;
         let mut comments = Vec::new();
         for (home, person) in [(&one, &smith), (&two, &oracle), (&three, &trinity)] {
-            home.says(person, subscribe(&neo)).await;
-            home.says(person, like(&neo, &first)).await;
-            comments.push(home.says(person, comment(&neo, &first, "well said")).await);
+            home.says(person, subscribe(neo.account_ref())).await;
+            home.says(person, like(neo.object(&first))).await;
+            comments.push(home.says(person, comment(&neo.object(&first), &neo.object(&first), "well said")).await);
         }
         one.until_count(&first.id(), Kind::Like, 3).await;
         one.until_count(&first.id(), Kind::Comment, 3).await;
         until("all follow neo", async || subscribers(&one, &neo).await == 3).await;
-        one.says(&neo, subscribe(&morpheus)).await;
-        one.says(&neo, like(&morpheus, &of_morpheus)).await;
-        let comment = one.says(&neo, comment(&morpheus, &of_morpheus, "I am awake")).await;
+        one.says(&neo, subscribe(morpheus.account_ref())).await;
+        one.says(&neo, like(morpheus.object(&of_morpheus))).await;
+        let comment = one.says(&neo, comment(&morpheus.object(&of_morpheus), &morpheus.object(&of_morpheus), "I am awake")).await;
         three.until_count(&of_morpheus.id(), Kind::Comment, 1).await;
         three.until_count(&of_morpheus.id(), Kind::Like, 1).await;
         until("neo follows", async || subscribers(&three, &morpheus).await == 1).await;
@@ -174,7 +158,7 @@ impl World {
         two.says(neo, Content::Retract(Retract { object: liked[0], reason: RetractReason::Author })).await;
         three.until_count(&self.of_morpheus.id(), Kind::Like, 0).await;
         // So does withdrawing what was said at the old home, and changing it.
-        two.says(neo, Content::Retract(Retract { object: self.second.id(), reason: RetractReason::Author })).await;
+        two.says(neo, retract(&self.second)).await;
         until("the second post is withdrawn at three", async || three.view(&self.second.id()).await.tombstone.is_some()).await;
         two.says(neo, Content::Post(Post { revises: Some(self.first.id()), ..Post::free("the first post, better") })).await;
         until("the edit is at three", async || {

@@ -1,7 +1,7 @@
 //! Domains to test with: real servers in this process, each with its own data folder and port.
 
 use mesh_proto::address::Domain;
-use mesh_proto::api::{Accepted, NewAccount, Problem, RecordView};
+use mesh_proto::api::{Accepted, AccountView, NewAccount, Problem, RecordView};
 use mesh_proto::envelope::{Envelope, Kind, RecordId};
 use mesh_proto::http_signature::{CONTENT_DIGEST, ContentDigest, RequestParts, SIGNATURE, SIGNATURE_INPUT, SignatureInput, sign};
 use mesh_proto::key::SecretKey;
@@ -228,6 +228,11 @@ impl Home {
     /// A record as shown here.
     pub(crate) async fn view(&self, id: &RecordId) -> RecordView {
         self.get(&format!("/api/v1/records/{id}")).await.json()
+    }
+
+    /// Who bears a name here.
+    pub(crate) async fn view_of(&self, user: &str) -> AccountView {
+        self.get(&format!("/api/v1/accounts/{user}")).await.json()
     }
 
     /// How many live statements of `kind` a record has here.

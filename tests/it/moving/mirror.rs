@@ -1,12 +1,12 @@
 //! Mirrors: a domain that keeps a copy of what an account says, so that a home which is destroyed loses nobody's posts.
 
-use super::{announce, export, move_op, post, settle, subscribe, subscribers};
+use super::{announce, export, move_op, settle, subscribers};
+use crate::federation::{post, retract, subscribe};
 use crate::network::{Home, until};
 use mesh_proto::api::{FeedPage, KeysView, MirrorRequest, RecordProof};
 use mesh_proto::envelope::RecordId;
 use mesh_proto::keylog::Action;
 use mesh_proto::log::{Checkpoint, entry_hash, verify};
-use mesh_proto::record::{Content, Retract, RetractReason};
 use mesh_testkit::TestAccount;
 
 fn domain(home: &Home) -> mesh_proto::address::Domain {
@@ -39,12 +39,12 @@ async fn destroyed_home_loses_nobodys_posts() {
     let trinity = three.person("trinity", 2).await;
     let old = one.says(&neo, post("before there was a mirror")).await;
     let withdrawn = one.says(&neo, post("regretted")).await;
-    three.says(&trinity, subscribe(&neo)).await;
+    three.says(&trinity, subscribe(neo.account_ref())).await;
     until("trinity follows", async || subscribers(&one, &neo).await == 1).await;
     mirror_at(&one, &two, &mut neo).await;
     until("the mirror has what was said before", async || has(&two, &withdrawn.id()).await).await;
     let new = one.says(&neo, post("after it")).await;
-    one.says(&neo, Content::Retract(Retract { object: withdrawn.id(), reason: RetractReason::Author })).await;
+    one.says(&neo, retract(&withdrawn)).await;
     for id in [old.id(), new.id()] {
         until("the mirror has it", async || has(&two, &id).await).await;
     }
@@ -89,7 +89,7 @@ async fn domain_that_did_not_agree_keeps_nothing() {
     let (one, two) = (Home::start("one").await, Home::start("two").await);
     let mut neo = one.person("neo", 1).await;
     let (morpheus, oracle) = (one.person("morpheus", 2).await, two.person("oracle", 3).await);
-    two.says(&oracle, subscribe(&morpheus)).await;
+    two.says(&oracle, subscribe(morpheus.account_ref())).await;
     until("oracle follows", async || subscribers(&one, &morpheus).await == 1).await;
     let path = format!("/api/v1/accounts/{}/mirror", neo.id());
     let asked = MirrorRequest { home: domain(&one) };

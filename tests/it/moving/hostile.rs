@@ -1,0 +1,186 @@
+//! Moves that must not succeed, and homes that lie about them. The old home is played where it lies.
+
+use super::{announce, arrival, export, import, move_op, settle};
+use crate::federation::{like, post, retract, subscribe, until_subscribed};
+use crate::network::{Home, until};
+use crate::peer::{Peer, refusal};
+use mesh_proto::api::{Delivery, ItemResult, KeysPush, KeysView};
+use mesh_proto::bytes::Hash;
+use mesh_proto::envelope::Kind;
+use mesh_proto::keylog::{Action, LogPosition, NewOp};
+use mesh_proto::log::Origin;
+use mesh_testkit::TestAccount;
+
+fn keys(person: &TestAccount) -> KeysPush {
+    KeysPush { account: person.id(), ops: person.keys.ops().cloned().collect() }
+}
+
+/// A part of an export of a played home: what a person said there, with its proof.
+fn part(peer: &mut Peer, person: &TestAccount, said: &[&mesh_proto::envelope::Envelope]) -> Delivery {
+    let items = said.iter().map(|envelope| peer.log(person, envelope)).collect();
+    peer.delivery(items, &[])
+}
+
+#[tokio::test]
+async fn only_the_root_key_moves_an_account() {
+    let (one, two) = (Home::start("one").await, Home::start("two").await);
+    let neo = one.person("neo", 1).await;
+    let address = two.address("neo").parse().expect("an address");
+    // A thief has the device, or the home makes it up.
+    for key in [neo.device.clone(), two_key()] {
+        let follows = Some((neo.id(), neo.keys.head()));
+        let op =
+            NewOp { follows, action: Action::HomeMove { address: Clone::clone(&address) }, at: 1, salt: mesh_proto::bytes::Salt([9; 16]) }
+                .sign(&key);
+        let mut stolen = arrival(&neo);
+        stolen.ops.push(mesh_proto::keylog::LoggedOp { envelope: op, received: 1 });
+        assert_eq!(two.post_json("/api/v1/arrivals", &stolen).await.problem(), "forbidden");
+    }
+    assert_eq!(two.get(&format!("/api/v1/accounts/{}", neo.id())).await.status, 404, "nothing was kept of it");
+    assert_eq!(two.post_json("/api/v1/arrivals", &arrival(&neo)).await.problem(), "not_home");
+}
+
+fn two_key() -> mesh_proto::key::SecretKey {
+    mesh_proto::key::SecretKey::from_seed(&[77; 32])
+}
+
+#[tokio::test]
+async fn names_that_are_taken_or_reserved_are_not_had_by_moving() {
+    let (one, two) = (Home::start("one").await, Home::start("two").await);
+    let other = two.person("neo", 9).await;
+    let mut neo = one.person("neo", 1).await;
+    let before = neo.clone();
+    move_op(&mut neo, "neo", &two);
+    assert_eq!(two.post_json("/api/v1/arrivals", &arrival(&neo)).await.problem(), "name");
+    neo = before.clone();
+    move_op(&mut neo, "postmaster", &two);
+    assert_eq!(two.post_json("/api/v1/arrivals", &arrival(&neo)).await.problem(), "name");
+    let closed = Home::start_with("closed", |config| config.registration = mesh_proto::api::RegistrationMode::Closed).await;
+    neo = before;
+    move_op(&mut neo, "neo", &closed);
+    assert_eq!(closed.post_json("/api/v1/arrivals", &arrival(&neo)).await.problem(), "registration");
+    assert_eq!(two.view_of("neo").await.account, other.id());
+}
+
+#[tokio::test]
+async fn import_takes_only_what_the_account_said_and_a_log_proves() {
+    let two = Home::start("two").await;
+    let mut peer = Peer::start("peer", 40).await;
+    let (mut neo, eve) = (peer.person("neo", 1), peer.person("eve", 2));
+    let said = neo.sign(post("said"));
+    let good = part(&mut peer, &neo, &[&said]);
+    move_op(&mut neo, "neo", &two);
+    assert_eq!(two.post_json("/api/v1/arrivals", &arrival(&neo)).await.status, 201);
+    // Another's record; a forged one; a proof that does not hold; a log in which neo never was; another's account.
+    let of_eve = part(&mut peer, &eve, &[&eve.sign(post("of eve"))]);
+    assert_eq!(refusal(import(&two, &neo, &of_eve).await.remove(0)), "forbidden");
+    let forged = mesh_proto::envelope::Envelope::sign(Kind::Post, neo.record(post("forged")).body(), &peer.key);
+    let forged = part(&mut peer, &neo, &[&forged]);
+    assert_eq!(refusal(import(&two, &neo, &forged).await.remove(0)), "bad_signature");
+    let path = format!("/api/v1/accounts/{}/import", neo.id());
+    let mut unproven = good.clone();
+    unproven.items[0].received += 1;
+    assert_eq!(two.post_as(&neo, &path, &unproven).await.problem(), "not_logged");
+    let mut elsewhere = good.clone();
+    elsewhere.origin = "evil.localhost:9/log/1".parse::<Origin>().expect("an origin");
+    assert_eq!(two.post_as(&neo, &path, &elsewhere).await.problem(), "not_home");
+    assert_eq!(two.post_as(&eve, &path, &good).await.problem(), "unauthenticated");
+    let trinity = two.person("trinity", 3).await;
+    assert_eq!(two.post_as(&trinity, &path, &good).await.problem(), "forbidden");
+    assert_eq!(two.get_as(&trinity, &format!("/api/v1/accounts/{}/export", neo.id())).await.problem(), "forbidden");
+    assert_eq!(two.get(&format!("/api/v1/accounts/{}/export", neo.id())).await.problem(), "unauthenticated");
+    // The good one, and the same again.
+    assert_eq!(import(&two, &neo, &good).await, [ItemResult::Accepted]);
+    assert_eq!(import(&two, &neo, &good).await, [ItemResult::Known]);
+    assert!(two.view(&said.id()).await.record.is_some());
+    // Another history of the same size under the same key is a fork of that log.
+    let mut shifted = good;
+    shifted.proof.hashes.push(Hash([1; 32]));
+    assert_eq!(two.post_as(&neo, &path, &shifted).await.problem(), "not_logged");
+}
+
+#[tokio::test]
+async fn what_a_revoked_device_said_after_its_last_good_leaf_is_not_imported() {
+    let two = Home::start("two").await;
+    let mut peer = Peer::start("peer", 40).await;
+    let mut neo = peer.person("neo", 1);
+    let (good, stolen) = (neo.sign(post("mine")), neo.sign(post("the thief's")));
+    let items = vec![peer.log(&neo, &good), peer.log(&neo, &stolen)];
+    let delivery = peer.delivery(items, &[]);
+    let (root, device) = (neo.root.clone(), neo.device.id());
+    let next = mesh_proto::key::SecretKey::from_seed(&[55; 32]);
+    neo.key_op(Action::DeviceAdd { device: next.id(), name: "next".into() }, &root);
+    let last_good = Some(LogPosition { origin: delivery.origin.clone(), index: 0 });
+    neo.key_op(Action::DeviceRevoke { device, last_good }, &root);
+    neo.device = next;
+    move_op(&mut neo, "neo", &two);
+    assert_eq!(two.post_json("/api/v1/arrivals", &arrival(&neo)).await.status, 201);
+    let results = import(&two, &neo, &delivery).await;
+    assert_eq!(results[0], ItemResult::Accepted);
+    assert_eq!(refusal(results[1].clone()), "device");
+}
+
+#[tokio::test]
+async fn withdrawn_record_is_not_brought_back_by_an_old_export() {
+    let (one, two) = (Home::start("one").await, Home::start("two").await);
+    let mut neo = one.person("neo", 1).await;
+    let said = one.says(&neo, post("regretted")).await;
+    let luggage = export(&one, &neo).await;
+    move_op(&mut neo, "neo", &two);
+    settle(&two, &neo, &luggage).await;
+    announce(&two, &neo, &luggage).await;
+    two.says(&neo, retract(&said)).await;
+    for part in &luggage.parts {
+        assert_eq!(import(&two, &neo, part).await, [ItemResult::Known]);
+    }
+    assert!(two.view(&said.id()).await.tombstone.is_some());
+    assert!(two.view(&said.id()).await.record.is_none());
+}
+
+#[tokio::test]
+async fn home_that_was_left_says_nothing_more_in_the_accounts_name() {
+    let (one, two) = (Home::start("one").await, Home::start("two").await);
+    let mut peer = Peer::start("peer", 40).await;
+    let ada = one.person("ada", 3).await;
+    let hello = one.says(&ada, post("hello")).await;
+    let mut neo = peer.person("neo", 1);
+    assert_eq!(peer.deliver(&one, &neo, &neo.sign(subscribe(ada.account_ref()))).await, ItemResult::Accepted);
+    until_subscribed(&one, &ada, 1).await;
+    let left_behind = neo.clone();
+    move_op(&mut neo, "neo", &two);
+    settle(&two, &neo, &super::Luggage::default()).await;
+    // Two is believed about its own address, and only with the root key's word; the old home and strangers are not.
+    assert_eq!(peer.signed(&one, "/mesh/v1/keys", &keys(&neo)).await.problem(), "not_home");
+    assert_eq!(one.post_json("/mesh/v1/keys", &keys(&neo)).await.problem(), "not_home");
+    let luggage = super::Luggage { domains: [one.domain.parse().expect("a domain")].into(), ..Default::default() };
+    announce(&two, &neo, &luggage).await;
+    until("one knows where neo lives", async || {
+        let known: KeysView = one.get(&format!("/mesh/v1/accounts/{}/keys", neo.id())).await.json();
+        known.ops.len() == 2
+    })
+    .await;
+    let late = left_behind.sign(like(ada.object(&hello)));
+    assert_eq!(refusal(peer.deliver(&one, &left_behind, &late).await), "not_home");
+    assert_eq!(one.count(&hello.id(), Kind::Like).await, 0);
+    two.says(&neo, like(ada.object(&hello))).await;
+    one.until_count(&hello.id(), Kind::Like, 1).await;
+}
+
+#[tokio::test]
+async fn domain_that_claims_an_account_by_a_device_is_refused() {
+    let one = Home::start("one").await;
+    let (peer, mut thief) = (Peer::start("peer", 40).await, Peer::start("thief", 50).await);
+    let ada = one.person("ada", 3).await;
+    let neo = peer.person("neo", 1);
+    let mut peer = peer;
+    assert_eq!(peer.deliver(&one, &neo, &neo.sign(subscribe(ada.account_ref()))).await, ItemResult::Accepted);
+    let address = format!("neo@{}", thief.domain).parse().expect("an address");
+    let follows = Some((neo.id(), neo.keys.head()));
+    let op = NewOp { follows, action: Action::HomeMove { address }, at: 1, salt: mesh_proto::bytes::Salt([9; 16]) }.sign(&neo.device);
+    let mut push = keys(&neo);
+    push.ops.push(mesh_proto::keylog::LoggedOp { envelope: op, received: 1 });
+    assert_eq!(thief.signed(&one, "/mesh/v1/keys", &push).await.problem(), "forbidden");
+    let hello = one.says(&ada, post("hello")).await;
+    let said = neo.sign(like(ada.object(&hello)));
+    assert_eq!(refusal(thief.deliver(&one, &neo, &said).await), "not_home");
+}
