@@ -9,7 +9,8 @@ use crate::tables::{AccountLid, MOVED, PeerNo, outbox_key};
 use mesh_proto::address::{Address, Domain, User};
 use mesh_proto::api::code;
 use mesh_proto::key::{AccountId, KeyId};
-use mesh_proto::keylog::{Action, KeyLog, KeyLogError, KeyOp, LoggedOp, UseError};
+use mesh_proto::keylog::{Action, KeyLog, KeyLogError, KeyOp, LoggedOp, Status, UseError};
+use mesh_proto::limits::LEAF_INDEX_MAX;
 use mesh_store::{Batch, Kv, Space, StoreError};
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
@@ -78,6 +79,8 @@ pub struct Merged {
     pub added: usize,
     /// The domain to which the account moved: what was said here about it is queued for it.
     pub moved_to: Option<PeerNo>,
+    /// Whether the account was closed by one of them.
+    pub closed: bool,
 }
 
 /// The accounts service.
@@ -218,19 +221,23 @@ impl Accounts {
         for _ in 0..MERGE_TRIES {
             let known = self.get(id)?;
             self.check_merge(known.as_deref(), sender)?;
-            let (mut batch, account, added) = self.prepare_merge(id, known.as_deref(), ops)?;
-            self.check_address(known.as_deref(), &account, sender)?;
+            let (mut batch, merged, added) = self.prepare_merge(id, known.as_deref(), ops)?;
+            self.check_address(known.as_deref(), &merged, sender)?;
             if added == 0 {
                 return Ok(Merged::default());
             }
-            let moved_to = known.filter(|known| known.home() != account.home()).and(sender.domain).map(|(_, peer)| peer);
+            let moved_to = known.filter(|known| known.home() != merged.home()).and(sender.domain).map(|(_, peer)| peer);
             if let Some(peer) = moved_to {
-                batch.put(Space::Late, outbox_key(peer, MOVED | account.lid.0), []);
+                batch.put(Space::Late, outbox_key(peer, MOVED | merged.lid.0), []);
+            }
+            let closed = merged.log.view().status() == Status::Closed;
+            if closed && (merged.name_leaf.is_some() || merged.keeps) {
+                account::begin_closing(&mut batch, merged.lid, LEAF_INDEX_MAX);
             }
             match self.kv.commit(batch).wait() {
                 Ok(_) => {
-                    self.remember(Arc::new(account));
-                    return Ok(Merged { added, moved_to });
+                    self.remember(Arc::new(merged));
+                    return Ok(Merged { added, moved_to, closed });
                 }
                 // Another writer, the home's own log, was faster: read again.
                 Err(StoreError::ConditionFailed { .. }) => self.cache.remove(id),

@@ -9,6 +9,7 @@ use mesh_proto::address::Domain;
 use mesh_proto::api::code;
 use mesh_proto::envelope::{Kind, RecordId};
 use mesh_proto::key::AccountId;
+use mesh_proto::keylog::Status;
 use mesh_proto::record::{Audience, Comment, Content, Interaction, ObjectRef, Record};
 use mesh_store::{Kv, Space};
 use quick_cache::sync::Cache;
@@ -74,6 +75,9 @@ impl Objects {
             Content::Comment(comment) => self.comment_object(comment, actor),
             Content::Subscribe(subscribe) => {
                 let author = self.accounts.expect(&subscribe.object.actor)?;
+                if author.log.view().status() == Status::Closed {
+                    return Err(NodeError::refused(code::ACCOUNT, "the account was closed by its owner"));
+                }
                 if subscribe.object.home == self.domain && author.home() != &self.domain {
                     return Err(NodeError::refused(code::NOT_HOME, "the account does not live here (any more)"));
                 }

@@ -128,6 +128,9 @@ pub(crate) async fn push_keys(
             }
         })?;
         app.node.bus.waiting_for(merged.moved_to);
+        if merged.closed {
+            app.node.records.look_for_closures();
+        }
         let head = app.node.accounts.expect(&push.account)?.log.head();
         Ok(KeysAdded { head, added: merged.added })
     });

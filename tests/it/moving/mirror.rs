@@ -103,3 +103,33 @@ async fn domain_that_did_not_agree_keeps_nothing() {
     until("what was said later is there", async || has(&two, &wanted.id()).await).await;
     assert_eq!(two.get(&format!("/api/v1/records/{}", said.id())).await.status, 404);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn closed_account_is_erased_at_every_home_that_it_had_and_at_its_mirrors() {
+    let mut one = Home::start("one").await;
+    let mut two = Home::start_with("two", |config| config.mirrors_max = 1).await;
+    let mut four = Home::start("four").await;
+    let mut neo = one.person("neo", 1).await;
+    let word = "thereisnospoon";
+    let old = one.says(&neo, post(word)).await;
+    mirror_at(&one, &two, &mut neo).await;
+    until("the mirror has it", async || has(&two, &old.id()).await).await;
+    let luggage = export(&one, &neo).await;
+    let op = move_op(&mut neo, "neo", &four);
+    settle(&four, &neo, &luggage).await;
+    assert_eq!(one.submit_key(&neo, &op).await.status, 200);
+    announce(&four, &neo, &luggage).await;
+    let new = four.says(&neo, post(&format!("still {word}"))).await;
+    until("the mirror has the new one", async || has(&two, &new.id()).await).await;
+    until("the mirror knows the new home", async || two.view(&old.id()).await.card.address.domain() == &domain(&four)).await;
+    let root = neo.root.clone();
+    let close = neo.key_op(Action::AccountClose, &root);
+    assert_eq!(four.submit_key(&neo, &close).await.status, 200);
+    for home in [&one, &two, &four] {
+        until("nothing is shown", async || !has(home, &old.id()).await && !has(home, &new.id()).await).await;
+    }
+    for home in [&mut one, &mut two, &mut four] {
+        home.stop().await;
+        assert_eq!(crate::erasure::found_in_spaces(home.folder.path(), word), Vec::<String>::new(), "{}", home.domain);
+    }
+}

@@ -4,7 +4,7 @@
 //! is to be delivered out of order has rows of its own, which go when it has dealt with them; such a row for an author stands for that author's newest posts,
 //! which are looked up when their turn comes. A crash loses nothing: rows are made in the batch of the leaf itself.
 
-use crate::accounts::Accounts;
+use crate::accounts::{Account, Accounts};
 use crate::error::Result;
 use crate::index::{Indexer, News, Statement};
 use crate::peers::Peers;
@@ -79,12 +79,15 @@ pub(crate) fn redeliver(
 /// Records that are looked at in one go when an account's are delivered anew.
 const REDELIVERED_AT_ONCE: usize = 1_000;
 
-/// Notes that an account's key operations are to be sent, before anything else, to every domain that ever got something from here: each may have its records.
-pub(crate) fn announce(batch: &mut Batch, read: &dyn Read, peers: &Peers, account: AccountLid) -> Result<Vec<News>> {
+/// Notes that an account's key operations are to be sent, before anything else, to every domain that ever got something from here, since each may have its
+/// records; to its earlier homes, and to those who keep copies.
+pub(crate) fn announce(batch: &mut Batch, read: &dyn Read, peers: &Peers, account: &Account) -> Result<Vec<News>> {
     let mut news = Vec::new();
+    let company: BTreeSet<Domain> = account.log.homes().into_iter().chain(account.log.view().mirrors().iter().cloned()).collect();
+    let company: BTreeSet<PeerNo> = company.iter().filter_map(|domain| peers.get(domain)).map(|peer| peer.no()).collect();
     for peer in peers.numbers() {
-        if !leaves(read, peer, 0, 1)?.is_empty() {
-            batch.put(Space::Late, outbox_key(peer, KEYS | account.0), []);
+        if company.contains(&peer) || !records(read, peer, 0, 1)?.is_empty() {
+            batch.put(Space::Late, outbox_key(peer, KEYS | account.lid.0), []);
             news.push(News::Waiting { peer });
         }
     }

@@ -75,6 +75,26 @@ pub(crate) fn key_log(read: &dyn Read, lid: AccountLid) -> Result<KeyLog, StoreE
     KeyLog::from_ops(ops).map_err(|_| damaged("key_op"))
 }
 
+/// Where closures under way are noted.
+pub(crate) const CLOSING: &str = "closing/";
+
+pub(crate) fn closing_key(account: AccountLid) -> String {
+    format!("{CLOSING}{}", account.0)
+}
+
+/// Notes how far a closure is: `account (8) ‖ next local id (8) ‖ leaf of the closure (8)`.
+pub(crate) fn put_closing(batch: &mut Batch, account: AccountLid, next: u64, close: u64) {
+    let row = [account.0, next, close].map(u64::to_be_bytes).concat();
+    batch.put(Space::Meta, closing_key(account), row);
+}
+
+/// Notes in the batch of an `account.close` that there is something to erase, and takes the profile away at once. `close` is its leaf, or the largest there
+/// can be if it lies elsewhere.
+pub(crate) fn begin_closing(batch: &mut Batch, account: AccountLid, close: u64) {
+    put_closing(batch, account, 0, close);
+    batch.delete(Space::Profile, account.0.to_be_bytes());
+}
+
 /// The account that a name of this domain was given to, ever.
 pub(crate) fn by_name(read: &dyn Read, user: &str) -> Result<Option<AccountLid>, StoreError> {
     let row = read.get(Space::Name, user.as_bytes())?;

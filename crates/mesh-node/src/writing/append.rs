@@ -19,7 +19,7 @@ use crate::tables::account::{self, AccountRow};
 use crate::tables::payload::Payload;
 use crate::tables::{AccountLid, COPY, HERE, KEYS, Lid, MOVED, OWN, outbox_key};
 use crate::writing::arrivals::{Arriving, Part};
-use crate::writing::closing::{self, Closings};
+use crate::writing::closing::Closings;
 use mesh_proto::api::{Accepted, ItemResult, KeysAdded, Registered, code};
 use mesh_proto::bytes::Salt;
 use mesh_proto::envelope::{Envelope, Kind, RecordId};
@@ -64,6 +64,8 @@ pub(crate) enum Entry {
     Import(Arc<Account>, Box<Part>, oneshot::Sender<Result<Vec<ItemResult>>>),
     /// Statements of this domain's people whose object came here.
     Attach(Vec<Lid>, oneshot::Sender<Result<()>>),
+    /// There may be something to erase that was not before.
+    Look,
     /// The last entry: the thread ends after the round before it.
     Stop,
 }
@@ -74,7 +76,7 @@ impl Entry {
         match self {
             Entry::Record(new, _) => new.actor.lid,
             Entry::Key(account, ..) | Entry::Import(account, ..) => account.lid,
-            Entry::Register(..) | Entry::Arrive(..) | Entry::Attach(..) | Entry::Stop => AccountLid(0),
+            Entry::Register(..) | Entry::Arrive(..) | Entry::Attach(..) | Entry::Look | Entry::Stop => AccountLid(0),
         }
     }
 }
@@ -134,7 +136,7 @@ impl Appender {
                 }
             }
             if !waiting.is_empty() {
-                let keys = waiting.iter().any(|entry| matches!(entry, Entry::Key(..)));
+                let keys = waiting.iter().any(|entry| matches!(entry, Entry::Key(..) | Entry::Look));
                 waiting = self.round(waiting);
                 if keys {
                     closings.look();
@@ -197,7 +199,7 @@ impl Appender {
                 Ok((true, registered)) => round.answers.push(answer_with(answer, registered)),
                 outcome => drop(answer.send(outcome.map(|(_, registered)| registered))),
             },
-            Entry::Import(..) | Entry::Attach(..) | Entry::Stop => {}
+            Entry::Import(..) | Entry::Attach(..) | Entry::Look | Entry::Stop => {}
         }
     }
 
@@ -309,7 +311,7 @@ impl Appender {
             self.name(round, &mut account)?;
         }
         if account.log.view().status() == Status::Closed {
-            closing::begin(&mut round.batch, account.lid, leaf.index);
+            account::begin_closing(&mut round.batch, account.lid, leaf.index);
         }
         if let Action::MirrorSet { mirrors } = &op.action {
             let before = self.accounts.expect(&account.id())?;
@@ -328,7 +330,7 @@ impl Appender {
         }
         if !matches!(op.action, Action::Genesis { .. } | Action::DeviceAdd { .. }) {
             // A new device is told of with its first record; all else others must know at once.
-            round.news.extend(queue::announce(&mut round.batch, &*self.kv, &self.peers, account.lid)?);
+            round.news.extend(queue::announce(&mut round.batch, &*self.kv, &self.peers, &account)?);
         }
         let added = KeysAdded { head: account.log.head(), added: 1 };
         round.accounts.push(Arc::new(account));

@@ -7,18 +7,21 @@
 //! Its leaves are found by reading every payload of this log from the first leaf to the closure. No table lists an account's leaves, and for so rare an act
 //! none is kept. Slices without such leaves write nothing, so that a crash repeats them.
 //!
-//! It leaves alone what is no leaf of this log: what the account said from an earlier home, and what others said about it.
+//! What the account brought along from other logs, or asked this domain to keep, goes too. What others said about it is left alone. A domain where the account
+//! once lived, or that keeps a copy, does the same when it learns of the closure.
 
 use crate::accounts::{Account, Accounts};
 use crate::bus::Bus;
 use crate::error::Result;
 use crate::index::{Indexer, News, Statement};
 use crate::objects::Resolved;
+use crate::tables::account;
 use crate::tables::codec::{Reader, damaged, key_u64};
 use crate::tables::payload::Payload;
 use crate::tables::reference::{Reference, Standing, TombstoneRow};
-use crate::tables::{AccountLid, HERE, Lid, OWN, ordered_key};
+use crate::tables::{AccountLid, COPY, HERE, Lid, OWN, ordered_key};
 use mesh_proto::envelope::Kind;
+use mesh_proto::limits::LEAF_INDEX_MAX;
 use mesh_proto::port::Clock;
 use mesh_proto::record::{Content, Record, RetractReason};
 use mesh_store::{Batch, KeyRange, Kv, Order, Read, Space};
@@ -30,43 +33,32 @@ const LEAVES_MAX: usize = 256;
 const SLICE_BYTES_MAX: usize = 250_000;
 /// How long a slice that failed waits.
 const RETRY_AFTER_MS: u64 = 10_000;
-/// Where closures under way are noted.
-const PREFIX: &str = "closing/";
 
 /// A closure under way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Closing {
     account: AccountLid,
-    /// The first leaf that was not looked at.
+    /// The first local id that was not looked at.
     next: u64,
-    /// The leaf of the `account.close`.
+    /// The leaf of the `account.close`; the largest there can be if it lies elsewhere.
     close: u64,
 }
 
-impl Closing {
-    fn key(self) -> String {
-        format!("{PREFIX}{}", self.account.0)
-    }
+/// What comes after all local ids of records.
+const DONE: u64 = COPY;
 
-    /// `account (8) ‖ next leaf (8) ‖ leaf of the closure (8)`.
+impl Closing {
     fn put(self, batch: &mut Batch) {
-        let row = [self.account.0, self.next, self.close].map(u64::to_be_bytes).concat();
-        batch.put(Space::Meta, self.key(), row);
+        account::put_closing(batch, self.account, self.next, self.close);
     }
 
     /// One that the store notes, if any.
     fn first(read: &dyn Read) -> Result<Option<Self>> {
-        let rows = read.scan(Space::Meta, &KeyRange::prefix(PREFIX), Order::Forward, 1)?;
+        let rows = read.scan(Space::Meta, &KeyRange::prefix(account::CLOSING), Order::Forward, 1)?;
         let Some((_, row)) = rows.first() else { return Ok(None) };
         let mut row = Reader::new(row, "meta");
         Ok(Some(Self { account: AccountLid(row.u64()?), next: row.u64()?, close: row.u64()? }))
     }
-}
-
-/// Notes in the batch of an `account.close` that there is something to erase, and takes the profile away at once.
-pub(crate) fn begin(batch: &mut Batch, account: AccountLid, close: u64) {
-    Closing { account, next: 0, close }.put(batch);
-    batch.delete(Space::Profile, account.0.to_be_bytes());
 }
 
 /// The closures that are under way, one after the other.
@@ -118,12 +110,15 @@ impl Closings {
             return Ok(());
         };
         let account = self.accounts.by_lid(closing.account)?;
-        if closing.next >= closing.close {
+        if closing.next == DONE {
             return self.end(closing, &account);
         }
         let slice = Slice { read: &*self.kv, account: &account, close: closing.close };
         let (mut indexer, next) = slice.gather(closing.next)?;
         let closing = Closing { next, ..closing };
+        if next == DONE && indexer.batch.is_empty() {
+            return self.end(closing, &account);
+        }
         if !indexer.batch.is_empty() {
             closing.put(&mut indexer.batch);
             self.kv.commit(indexer.batch).wait()?;
@@ -142,7 +137,7 @@ impl Closings {
         }
         let done = notices.len() < LEAVES_MAX;
         if done {
-            batch.delete(Space::Meta, closing.key());
+            batch.delete(Space::Meta, account::closing_key(closing.account));
         }
         self.kv.commit(batch).wait()?;
         self.under_way = (!done).then_some(closing);
@@ -164,7 +159,9 @@ impl<'a> Slice<'a> {
     /// Gathers what goes from leaf `from` on; answers the first leaf that was not looked at.
     fn gather(&self, from: u64) -> Result<(Indexer<'a>, u64)> {
         let mut indexer = Indexer::new(self.read);
-        let range = KeyRange::between(Lid::new(OWN, from).key(), Lid::new(OWN, self.close).key());
+        let own = Lid(from).is_own();
+        let end = if own { Lid::new(OWN, self.close) } else { Lid(DONE) };
+        let range = KeyRange::between(Lid(from).key(), end.key());
         let rows = self.read.scan(Space::Payload, &range, Order::Forward, LEAVES_MAX)?;
         for (key, row) in &rows {
             let lid = Lid(key_u64(key, 0, "payload")?);
@@ -173,12 +170,14 @@ impl<'a> Slice<'a> {
                 self.erase(&mut indexer, lid, row)?;
             }
             if indexer.batch.size_bytes() > SLICE_BYTES_MAX {
-                return Ok((indexer, lid.index() + 1));
+                return Ok((indexer, lid.0 + 1));
             }
         }
         let next = match rows.last() {
-            Some((key, _)) if rows.len() == LEAVES_MAX => Lid(key_u64(key, 0, "payload")?).index() + 1,
-            _ => self.close,
+            Some((key, _)) if rows.len() == LEAVES_MAX => key_u64(key, 0, "payload")? + 1,
+            // What lies in this log comes first.
+            _ if own => LEAF_INDEX_MAX + 1,
+            _ => DONE,
         };
         Ok((indexer, next))
     }
@@ -186,6 +185,7 @@ impl<'a> Slice<'a> {
     /// Erases what a leaf stood for. A name leaf has no reference, and an edit goes with its first version, which lies before it.
     fn erase(&self, indexer: &mut Indexer<'_>, lid: Lid, row: &[u8]) -> Result<()> {
         Payload::erase(&mut indexer.batch, self.read, lid)?;
+        crate::bodies::erase(&mut indexer.batch, self.read, lid)?;
         let Some(target) = Reference::get(self.read, lid)?.filter(|target| target.standing != Standing::Edit) else { return Ok(()) };
         let envelope = Payload::decode(row)?.and_then(|payload| payload.envelope).ok_or_else(|| damaged("payload"))?;
         let record = Record::open(&envelope).map_err(|_| damaged("payload"))?;
@@ -229,7 +229,7 @@ mod tests {
     use super::*;
     use crate::heads::Heads;
     use crate::objects::Objects;
-    use crate::tables::account::{self, AccountRow};
+    use crate::tables::account::AccountRow;
     use crate::tables::object_key;
     use mesh_proto::bytes::Salt;
     use mesh_proto::envelope::RecordId;
@@ -313,7 +313,7 @@ mod tests {
         let leaves = 2 * LEAVES_MAX as u64 + 10;
         let ids: Vec<RecordId> = (0..leaves).map(|leaf| world.post(if leaf % 2 == 0 { &ada } else { &eve })).collect();
         let mut batch = Batch::new();
-        begin(&mut batch, ada.1.lid, leaves);
+        account::begin_closing(&mut batch, ada.1.lid, leaves);
         world.commit(batch);
         let mut erased = vec![0];
         for _ in 0..8 {
@@ -340,7 +340,7 @@ mod tests {
         }
         let mut batch = Batch::new();
         for (_, account) in &people[..2] {
-            begin(&mut batch, account.lid, world.leaves);
+            account::begin_closing(&mut batch, account.lid, world.leaves);
         }
         world.commit(batch);
         let mut closings = world.start();
@@ -359,7 +359,7 @@ mod tests {
         let ada = world.person("ada", 1);
         world.post(&ada);
         let mut batch = Batch::new();
-        begin(&mut batch, ada.1.lid, world.leaves);
+        account::begin_closing(&mut batch, ada.1.lid, world.leaves);
         world.commit(batch);
         let mut closings = world.start();
         world.kv.close().expect("closes");

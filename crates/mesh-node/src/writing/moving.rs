@@ -6,7 +6,7 @@ use crate::moved::About;
 use crate::queue;
 use crate::records::Records;
 use crate::tables::codec::key_u64;
-use crate::tables::{AccountLid, KEYS, Lid, outbox_key};
+use crate::tables::{AccountLid, COPY, KEYS, Lid, outbox_key};
 use crate::writing::append::Entry;
 use crate::writing::arrivals::{Arriving, Part};
 use futures_util::StreamExt;
@@ -170,6 +170,9 @@ impl Records {
 
     /// Queues an account's key operations for domains that are known here, and for all to which something goes that it brought along; and that too.
     fn announce(&self, account: &Account, domains: &BTreeSet<Domain>) -> Result<()> {
+        // What was said here before those who keep copies were met goes to them too.
+        let mirrors = account.log.view().mirrors().iter().filter_map(|mirror| self.peers.get(mirror));
+        let copies: BTreeSet<_> = mirrors.map(|mirror| mirror.no()).collect();
         for peer in self.peers.numbers() {
             let named = self.peers.by_no(peer).is_some_and(|peer| domains.contains(peer.domain()));
             let mut batch = Batch::new();
@@ -180,6 +183,9 @@ impl Records {
                 (next, told) = (more, told || some);
                 if told {
                     batch.put(Space::Late, outbox_key(peer, KEYS | account.lid.0), []);
+                    if copies.contains(&peer) {
+                        batch.put(Space::Late, outbox_key(peer, COPY | account.lid.0), []);
+                    }
                     self.kv.commit(std::mem::take(&mut batch)).wait()?;
                 }
             }
