@@ -1,6 +1,7 @@
 //! Moving home: the same person, records and readers at another domain; with the old home's help, and without it.
 
 mod hostile;
+mod lost;
 mod mirror;
 
 use crate::federation::{comment, like, post, retract, subscribe};

@@ -9,12 +9,12 @@ use mesh_proto::keylog::Action;
 use mesh_proto::log::{Checkpoint, entry_hash, verify};
 use mesh_testkit::TestAccount;
 
-fn domain(home: &Home) -> mesh_proto::address::Domain {
+pub(super) fn domain(home: &Home) -> mesh_proto::address::Domain {
     home.domain.parse().expect("a domain")
 }
 
 /// Asks `mirror` to keep a copy, and names it in the key log.
-async fn mirror_at(home: &Home, mirror: &Home, person: &mut TestAccount) {
+pub(super) async fn mirror_at(home: &Home, mirror: &Home, person: &mut TestAccount) {
     let path = format!("/api/v1/accounts/{}/mirror", person.id());
     let reply = mirror.post_as(person, &path, &MirrorRequest { home: domain(home) }).await;
     assert_eq!(reply.status, 200, "{}", String::from_utf8_lossy(&reply.body));
@@ -23,7 +23,7 @@ async fn mirror_at(home: &Home, mirror: &Home, person: &mut TestAccount) {
     assert_eq!(home.submit_key(person, &op).await.status, 200);
 }
 
-async fn has(home: &Home, id: &RecordId) -> bool {
+pub(super) async fn has(home: &Home, id: &RecordId) -> bool {
     let reply = home.get(&format!("/api/v1/records/{id}")).await;
     reply.status == 200 && reply.json::<mesh_proto::api::RecordView>().record.is_some()
 }

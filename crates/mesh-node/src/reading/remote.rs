@@ -2,15 +2,22 @@
 
 use crate::accounts::Account;
 use crate::error::{NodeError, Result};
-use crate::peers::Peers;
+use crate::peers::{Peer, Peers};
 use crate::records::Records;
+use futures_util::StreamExt;
 use mesh_proto::address::Domain;
-use mesh_proto::api::{LoggedRecord, RecordView, Tombstone};
+use mesh_proto::api::{Card, Counts, Found, LoggedRecord, RecordView, RecordsBatch, RecordsBatchAnswer, Tombstone};
 use mesh_proto::envelope::RecordId;
 use mesh_proto::keylog::Status;
 use mesh_proto::port::Transport;
 use mesh_proto::record::{Content, Record};
 use std::sync::Arc;
+use std::time::Duration;
+
+/// Domains that are asked for a record whose home is gone, how many at once, and how long each may take.
+const ASKED_AROUND_MAX: usize = 256;
+const ASKED_AT_ONCE: usize = 16;
+const ASK_WAIT: Duration = Duration::from_secs(2);
 
 /// The remote reading service.
 pub struct Remote {
@@ -28,8 +35,13 @@ enum Answered {
 
 impl Remote {
     /// A record from its home, verified against its author's key log; if its author moved, from the new home.
+    /// If the home does not answer, other domains are asked: its author may live there by now, or have a copy there.
     pub async fn record(&self, home: &Domain, id: &RecordId) -> Result<RecordView> {
-        match self.record_at(home, id).await? {
+        let answered = match self.record_at(home, id).await {
+            Err(error @ NodeError::Remote { .. }) => return self.ask_around(home, id).await.ok_or(error),
+            answered => answered?,
+        };
+        match answered {
             Answered::Here(view) => Ok(*view),
             Answered::Moved(now) if now != *self.peers.own_domain() => match self.record_at(&now, id).await? {
                 Answered::Here(view) => Ok(*view),
@@ -39,6 +51,42 @@ impl Remote {
             },
             Answered::Moved(_) => Err(NodeError::NotFound("record")),
         }
+    }
+
+    /// Asks domains that are known here for a record whose home is gone. Only its author's key log says who it is by.
+    async fn ask_around(&self, gone: &Domain, id: &RecordId) -> Option<RecordView> {
+        let others = self.peers.met().into_iter().filter(|peer| peer.domain() != gone).take(ASKED_AROUND_MAX);
+        let found = futures_util::stream::iter(others).map(|peer| async move { self.copy_at(&peer, id).await.ok() });
+        let mut found = std::pin::pin!(found.buffer_unordered(ASKED_AT_ONCE).filter_map(std::future::ready));
+        found.next().await
+    }
+
+    /// A record as a domain has it that answers for it now.
+    async fn copy_at(&self, peer: &Peer, id: &RecordId) -> Result<RecordView> {
+        let domain = peer.domain();
+        let remote = |detail: String| NodeError::Remote { domain: domain.to_string(), detail };
+        let asked = serde_json::to_vec(&RecordsBatch { ids: vec![*id] }).expect("API types have only plain fields");
+        let answer = tokio::time::timeout(ASK_WAIT, self.transport.post(domain, "/mesh/v1/records:batch", asked)).await;
+        let answer = answer.map_err(|_| remote("it takes too long".into()))?.map_err(|error| remote(error.to_string()))?;
+        let answer: RecordsBatchAnswer = serde_json::from_slice(&answer.body).map_err(|error| remote(error.to_string()))?;
+        let Some(Found::Record(found)) = answer.records.into_iter().next() else { return Err(NodeError::NotFound("record")) };
+        let record = Record::open(&found.envelope).map_err(|error| remote(error.to_string()))?;
+        let actor = self.records.refresh(&record.head.actor, domain).await?;
+        check_record(&found, id, &actor).map_err(remote)?;
+        let id = record.content.revises().copied().unwrap_or(found.envelope.id());
+        let url = format!("{}/@{}/{id}", actor.home().base_url(), actor.address().user());
+        let parent = if let Content::Comment(comment) = &record.content { Some(comment.parent.id) } else { None };
+        let card = Card {
+            id,
+            kind: record.kind(),
+            actor: actor.id(),
+            address: actor.address().clone(),
+            leaf: found.leaf.clone(),
+            received: found.opening.received,
+            parent,
+            disowned: false,
+        };
+        Ok(RecordView { card, record: Some(*found), tombstone: None, counts: Counts::new(), url })
     }
 
     async fn record_at(&self, home: &Domain, id: &RecordId) -> Result<Answered> {
