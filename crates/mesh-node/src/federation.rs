@@ -2,6 +2,8 @@
 
 pub mod buckets;
 pub mod catchup;
+pub mod comparing;
+pub(crate) mod forks;
 pub mod intake;
 pub mod outbox;
 pub(crate) mod packing;

@@ -18,8 +18,8 @@ mod reading;
 mod tables;
 mod writing;
 
-pub use federation::{buckets, catchup, intake, outbox, peers};
-use federation::{packing, pin, queue};
+pub use federation::{buckets, catchup, comparing, intake, outbox, peers};
+use federation::{forks, packing, pin, queue};
 pub use mesh_store::{Health, Kv, MemoryStore};
 pub use reading::{bodies, feed, heads, notices, remote, views};
 pub use writing::{pairing, records, registration};
@@ -35,6 +35,7 @@ use bodies::Bodies;
 use buckets::{Buckets, Rates};
 use bus::Bus;
 use catchup::CatchUp;
+use comparing::Comparing;
 use feed::Feed;
 use heads::Heads;
 use intake::Intake;
@@ -114,6 +115,8 @@ pub struct Node {
     pub intake: Arc<Intake>,
     /// Deliveries to others.
     pub outbox: Arc<Outbox>,
+    /// Comparing what others keep of third ones' logs.
+    pub comparing: Arc<Comparing>,
     /// Asking others for what is missing.
     pub catchup: Arc<CatchUp>,
     /// Reading.
@@ -160,7 +163,7 @@ impl Node {
         }
         .spawn()?;
         let parts = (Arc::clone(&accounts), Arc::clone(&objects), Arc::clone(&peers), Arc::clone(&bodies), Arc::clone(&log));
-        let (intake, outbox, catchup) = federate(parts, &bus, ports.clone());
+        let Federation { intake, outbox, catchup, comparing } = federate(parts, &bus, ports.clone());
         let views = Views::new(Arc::clone(&kv), Arc::clone(&accounts), Arc::clone(&peers), Arc::clone(&log), bodies);
         let records = Arc::new(Records {
             kv: Arc::clone(&kv),
@@ -184,6 +187,7 @@ impl Node {
             records,
             registrar,
             catchup,
+            comparing,
             intake,
             outbox,
             feed: Arc::new(Feed { kv: Arc::clone(&kv), heads, views: Arc::clone(&views) }),
@@ -275,8 +279,16 @@ impl Node {
     }
 }
 
-/// The services that take in, deliver and catch up.
-fn federate(parts: intake::Parts, bus: &Arc<Bus>, ports: Ports) -> (Arc<Intake>, Arc<Outbox>, Arc<CatchUp>) {
+/// The services that speak with other domains.
+struct Federation {
+    intake: Arc<Intake>,
+    outbox: Arc<Outbox>,
+    catchup: Arc<CatchUp>,
+    comparing: Arc<Comparing>,
+}
+
+/// The services that take in, deliver, compare and catch up.
+fn federate(parts: intake::Parts, bus: &Arc<Bus>, ports: Ports) -> Federation {
     let Ports { kv, clock, rng, transport } = ports;
     let (accounts, _, peers, _, log) = &parts;
     let outbox = Outbox {
@@ -285,15 +297,17 @@ fn federate(parts: intake::Parts, bus: &Arc<Bus>, ports: Ports) -> (Arc<Intake>,
         accounts: Arc::clone(accounts),
         peers: Arc::clone(peers),
         transport: Arc::clone(&transport),
-        rng,
+        rng: Arc::clone(&rng),
         waiting: Arc::clone(&bus.waiting),
         shown: Mutex::default(),
         asleep: Mutex::default(),
     };
-    let peers = Arc::clone(peers);
-    let intake = Arc::new(Intake::new(kv, parts, Arc::clone(bus), clock));
-    let catchup = CatchUp { peers, intake: Arc::clone(&intake), transport };
-    (intake, Arc::new(outbox), Arc::new(catchup))
+    let (peers, log) = (Arc::clone(peers), Arc::clone(log));
+    let intake = Arc::new(Intake::new(Arc::clone(&kv), parts, Arc::clone(bus), clock));
+    let services = (Arc::clone(&peers), Arc::clone(&intake), log);
+    let comparing = Arc::new(Comparing::new(kv, services, Arc::clone(&transport), rng));
+    let catchup = CatchUp { peers, intake: Arc::clone(&intake), comparing: Arc::clone(&comparing), transport };
+    Federation { intake, outbox: Arc::new(outbox), catchup: Arc::new(catchup), comparing }
 }
 
 /// A store belongs to one domain for ever: ids and logs name it.

@@ -65,6 +65,8 @@ impl Paging {
         crate::federation::keys,
         crate::federation::keys_batch,
         crate::federation::records_batch,
+        crate::federation::compare::pins,
+        crate::federation::compare::evidence,
     )
 )]
 struct Description;

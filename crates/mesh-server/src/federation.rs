@@ -1,5 +1,7 @@
 //! What other domains say. `spec/federation.md`.
 
+pub(crate) mod compare;
+
 use crate::App;
 use crate::api::blocking;
 use crate::extract::Path;
@@ -35,6 +37,7 @@ pub(crate) fn router() -> Router<App> {
         .route("/mesh/v1/keys:batch", post(keys_batch))
         .route("/mesh/v1/accounts/{id}/keys", get(keys))
         .route("/mesh/v1/records:batch", post(records_batch))
+        .merge(compare::router())
         .route("/log/{log}/checkpoint", get(checkpoint))
         .route("/log/{log}/witnessed", get(witnessed))
         .route("/log/{log}/tile/{*path}", get(tile))

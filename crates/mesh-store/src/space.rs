@@ -92,4 +92,6 @@ spaces! {
     CachePlace = 32, "cache_place";
     /// Retracts that came before what they withdraw. Log number (4), SHA-256 (32), actor (8) → tombstone row.
     EarlyRetract = 26, "early_retract";
+    /// Logs that are known to have forked. Log number (4) → number of leaves (8) with which the proof is found in `evidence`.
+    Fork = 40, "fork";
 }

@@ -3,6 +3,7 @@
 //! Others deliver by themselves; this is for what they gave up delivering, and for the time after this domain was away: they are all asked at the start, some at
 //! a time, and again every hour. Pages are stored one after the other, each while the next one is on its way.
 
+use crate::comparing::Comparing;
 use crate::error::{NodeError, Result};
 use crate::intake::Intake;
 use crate::packing::checkpoint_size;
@@ -25,6 +26,7 @@ const PERIOD: Duration = Duration::from_secs(3_600);
 pub struct CatchUp {
     pub(crate) peers: Arc<Peers>,
     pub(crate) intake: Arc<Intake>,
+    pub(crate) comparing: Arc<Comparing>,
     pub(crate) transport: Arc<dyn Transport>,
 }
 
@@ -35,6 +37,10 @@ impl CatchUp {
             let asked = futures_util::stream::iter(self.peers.met()).for_each_concurrent(AT_ONCE, |peer| {
                 let this = Arc::clone(&self);
                 async move {
+                    this.compare(&peer).await;
+                    if peer.origin().is_some_and(|origin| this.peers.is_forked(origin)) {
+                        return;
+                    }
                     let mut outcome = this.pull(&peer).await;
                     for _ in 0..AGAIN_MAX {
                         // It delivered something itself meanwhile, under a newer checkpoint.
@@ -52,9 +58,19 @@ impl CatchUp {
         }
     }
 
+    /// What a domain keeps of others is compared before its records are taken in: it may show that one of them is not to be trusted.
+    async fn compare(&self, peer: &Arc<Peer>) {
+        if let Err(error) = self.comparing.compare(peer).await {
+            tracing::debug!(peer.domain = %peer.domain(), error.message = %error, "compare.failed");
+        }
+    }
+
     /// Takes in all that a domain has for this one. Answers the number of records.
     pub async fn pull(self: &Arc<Self>, peer: &Peer) -> Result<usize> {
         let peer = self.peers.discover(peer.domain(), None).await?;
+        if let Some(origin) = peer.origin() {
+            self.peers.check_fork(origin)?;
+        }
         let mut records = 0;
         let (from, mut checkpoint) = self.place(&peer).await?;
         let mut page = self.page(&peer, (from, from), checkpoint).await?;

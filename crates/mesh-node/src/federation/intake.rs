@@ -32,6 +32,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::Semaphore;
 
+mod forward;
+
 /// Retracts of records that are not here yet, kept for one log at most.
 const EARLY_RETRACTS_MAX: i64 = 10_000;
 
@@ -104,6 +106,7 @@ impl Intake {
     pub fn deliver(&self, peer: &Peer, delivery: &Delivery) -> Result<DeliveryAnswer> {
         // One domain must not keep all threads waiting for its lane.
         let lane = self.lane(peer.no());
+        self.peers.check_fork(&delivery.origin)?;
         let _place = lane.places.try_acquire().map_err(|_| NodeError::SlowDown { retry_after_s: 1 })?;
         let (checkpoint, opened) = self.check_frame(peer, delivery)?;
         let mut missing = self.merge_keys(peer, delivery, &opened)?;
@@ -238,7 +241,7 @@ impl Intake {
             Some(stored) => stored,
             None => Stored::read(&*self.kv, &self.peers, origin)?,
         };
-        let grown = known.pin.check(&*self.kv, (origin, delivery), checkpoint)?;
+        let grown = known.pin.check((&*self.kv, &self.peers), (origin, delivery), checkpoint)?;
         let mut results = Vec::with_capacity(checked.len());
         let mut group = Group::default();
         for item in checked {
