@@ -3,6 +3,7 @@
 pub mod buckets;
 pub mod catchup;
 pub mod comparing;
+pub(crate) mod dating;
 pub(crate) mod forks;
 pub mod intake;
 pub mod outbox;

@@ -19,7 +19,7 @@ mod tables;
 mod writing;
 
 pub use federation::{buckets, catchup, comparing, intake, outbox, peers};
-use federation::{forks, packing, pin, queue};
+use federation::{dating, forks, packing, pin, queue};
 pub use mesh_store::{Health, Kv, MemoryStore};
 pub use reading::{bodies, feed, heads, notices, remote, views};
 pub use writing::{pairing, records, registration};

@@ -94,4 +94,6 @@ spaces! {
     EarlyRetract = 26, "early_retract";
     /// Logs that are known to have forked. Log number (4) → number of leaves (8) with which the proof is found in `evidence`.
     Fork = 40, "fork";
+    /// When we asked another domain's log how large it was. Log number (4) → number of leaves (varint), time (6), for each of at most 32.
+    Sighting = 41, "sighting";
 }

@@ -73,7 +73,7 @@ impl CatchUp {
         }
         let mut records = 0;
         let (from, mut checkpoint) = self.place(&peer).await?;
-        let mut page = self.page(&peer, (from, from), checkpoint).await?;
+        let (mut asked_ms, mut page) = self.page(&peer, (from, from), checkpoint).await?;
         loop {
             let (next, more) = (page.next, page.more);
             let taken = page.delivery.as_ref().map_or(0, |delivery| delivery.items.len());
@@ -81,11 +81,11 @@ impl CatchUp {
             checkpoint = page.delivery.as_ref().and_then(|delivery| checkpoint_size(&delivery.checkpoint)).or(checkpoint);
             let (watermark, _) = self.place(&peer).await?;
             let following = async { if more { self.page(&peer, (next, watermark), checkpoint).await.map(Some) } else { Ok(None) } };
-            let (stored, following) = tokio::join!(self.take(&peer, page.delivery), following);
+            let (stored, following) = tokio::join!(self.take(&peer, (page.delivery, asked_ms)), following);
             stored?;
             records += taken;
             match following? {
-                Some(following) if following.next > next => page = following,
+                Some((asked, following)) if following.next > next => (asked_ms, page) = (asked, following),
                 Some(_) => return Err(remote(&peer, "it says that there is more, and sends nothing".into())),
                 None => break,
             }
@@ -106,18 +106,20 @@ impl CatchUp {
         place.await.map_err(|_| NodeError::Stopping)?
     }
 
-    async fn page(&self, peer: &Peer, (from, watermark): (u64, u64), checkpoint: Option<u64>) -> Result<Pulled> {
+    /// The next page, with when it was asked for.
+    async fn page(&self, peer: &Peer, (from, watermark): (u64, u64), checkpoint: Option<u64>) -> Result<(u64, Pulled)> {
         let origin = peer.origin().cloned().ok_or(NodeError::NotFound("log"))?;
-        self.post(peer, "/mesh/v1/deliveries:pull", &Pull { origin, from, watermark, checkpoint }).await
+        let asked_ms = self.intake.clock.now_ms();
+        Ok((asked_ms, self.post(peer, "/mesh/v1/deliveries:pull", &Pull { origin, from, watermark, checkpoint }).await?))
     }
 
     /// Takes in a page. Key operations that it needs and lacks are asked for at its home.
-    async fn take(self: &Arc<Self>, peer: &Arc<Peer>, delivery: Option<Delivery>) -> Result<()> {
+    async fn take(self: &Arc<Self>, peer: &Arc<Peer>, (delivery, asked_ms): (Option<Delivery>, u64)) -> Result<()> {
         let Some(delivery) = delivery else { return Ok(()) };
         let mut delivery = Arc::new(delivery);
         for _ in 0..2 {
             let (this, sender, taken) = (Arc::clone(self), Arc::clone(peer), Arc::clone(&delivery));
-            let stored = tokio::task::spawn_blocking(move || this.intake.deliver(&sender, &taken).map(drop));
+            let stored = tokio::task::spawn_blocking(move || this.intake.take(&sender, &taken, Some(asked_ms)).map(drop));
             match stored.await.map_err(|_| NodeError::Stopping)? {
                 Err(NodeError::KeysWanted(wanted)) => {
                     let accounts = wanted.into_iter().map(|known| known.account).collect::<Vec<_>>();

@@ -8,6 +8,7 @@
 use crate::accounts::{Account, Accounts, Sender, refused_use};
 use crate::bodies::Bodies;
 use crate::bus::Bus;
+use crate::dating::Dates;
 use crate::error::{NodeError, Result};
 use crate::index::{Indexer, Statement, early_count_key, early_key, early_retract};
 use crate::log::Log;
@@ -33,6 +34,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::Semaphore;
 
 mod forward;
+mod times;
 
 /// Retracts of records that are not here yet, kept for one log at most.
 const EARLY_RETRACTS_MAX: i64 = 10_000;
@@ -104,6 +106,11 @@ impl Intake {
 
     /// Takes in a delivery whose request was signed by `peer`. Blocks until what it accepts is durable.
     pub fn deliver(&self, peer: &Peer, delivery: &Delivery) -> Result<DeliveryAnswer> {
+        self.take(peer, delivery, None)
+    }
+
+    /// The same; `asked_ms` is when this domain asked for it, if it did: then its checkpoint is not older than that.
+    pub(crate) fn take(&self, peer: &Peer, delivery: &Delivery, asked_ms: Option<u64>) -> Result<DeliveryAnswer> {
         // One domain must not keep all threads waiting for its lane.
         let lane = self.lane(peer.no());
         self.peers.check_fork(&delivery.origin)?;
@@ -117,7 +124,7 @@ impl Intake {
         if !missing.wanted.is_empty() {
             return Err(NodeError::KeysWanted(missing.wanted.into_values().collect()));
         }
-        self.store(peer, (delivery, &checkpoint), checked)
+        self.store(peer, (delivery, &checkpoint, asked_ms), checked)
     }
 
     /// Size and order, the checkpoint, the proof. Answers each record with what was computed of it, once.
@@ -224,7 +231,12 @@ impl Intake {
     }
 
     /// Indexes and stores what was verified, in as few batches as the statements allow. Answers the watermark too.
-    fn store(&self, peer: &Peer, (delivery, checkpoint): (&Delivery, &Checkpoint), checked: Vec<Checked<'_>>) -> Result<DeliveryAnswer> {
+    fn store(
+        &self,
+        peer: &Peer,
+        (delivery, checkpoint, asked_ms): (&Delivery, &Checkpoint, Option<u64>),
+        checked: Vec<Checked<'_>>,
+    ) -> Result<DeliveryAnswer> {
         let end = delivery.items.last().map_or(0, |item| item.index + 1);
         if self.peers.origin_known(&delivery.origin).is_none() && !checked.iter().any(|item| matches!(item, Checked::Good(_))) {
             // Nothing is stored, and no log is numbered, for what is refused anyway.
@@ -244,7 +256,7 @@ impl Intake {
         let grown = known.pin.check((&*self.kv, &self.peers), (origin, delivery), checkpoint)?;
         let mut results = Vec::with_capacity(checked.len());
         let mut group = Group::default();
-        for item in checked {
+        for item in known.judge(&*self.kv, (peer, delivery), checked)? {
             let verified = match item {
                 Checked::Good(verified) => verified,
                 Checked::Refused(error) => {
@@ -271,6 +283,9 @@ impl Intake {
         }
         if grown {
             group.batch.put(Space::Pin, origin.0.to_be_bytes(), &delivery.checkpoint);
+        }
+        if let Some(asked_ms) = asked_ms {
+            known.dates.note(&mut group.batch, origin, (checkpoint.size, asked_ms));
         }
         if known.cover(delivery.since, end) {
             group.batch.put(Space::Watermark, origin.0.to_be_bytes(), known.watermark.to_be_bytes());
@@ -415,6 +430,8 @@ struct Stored {
     watermark: u64,
     /// The newest checkpoint.
     pin: Pin,
+    /// Of its times.
+    dates: Dates,
     /// Of what lies beyond: where parts begin and end that are here whole.
     ahead: BTreeMap<u64, u64>,
 }
@@ -425,7 +442,9 @@ const AHEAD_MAX: usize = 64;
 impl Stored {
     fn read(kv: &dyn Kv, peers: &Peers, origin: OriginNo) -> Result<Self> {
         let pin = Pin::read(kv, peers, origin)?;
-        Ok(Self { origin, last_leaf: peers.last_leaf(origin)?, watermark: watermark(kv, origin)?, pin, ahead: BTreeMap::new() })
+        let last_leaf = peers.last_leaf(origin)?;
+        let dates = Dates::read(kv, origin, last_leaf)?;
+        Ok(Self { origin, last_leaf, watermark: watermark(kv, origin)?, pin, dates, ahead: BTreeMap::new() })
     }
 
     /// Notes that all of interest from `since` to `end` is here; answers whether the watermark moved.
