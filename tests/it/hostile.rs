@@ -1,5 +1,6 @@
 //! Hostile domains, played over real HTTP: each attack of `spec/threats.md` that has no other place.
 
+mod answers;
 mod dating;
 mod split;
 

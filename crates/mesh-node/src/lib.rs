@@ -306,7 +306,8 @@ fn federate(parts: intake::Parts, bus: &Arc<Bus>, ports: Ports) -> Federation {
     let intake = Arc::new(Intake::new(Arc::clone(&kv), parts, Arc::clone(bus), clock));
     let services = (Arc::clone(&peers), Arc::clone(&intake), log);
     let comparing = Arc::new(Comparing::new(kv, services, Arc::clone(&transport), rng));
-    let catchup = CatchUp { peers, intake: Arc::clone(&intake), comparing: Arc::clone(&comparing), transport };
+    let catchup =
+        CatchUp { peers, intake: Arc::clone(&intake), comparing: Arc::clone(&comparing), transport, unfinished: Mutex::default() };
     Federation { intake, outbox: Arc::new(outbox), catchup: Arc::new(catchup), comparing }
 }
 

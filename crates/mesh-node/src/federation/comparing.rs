@@ -1,7 +1,6 @@
 //! Comparing: what others keep of third domains' logs, against what is kept here.
 //!
-//! A domain that shows one log here and another there is found by nobody alone. So each asks its peers which checkpoints they have, every hour and before it
-//! takes in what they deliver. Two notes of one size prove a fork by themselves; of two sizes the log's home must show that the one grew from the other. A peer
+//! A domain that shows one log here and another there is found by nobody alone. So each asks its peers which checkpoints they have, every hour. Two notes of one size prove a fork by themselves; of two sizes the log's home must show that the one grew from the other. A peer
 //! can make us ask others only about logs that we keep ourselves, and only [`GROWTHS_MAX`] times an hour; what it says is believed only as far as the log's own key
 //! signed it.
 
