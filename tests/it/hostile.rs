@@ -2,6 +2,7 @@
 
 mod answers;
 mod dating;
+mod names;
 mod split;
 
 use crate::federation::{post, subscribe};

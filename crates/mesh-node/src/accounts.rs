@@ -3,6 +3,8 @@
 //! A key log in the cache is replaced, never changed, and only after the store holds what it says. Foreign operations are merged under one lock,
 //! so that two deliveries of the same operations cannot take the same place; own ones come through the [`crate::writing::append`] thread.
 
+mod known;
+
 use crate::error::{NodeError, Result};
 use crate::tables::AccountLid;
 use crate::tables::account::{self, AccountRow};
@@ -176,11 +178,12 @@ impl Accounts {
         for _ in 0..MERGE_TRIES {
             let known = self.get(id)?;
             self.check_merge(known.as_deref(), sender)?;
-            let (batch, account, added) = self.prepare_merge(id, known.as_deref(), ops)?;
+            let (mut batch, account, added) = self.prepare_merge(id, known.as_deref(), ops)?;
             self.check_address(known.as_deref(), &account, sender)?;
             if added == 0 {
                 return Ok(0);
             }
+            known::note(&mut batch, &account);
             match self.kv.commit(batch).wait() {
                 Ok(_) => {
                     self.remember(Arc::new(account));

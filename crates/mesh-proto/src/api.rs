@@ -14,7 +14,7 @@ pub use account::{
     AccountView, Invite, KeysAdded, NewAccount, Pairing, PairingList, PairingRequest, ProfileView, Registered, Registration,
     RegistrationMode,
 };
-pub use compare::{EvidencePage, LogFork, PinsPage};
+pub use compare::{EvidencePage, KnownUnder, LogFork, PinsPage};
 pub use content::{
     Accepted, Acts, Card, Cards, Comments, Counts, FeedPage, LoggedRecord, Notification, NotificationPage, RecordView, Tombstone,
 };

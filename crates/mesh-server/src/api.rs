@@ -67,6 +67,7 @@ impl Paging {
         crate::federation::records_batch,
         crate::federation::compare::pins,
         crate::federation::compare::evidence,
+        crate::federation::known::known,
     )
 )]
 struct Description;

@@ -1,6 +1,7 @@
 //! What other domains say. `spec/federation.md`.
 
 pub(crate) mod compare;
+pub(crate) mod known;
 
 use crate::App;
 use crate::api::blocking;
@@ -38,6 +39,7 @@ pub(crate) fn router() -> Router<App> {
         .route("/mesh/v1/accounts/{id}/keys", get(keys))
         .route("/mesh/v1/records:batch", post(records_batch))
         .merge(compare::router())
+        .route("/mesh/v1/known", get(known::known))
         .route("/log/{log}/checkpoint", get(checkpoint))
         .route("/log/{log}/witnessed", get(witnessed))
         .route("/log/{log}/tile/{*path}", get(tile))

@@ -96,4 +96,6 @@ spaces! {
     Fork = 40, "fork";
     /// When we asked another domain's log how large it was. Log number (4) → number of leaves (varint), time (6), for each of at most 32.
     Sighting = 41, "sighting";
+    /// Whom this domain knows under others' addresses. Address, 0 (1), account (8) → nothing.
+    KnownName = 42, "known_name";
 }

@@ -8,10 +8,10 @@ use crate::error::{NodeError, Result};
 use crate::intake::Intake;
 use crate::packing::checkpoint_size;
 use crate::peers::{Peer, Peers};
-use crate::tables::PeerNo;
 use futures_util::StreamExt;
 use mesh_proto::api::{Delivery, KeysBatch, KeysBatchAnswer, KeysPush, Pull, Pulled};
 use mesh_proto::limits::KEYS_BATCH_MAX;
+use mesh_proto::log::Origin;
 use mesh_proto::port::Transport;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -36,8 +36,8 @@ pub struct CatchUp {
     pub(crate) intake: Arc<Intake>,
     pub(crate) comparing: Arc<Comparing>,
     pub(crate) transport: Arc<dyn Transport>,
-    /// Where to go on with domains whose turn ended before they had told all.
-    pub(crate) unfinished: Mutex<BTreeMap<PeerNo, u64>>,
+    /// Where to go on in the logs of domains whose turn ended before they had told all.
+    pub(crate) unfinished: Mutex<BTreeMap<Origin, u64>>,
 }
 
 impl CatchUp {
@@ -75,7 +75,7 @@ impl CatchUp {
             }
         }
         match outcome {
-            Ok(records) if records > 0 && self.unfinished().contains_key(&peer.no()) => Some(peer),
+            Ok(records) if records > 0 && peer.origin().is_some_and(|origin| self.unfinished().contains_key(origin)) => Some(peer),
             Ok(_) => None,
             Err(error) => {
                 tracing::info!(peer.domain = %peer.domain(), error.message = %error, "catchup.failed");
@@ -84,7 +84,7 @@ impl CatchUp {
         }
     }
 
-    fn unfinished(&self) -> MutexGuard<'_, BTreeMap<PeerNo, u64>> {
+    fn unfinished(&self) -> MutexGuard<'_, BTreeMap<Origin, u64>> {
         self.unfinished.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -98,12 +98,11 @@ impl CatchUp {
     /// Takes in all that a domain has for this one, as far as one turn goes. Answers the number of records.
     pub async fn pull(self: &Arc<Self>, peer: &Peer) -> Result<usize> {
         let peer = self.peers.discover(peer.domain(), None).await?;
-        if let Some(origin) = peer.origin() {
-            self.peers.check_fork(origin)?;
-        }
+        let origin = peer.origin().cloned().ok_or(NodeError::NotFound("log"))?;
+        self.peers.check_fork(&origin)?;
         let (mut records, mut pages, began) = (0, 0, tokio::time::Instant::now());
         let (watermark, mut checkpoint) = self.place(&peer).await?;
-        let from = self.unfinished().remove(&peer.no()).map_or(watermark, |unfinished| unfinished.max(watermark));
+        let from = self.unfinished().remove(&origin).map_or(watermark, |unfinished| unfinished.max(watermark));
         let (mut asked_ms, mut page) = self.page(&peer, (from, watermark), checkpoint).await?;
         loop {
             pages += 1;
@@ -121,7 +120,7 @@ impl CatchUp {
                 Some(_) => return Err(remote(&peer, "it says that there is more, and sends nothing".into())),
                 None => {
                     if page.more {
-                        self.unfinished().insert(peer.no(), next);
+                        self.unfinished().insert(origin, next);
                         tracing::info!(peer.domain = %peer.domain(), records, pages, "catchup.goes_on_later");
                     }
                     break;

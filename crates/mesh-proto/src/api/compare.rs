@@ -1,5 +1,6 @@
 //! What domains tell each other of third ones' logs, so that nobody shows one log here and another there.
 
+use super::federation::KeysKnown;
 use serde::{Deserialize, Serialize};
 
 /// `GET /mesh/v1/pins`: the newest checkpoints that a domain keeps of others' logs.
@@ -32,4 +33,12 @@ pub struct EvidencePage {
     /// The next page, if there is more: `?after=`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<u32>,
+}
+
+/// `GET /mesh/v1/known?address=`: whom a domain knows under an address, of whatever domain. More than one account: that domain gave a name twice.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct KnownUnder {
+    /// The accounts with the heads of their key logs; at most 16.
+    pub accounts: Vec<KeysKnown>,
 }
