@@ -298,6 +298,7 @@ fn federate(parts: intake::Parts, bus: &Arc<Bus>, ports: Ports) -> Federation {
         peers: Arc::clone(peers),
         transport: Arc::clone(&transport),
         rng: Arc::clone(&rng),
+        clock: Arc::clone(&clock),
         waiting: Arc::clone(&bus.waiting),
         shown: Mutex::default(),
         asleep: Mutex::default(),

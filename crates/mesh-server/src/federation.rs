@@ -115,8 +115,9 @@ pub(crate) async fn push_keys(
         false => None,
     };
     let sent = body::read(&app, sent).await?;
-    if let Some((_, head)) = &signer {
+    if let Some((peer, head)) = &signer {
         auth::check_body(head, &sent)?;
+        app.node.outbox.sign_of_life(peer.no());
     }
     let added = blocking(move || {
         let push: KeysPush = body::json(&body::decode(&parts.headers, sent)?)?;

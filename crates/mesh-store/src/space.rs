@@ -98,4 +98,6 @@ spaces! {
     Sighting = 41, "sighting";
     /// Whom this domain knows under others' addresses. Address, 0 (1), account (8) → nothing.
     KnownName = 42, "known_name";
+    /// Domains to which deliveries fail. Peer (4) → since when (6).
+    Silent = 43, "silent";
 }
