@@ -62,6 +62,7 @@ impl Liar {
             created: 1,
             profile: ProfileView::default(),
             counts: Default::default(),
+            witnesses: Vec::new(),
         };
         let keys = KeysView { account: account.id(), ops: account.keys.ops().cloned().collect(), name };
         let mut shown = self.shown.lock().expect("no panic");

@@ -10,15 +10,17 @@ use crate::tables::codec::{Reader, key_u64};
 use crate::tables::payload::Payload;
 use crate::tables::reference::{Reference, Standing, TombstoneRow};
 use crate::tables::{Lid, ObjectLid, object_key, once_key, place_key};
+use mesh_proto::address::Domain;
 use mesh_proto::api::{
     AccountView, Card, Cards, Comments, Counts, FeedPage, Found, LoggedRecord, ProfileView, RecordView, Tombstone, code,
 };
 use mesh_proto::envelope::{Kind, RecordId};
 use mesh_proto::keylog::LogPosition;
 use mesh_proto::limits::{BATCH_RECORDS_MAX, PAGE_MAX};
-use mesh_proto::log::Opening;
+use mesh_proto::log::{Opening, cosignatures};
 use mesh_proto::record::{Content, Record};
 use mesh_store::{KeyRange, Kv, Order, Space};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// The views service.
@@ -169,7 +171,17 @@ impl Views {
             created: account.log.view().created(),
             profile,
             counts: self.counts(account.lid.into(), &[Kind::Subscribe, Kind::Post])?,
+            witnesses: self.witnesses(account),
         })
+    }
+
+    /// The domains that cosigned a checkpoint of this log that covers the account's name. They were verified when they came.
+    fn witnesses(&self, account: &Account) -> Vec<Domain> {
+        let here = account.home() == self.peers.own_domain();
+        let covering = account.name_leaf.filter(|_| here).and_then(|leaf| self.log.witnessed().filter(|head| head.size > leaf));
+        let lines = covering.and_then(|head| cosignatures(&head.note).ok()).unwrap_or_default();
+        let domains: BTreeSet<Domain> = lines.iter().map(|line| line.domain().clone()).collect();
+        domains.into_iter().collect()
     }
 
     fn profile(&self, account: &Account) -> Result<Option<ProfileView>> {
