@@ -119,7 +119,7 @@ impl Comparing {
         self: &Arc<Self>,
         peer: &Arc<Peer>,
         told: Vec<T>,
-        look: fn(&Self, &Peer, &T) -> Result<Vec<Question>>,
+        look: fn(&Self, &Peer, T) -> Result<Vec<Question>>,
     ) -> Result<Vec<Question>> {
         if told.len() > PAGE_MAX {
             return Err(remote(peer, format!("it tells of more than {PAGE_MAX} logs at once")));
@@ -127,7 +127,7 @@ impl Comparing {
         let (this, peer) = (Arc::clone(self), Arc::clone(peer));
         let sorted = tokio::task::spawn_blocking(move || {
             let mut questions = Vec::new();
-            for one in &told {
+            for one in told {
                 questions.extend(look(&this, &peer, one)?);
             }
             Ok(questions)
@@ -136,13 +136,13 @@ impl Comparing {
     }
 
     /// What is to be asked because of a pinned note.
-    fn questions(&self, peer: &Peer, note: &String) -> Result<Vec<Question>> {
-        let Some((no, theirs)) = self.open(peer, note)? else { return Ok(Vec::new()) };
+    fn questions(&self, peer: &Peer, note: String) -> Result<Vec<Question>> {
+        let Some((no, theirs)) = self.open(peer, &note)? else { return Ok(Vec::new()) };
         Ok(self.against_pin(no, theirs)?.into_iter().collect())
     }
 
     /// The same because of a fork that the peer found.
-    fn questions_of_fork(&self, peer: &Peer, fork: &LogFork) -> Result<Vec<Question>> {
+    fn questions_of_fork(&self, peer: &Peer, fork: LogFork) -> Result<Vec<Question>> {
         let (before, after) = (self.open(peer, &fork.before)?, self.open(peer, &fork.after)?);
         let (Some((no, before)), Some((other, after))) = (before, after) else { return Ok(Vec::new()) };
         if no != other || self.peers.forks().contains(no) {

@@ -55,7 +55,7 @@ impl Dates {
             Some(highest) if highest.index > leaf.index => neighbours(read, origin, leaf.index)?,
             highest => (highest.filter(|highest| highest.index < leaf.index), None),
         };
-        for below in below.into_iter().chain(before).filter(|below| below.received > leaf.received) {
+        if let Some(below) = below.into_iter().chain(before).find(|below| below.received > leaf.received) {
             return Err(back_dated(format!(
                 "leaf {} says {}, but leaf {} says {}",
                 leaf.index, leaf.received, below.index, below.received
