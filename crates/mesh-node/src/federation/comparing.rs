@@ -4,6 +4,9 @@
 //! can make us ask others only about logs that we keep ourselves, and only [`GROWTHS_MAX`] times an hour; what it says is believed only as far as the log's own key
 //! signed it.
 
+#[cfg(test)]
+mod tests;
+
 use crate::error::{NodeError, Result};
 use crate::intake::Intake;
 use crate::log::Log;
