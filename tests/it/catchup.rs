@@ -4,9 +4,13 @@ use crate::durability::copy;
 use crate::federation::{like, post, subscribe, until_subscribed};
 use crate::network::{Home, until};
 use crate::peer::Peer;
-use mesh_proto::api::{FeedPage, ItemResult, Problem, Pull, Pulled};
+use axum::Json;
+use axum::body::Bytes;
+use axum::http::HeaderMap;
+use mesh_proto::api::{Delivery, DeliveryItem, FeedPage, ItemResult, KeysPush, Problem, Pull, Pulled};
 use mesh_proto::envelope::{Envelope, Kind, RecordId};
-use mesh_testkit::TestAccount;
+use mesh_testkit::{TestAccount, TestLog};
+use std::sync::{Arc, Mutex};
 
 /// More than one page, and not a multiple of one. `MESH_MISSED` asks for another number.
 const MISSED: usize = 250;
@@ -69,6 +73,69 @@ async fn domain_catches_up_while_the_other_goes_on() {
     let (more, ()) = tokio::join!(says_many(&one, &ada, MISSED), two.start_again());
     said.extend(more);
     until_feed(&two, &neo, &said).await;
+}
+
+/// A played home whose log grows before each page that it hands out.
+struct Busy {
+    log: TestLog,
+    neo: TestAccount,
+    likes: Vec<Envelope>,
+    /// From which checkpoint each page was asked to grow.
+    asked: Vec<Option<u64>>,
+}
+
+impl Busy {
+    fn page(&mut self, pull: &Pull) -> Pulled {
+        self.asked.push(pull.checkpoint);
+        let Some(like) = self.likes.pop() else { return Pulled { delivery: None, next: pull.from, more: false } };
+        let logged = self.log.accept(&self.neo, like);
+        let item = DeliveryItem {
+            index: logged.leaf.index,
+            salt: logged.opening.salt,
+            received: logged.opening.received,
+            envelope: logged.envelope,
+        };
+        let delivery = Delivery {
+            origin: pull.origin.clone(),
+            checkpoint: self.log.checkpoint(),
+            proof: self.log.prove(&[item.index]),
+            growth: pull.checkpoint.map(|size| self.log.prove_growth(size)),
+            since: Some(pull.from),
+            keys: vec![KeysPush { account: self.neo.id(), ops: self.neo.keys.ops().cloned().collect() }],
+            items: vec![item],
+        };
+        Pulled { next: logged.leaf.index + 1, delivery: Some(delivery), more: !self.likes.is_empty() }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_page_of_a_pull_is_asked_to_grow_from_what_the_page_before_showed() {
+    let busy: Arc<Mutex<Option<Busy>>> = Arc::default();
+    let (handed, mut one) = (busy.clone(), Home::start("one").await);
+    let pull = move |headers: HeaderMap, body: Bytes| async move {
+        assert!(!headers.contains_key("content-encoding"), "it is short");
+        let pull: Pull = serde_json::from_slice(&body).expect("a pull");
+        Json(handed.lock().expect("no panic").as_mut().expect("it is there").page(&pull))
+    };
+    let more = axum::Router::new().route("/mesh/v1/deliveries:pull", axum::routing::post(pull));
+    let peer = Peer::start_with("peer", 40, more).await;
+    let (ada, neo) = (one.person("ada", 1).await, peer.person("neo", 2));
+    let hello = one.says(&ada, post("hello")).await;
+    let mut likes = Vec::new();
+    for number in 0..4 {
+        likes.push(neo.sign(like(ada.object(&one.says(&ada, post(&format!("post {number}"))).await))));
+    }
+    likes.push(neo.sign(like(ada.object(&hello))));
+    let log = TestLog::new(&format!("{}/log/1", peer.domain), 41);
+    *busy.lock().expect("no panic") = Some(Busy { log, neo, likes, asked: Vec::new() });
+    // That makes it known.
+    assert_eq!(peer.signed(&one, "/mesh/v1/deliveries", &serde_json::json!({})).await.status, 400);
+    one.stop().await;
+    one.start_again().await;
+    let asked = || busy.lock().expect("no panic").as_ref().expect("it is there").asked.clone();
+    until("all is told", async || asked().len() >= 6).await;
+    assert_eq!(asked(), [None, Some(1), Some(2), Some(3), Some(4), Some(5)], "the last one says that all is here");
+    one.until_count(&hello.id(), Kind::Like, 1).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,6 +6,7 @@ mod delivery;
 mod durability;
 mod erasure;
 mod federation;
+mod hostile;
 mod keys;
 mod moving;
 mod network;

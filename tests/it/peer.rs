@@ -43,6 +43,11 @@ impl Drop for Peer {
 impl Peer {
     /// Starts a played domain; `number` makes its keys.
     pub(crate) async fn start(label: &str, number: u8) -> Self {
+        Self::start_with(label, number, axum::Router::new()).await
+    }
+
+    /// The same with more that it answers.
+    pub(crate) async fn start_with(label: &str, number: u8, more: axum::Router) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let domain = format!("{label}.localhost:{}", listener.local_addr().expect("bound").port());
         let key = SecretKey::from_seed(&[number; 32]);
@@ -57,7 +62,7 @@ impl Peer {
             policy: PolicyView { registration: RegistrationMode::Closed, mirrors: false },
         };
         let received = Arc::new(Mutex::default());
-        let task = tokio::spawn(serve(listener, discovery, key.clone(), Arc::clone(&received)));
+        let task = tokio::spawn(serve(listener, (discovery, more), key.clone(), Arc::clone(&received)));
         Self { domain, key, log, received, task }
     }
 
@@ -132,7 +137,7 @@ impl Peer {
     }
 }
 
-async fn serve(listener: TcpListener, discovery: Discovery, key: SecretKey, received: Arc<Mutex<Received>>) {
+async fn serve(listener: TcpListener, (discovery, more): (Discovery, axum::Router), key: SecretKey, received: Arc<Mutex<Received>>) {
     let domain = discovery.domain.clone();
     let challenge = move |Json(asked): Json<ChallengeRequest>| async move {
         let answer = Challenge { domain, from: asked.from, nonce: asked.nonce, at: 0 };
@@ -152,7 +157,8 @@ async fn serve(listener: TcpListener, discovery: Discovery, key: SecretKey, rece
     let router = axum::Router::new()
         .route("/.well-known/mesh", get(move || async move { Json(discovery) }))
         .route("/mesh/v1/challenges", post(challenge))
-        .route("/mesh/v1/deliveries", post(deliveries));
+        .route("/mesh/v1/deliveries", post(deliveries))
+        .merge(more);
     axum::serve(listener, router).await.expect("serves");
 }
 

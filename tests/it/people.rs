@@ -17,12 +17,12 @@ fn program() -> PathBuf {
 }
 
 /// Someone at a terminal, with a folder of their own.
-struct Terminal {
+pub(crate) struct Terminal {
     folder: tempfile::TempDir,
 }
 
 impl Terminal {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { folder: tempfile::tempdir().expect("a folder") }
     }
 
@@ -33,7 +33,7 @@ impl Terminal {
     }
 
     /// Runs a command; answers its exit code and what it printed.
-    async fn run(&self, arguments: &[&str]) -> (i32, String) {
+    pub(crate) async fn run(&self, arguments: &[&str]) -> (i32, String) {
         let output = self.command(arguments).output().await.expect("the program runs");
         let words = String::from_utf8_lossy(&output.stderr);
         let printed = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -52,7 +52,7 @@ impl Terminal {
         }
     }
 
-    async fn one(&self, arguments: &[&str]) -> Value {
+    pub(crate) async fn one(&self, arguments: &[&str]) -> Value {
         self.json(arguments).await.remove(0)
     }
 
@@ -60,7 +60,7 @@ impl Terminal {
         self.folder.path().join("phrase").to_str().expect("plain").to_owned()
     }
 
-    async fn join(&self, address: &str) {
+    pub(crate) async fn join(&self, address: &str) {
         self.one(&["init", "--address", address, "--yes", "--phrase-file", &self.phrase_file()]).await;
     }
 }

@@ -4,7 +4,7 @@ use crate::erasure::found_in_spaces;
 use crate::federation::{like, post};
 use crate::network::{Home, until};
 use crate::peer::Peer;
-use mesh_proto::api::{Delivery, DeliveryAnswer, Discovery, DomainKeyUse, ItemResult, KeysView, Problem};
+use mesh_proto::api::{AccountView, Delivery, DeliveryAnswer, Discovery, DomainKeyUse, ItemResult, KeysView, Problem};
 use mesh_proto::envelope::Kind;
 use mesh_proto::log::{Cosignature, cosignatures};
 use mesh_testkit::{TestAccount, TestLog};
@@ -28,6 +28,15 @@ async fn checkpoint_that_another_domain_cosigned_vouches_for_names() {
     let seen: Vec<Cosignature> = cosignatures(&note).expect("a note");
     assert_eq!(seen[0].domain().to_string(), one.domain);
     assert_eq!(seen[0].verify(&note, &log_key(&one).await), Ok(()));
+    let view: AccountView = two.get(&format!("/api/v1/accounts/{}", neo.id())).await.json();
+    assert_eq!(view.witnesses.iter().map(ToString::to_string).collect::<Vec<_>>(), [one.domain.as_str()]);
+    let shown = async |home: &Home, user: &str| String::from_utf8(home.get(&format!("/@{user}")).await.body).expect("text");
+    let proven = format!("Name proven in the log of {}, cosigned by {}", two.domain, one.domain);
+    assert!(shown(&two, "neo").await.contains(&proven), "{}", shown(&two, "neo").await);
+    // Nothing of one's log was shown to anybody.
+    let view: AccountView = one.get(&format!("/api/v1/accounts/{}", ada.id())).await.json();
+    assert_eq!(view.witnesses, []);
+    assert!(shown(&one, "ada").await.contains("no other domain has confirmed this log yet (unwitnessed)"));
 }
 
 struct Stage {

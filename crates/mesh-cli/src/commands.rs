@@ -1,6 +1,7 @@
 //! The commands, one file per family.
 
 mod doctor;
+mod elsewhere;
 mod id;
 mod init;
 mod manual;
@@ -21,7 +22,11 @@ pub(crate) async fn run(cli: Cli, out: &Out) -> Result<()> {
         _ => {}
     }
     let context = Context::new(&cli.global, out)?;
-    let result = Box::pin(dispatch(&context, cli.command)).await;
+    let watched = elsewhere::is_watched(&cli.command);
+    let mut result = Box::pin(dispatch(&context, cli.command)).await;
+    if result.is_ok() && watched && context.mode != Mode::DryRun {
+        result = elsewhere::watch(&context).await;
+    }
     if context.mode == Mode::DryRun {
         return result;
     }

@@ -91,6 +91,9 @@ fn next(error: &anyhow::Error) -> String {
         ClientError::Mistrust(Mistrust::AnotherPerson { address, .. }) => {
             format!("ask them some other way; if it is right: mesh verify {address} --accept-new-person")
         }
+        ClientError::Mistrust(Mistrust::KnownOtherwise { .. } | Mistrust::Hidden { .. }) => {
+            "ask them some other way; if it is your own address, warn those who know you: mesh doctor".to_owned()
+        }
         ClientError::Mistrust(_) => "do not act on it; mesh verify URI --json shows what can be shown".to_owned(),
         ClientError::Keystore(_) | ClientError::Malformed { .. } => "mesh doctor".to_owned(),
         other => next_after_kind(other.kind()),

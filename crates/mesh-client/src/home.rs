@@ -5,10 +5,10 @@
 use crate::error::{ClientError, Result};
 use crate::http::{Http, Signer, To, encode_query};
 use crate::limits::TILE_BYTES_MAX;
-use mesh_proto::address::Domain;
+use mesh_proto::address::{Address, Domain};
 use mesh_proto::api::{
-    Accepted, AccountView, Acts, Comments, Discovery, FeedPage, KeysAdded, KeysBatch, KeysBatchAnswer, KeysView, NewAccount,
-    NotificationPage, Pairing, PairingList, PairingRequest, RecordView, Registered, Registration,
+    Accepted, AccountView, Acts, Comments, Discovery, FeedPage, KeysAdded, KeysBatch, KeysBatchAnswer, KeysKnown, KeysView, KnownUnder,
+    NewAccount, NotificationPage, Pairing, PairingList, PairingRequest, RecordView, Registered, Registration,
 };
 use mesh_proto::envelope::{Envelope, Kind, RecordId};
 use mesh_proto::key::AccountId;
@@ -168,6 +168,12 @@ impl Home {
     /// A record of any domain, read through this server.
     pub async fn resolve(&self, uri: &str) -> Result<RecordView> {
         self.http.get(self.to(&format!("/api/v1/resolve?uri={}", encode_query(uri)))).await
+    }
+
+    /// Whom this domain knows under an address of any domain.
+    pub async fn known(&self, address: &Address) -> Result<Vec<KeysKnown>> {
+        let path = format!("/mesh/v1/known?address={}", encode_query(&address.to_string()));
+        Ok(self.http.get::<KnownUnder>(self.to(&path)).await?.accounts)
     }
 
     /// The signer's events.

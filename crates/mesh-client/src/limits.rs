@@ -46,5 +46,11 @@ pub const CHECKPOINT_PAUSE: Duration = Duration::from_millis(300);
 pub const SEND_PAUSE: Duration = Duration::from_millis(200);
 /// Requests of one page that are under way at a time.
 pub const REQUESTS_AT_ONCE_MAX: usize = 8;
+/// Other domains asked whom they know under an address.
+pub const ELSEWHERE_MAX: usize = 5;
+/// How often other domains are asked whom they know under one's own address, milliseconds.
+pub const ELSEWHERE_PERIOD_MS: u64 = 24 * 3_600_000;
+/// Longest wait for them when nobody asked for it.
+pub const ELSEWHERE_WAIT: Duration = Duration::from_secs(3);
 /// Domains asked for their keys because a note says that they cosigned it.
 pub const WITNESSES_MAX: usize = 4;

@@ -6,14 +6,14 @@
 use crate::error::Result;
 use crate::limits::PINS_MAX;
 use crate::verify::Mistrust;
-use mesh_proto::address::Address;
+use mesh_proto::address::{Address, Domain};
 use mesh_proto::bytes::Hash;
 use mesh_proto::envelope::RecordId;
 use mesh_proto::key::AccountId;
 use mesh_proto::keylog::KeyLog;
 use mesh_proto::log::{Checkpoint, Origin};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Name of the file, beside the identity.
@@ -52,6 +52,9 @@ pub struct Pins {
     names: BTreeMap<Address, AccountId>,
     #[serde(default)]
     logs: BTreeMap<Origin, LogPin>,
+    /// When other domains were last asked whom they know under one's own address, milliseconds since the epoch.
+    #[serde(default)]
+    elsewhere: u64,
 }
 
 impl Pins {
@@ -111,9 +114,30 @@ impl Pins {
         Ok(())
     }
 
+    /// The domains of everybody whose name is pinned.
+    pub fn domains(&self) -> BTreeSet<Domain> {
+        self.names.keys().map(|address| address.domain().clone()).collect()
+    }
+
+    /// Whether it is time to ask other domains about one's own address; notes that it is done.
+    pub fn is_elsewhere_due(&mut self, now_ms: u64) -> bool {
+        // A clock that was set back does not put it off.
+        let due = now_ms.abs_diff(self.elsewhere) >= crate::limits::ELSEWHERE_PERIOD_MS;
+        if due {
+            self.elsewhere = now_ms;
+        }
+        due
+    }
+
+    /// What was found is to be found again the next time.
+    pub fn elsewhere_again(&mut self) {
+        self.elsewhere = 0;
+    }
+
     /// Adds what another process has pinned meanwhile; where both know something, the newer wins.
     #[cfg(not(target_arch = "wasm32"))]
     fn merge(&mut self, other: Pins) {
+        self.elsewhere = self.elsewhere.max(other.elsewhere);
         for (account, pin) in other.accounts {
             let ours = self.accounts.entry(account).or_insert_with(|| pin.clone());
             if pin.seen > ours.seen {
@@ -171,6 +195,17 @@ impl PinBook {
             file.forgotten.lock().unwrap_or_else(PoisonError::into_inner).push(address.clone());
         }
         known
+    }
+
+    /// Whether a name was never met before, and nobody said that its new bearer is to be taken as such.
+    pub fn is_new(&self, address: &Address) -> bool {
+        #[cfg(not(target_arch = "wasm32"))]
+        if let Some(file) = &self.file
+            && file.forgotten.lock().unwrap_or_else(PoisonError::into_inner).contains(address)
+        {
+            return false;
+        }
+        !self.lock().names.contains_key(address)
     }
 
     /// Writes the file, with what others wrote meanwhile. Without a folder nothing is kept.

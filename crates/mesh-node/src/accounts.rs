@@ -3,6 +3,8 @@
 //! A key log in the cache is replaced, never changed, and only after the store holds what it says. Foreign operations are merged under one lock,
 //! so that two deliveries of the same operations cannot take the same place; own ones come through the [`crate::writing::append`] thread.
 
+mod known;
+
 use crate::error::{NodeError, Result};
 use crate::tables::account::{self, AccountRow};
 use crate::tables::{AccountLid, MOVED, PeerNo, outbox_key};
@@ -234,6 +236,7 @@ impl Accounts {
             if closed && (merged.name_leaf.is_some() || merged.keeps) {
                 account::begin_closing(&mut batch, merged.lid, LEAF_INDEX_MAX);
             }
+            known::note(&mut batch, &merged);
             match self.kv.commit(batch).wait() {
                 Ok(_) => {
                     self.remember(Arc::new(merged));

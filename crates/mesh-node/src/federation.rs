@@ -2,7 +2,10 @@
 
 pub mod buckets;
 pub mod catchup;
+pub mod comparing;
+pub(crate) mod dating;
 pub(crate) mod export;
+pub(crate) mod forks;
 pub(crate) mod frame;
 pub mod intake;
 pub(crate) mod moved;

@@ -18,8 +18,8 @@ mod reading;
 mod tables;
 mod writing;
 
-pub use federation::{buckets, catchup, intake, outbox, peers};
-use federation::{frame, moved, packing, pin, queue};
+pub use federation::{buckets, catchup, comparing, intake, outbox, peers};
+use federation::{dating, forks, frame, moved, packing, pin, queue};
 pub use mesh_store::{Health, Kv, MemoryStore};
 pub use reading::{bodies, feed, heads, notices, remote, views};
 pub use writing::{pairing, records, registration};
@@ -35,6 +35,7 @@ use bodies::Bodies;
 use buckets::{Buckets, Rates};
 use bus::Bus;
 use catchup::CatchUp;
+use comparing::Comparing;
 use feed::Feed;
 use heads::Heads;
 use intake::Intake;
@@ -117,6 +118,8 @@ pub struct Node {
     pub intake: Arc<Intake>,
     /// Deliveries to others.
     pub outbox: Arc<Outbox>,
+    /// Comparing what others keep of third ones' logs.
+    pub comparing: Arc<Comparing>,
     /// Asking others for what is missing.
     pub catchup: Arc<CatchUp>,
     /// Reading.
@@ -165,8 +168,8 @@ impl Node {
         }
         .spawn()?;
         let parts = (Arc::clone(&accounts), Arc::clone(&objects), Arc::clone(&peers), Arc::clone(&bodies), Arc::clone(&log), archives);
-        let (intake, outbox) = federate(parts, &bus, ports.clone());
-        let views = Views::new(Arc::clone(&kv), Arc::clone(&accounts), Arc::clone(&peers), bodies);
+        let (intake, outbox, comparing) = federate(parts, &bus, ports.clone());
+        let views = Views::new(Arc::clone(&kv), Arc::clone(&accounts), Arc::clone(&peers), Arc::clone(&log), bodies);
         let records = Arc::new(Records {
             kv: Arc::clone(&kv),
             accounts: Arc::clone(&accounts),
@@ -191,7 +194,8 @@ impl Node {
             remote: Remote { transport: Arc::clone(&transport), peers: Arc::clone(&peers), records: Arc::clone(&records) },
             records: Arc::clone(&records),
             registrar,
-            catchup: CatchUp::new(peers, (Arc::clone(&intake), Arc::clone(&records)), transport),
+            catchup: CatchUp::new(peers, (Arc::clone(&intake), Arc::clone(&records), Arc::clone(&comparing)), transport),
+            comparing,
             intake,
             outbox,
             feed: Arc::new(Feed { kv: Arc::clone(&kv), heads, views: Arc::clone(&views) }),
@@ -283,8 +287,8 @@ impl Node {
     }
 }
 
-/// The services that take in and deliver.
-fn federate(parts: intake::Parts, bus: &Arc<Bus>, ports: Ports) -> (Arc<Intake>, Arc<Outbox>) {
+/// The services that take in, deliver and compare.
+fn federate(parts: intake::Parts, bus: &Arc<Bus>, ports: Ports) -> (Arc<Intake>, Arc<Outbox>, Arc<Comparing>) {
     let Ports { kv, clock, rng, transport } = ports;
     let (accounts, _, peers, _, log, _) = &parts;
     let outbox = Outbox {
@@ -293,12 +297,16 @@ fn federate(parts: intake::Parts, bus: &Arc<Bus>, ports: Ports) -> (Arc<Intake>,
         accounts: Arc::clone(accounts),
         peers: Arc::clone(peers),
         transport: Arc::clone(&transport),
-        rng,
+        rng: Arc::clone(&rng),
+        clock: Arc::clone(&clock),
         waiting: Arc::clone(&bus.waiting),
         shown: Mutex::default(),
         asleep: Mutex::default(),
     };
-    (Arc::new(Intake::new(kv, parts, Arc::clone(bus), clock)), Arc::new(outbox))
+    let (peers, log) = (Arc::clone(peers), Arc::clone(log));
+    let intake = Arc::new(Intake::new(Arc::clone(&kv), parts, Arc::clone(bus), clock));
+    let comparing = Comparing::new(kv, (peers, Arc::clone(&intake), log), transport, rng);
+    (intake, Arc::new(outbox), Arc::new(comparing))
 }
 
 /// A store belongs to one domain for ever: ids and logs name it.

@@ -7,7 +7,8 @@ use mesh_proto::bytes::Hash;
 use mesh_proto::key::{SecretKey, Verifier};
 use mesh_proto::limits::{LEAF_INDEX_MAX, TILE_WIDTH};
 use mesh_proto::log::{
-    BatchProof, Checkpoint, Cosignature, Nodes, Origin, Tree, entry_hash, node_hash, prove, prove_consistency, with_cosignature,
+    BatchProof, Checkpoint, Cosignature, Nodes, Origin, Tree, entry_hash, node_hash, prove, prove_consistency, verify_consistency,
+    with_cosignature,
 };
 use mesh_store::{Batch, KeyRange, Kv, Order, Read, Space, StoreError};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -106,6 +107,24 @@ impl Log {
     pub fn prove_growth(&self, head: &Head, size: u64) -> Result<Option<Growth>> {
         let proof = prove_consistency(&mut StoredNodes(&*self.kv), size, head.size)?;
         Ok(proof.map(|proof| Growth { size, proof }))
+    }
+
+    /// The proof that this log, when it had `to` leaves, had grown from when it had `from`; `None` if it never had that many, or fewer.
+    pub fn prove_grown(&self, from: u64, to: u64) -> Result<Option<Growth>> {
+        if to > self.size() {
+            return Ok(None);
+        }
+        let proof = prove_consistency(&mut StoredNodes(&*self.kv), from, to)?;
+        Ok(proof.map(|proof| Growth { size: from, proof }))
+    }
+
+    /// Whether this log begins with what a checkpoint of it shows.
+    pub(crate) fn begins_with(&self, shown: &Checkpoint) -> Result<bool> {
+        let own = self.key.id().verifier().ok();
+        let head = self.head();
+        let Some(now) = own.and_then(|key| Checkpoint::open(&head.note, &self.origin, &key).ok()) else { return Ok(false) };
+        let growth = self.prove_growth(&head, shown.size)?;
+        Ok(growth.is_some_and(|growth| verify_consistency((shown.size, shown.root), (now.size, now.root), &growth.proof).is_ok()))
     }
 
     /// Cosigns the checkpoint of another log, which was verified.

@@ -3,6 +3,7 @@
 //! Responses may gain fields; readers ignore what they do not know.
 
 mod account;
+mod compare;
 mod content;
 mod discovery;
 mod federation;
@@ -14,6 +15,7 @@ pub use account::{
     AccountView, Invite, KeysAdded, NewAccount, Pairing, PairingList, PairingRequest, ProfileView, Registered, Registration,
     RegistrationMode,
 };
+pub use compare::{EvidencePage, KnownUnder, LogFork, PinsPage};
 pub use content::{
     Accepted, Acts, Card, Cards, Comments, Counts, FeedPage, LoggedRecord, Notification, NotificationPage, RecordView, Tombstone,
 };

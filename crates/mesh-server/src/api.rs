@@ -72,6 +72,9 @@ impl Paging {
         crate::federation::keys,
         crate::federation::keys_batch,
         crate::federation::records_batch,
+        crate::federation::compare::pins,
+        crate::federation::compare::evidence,
+        crate::federation::known::known,
     )
 )]
 struct Description;

@@ -1,5 +1,8 @@
 //! What other domains say. `spec/federation.md`.
 
+pub(crate) mod compare;
+pub(crate) mod known;
+
 use crate::App;
 use crate::api::blocking;
 use crate::extract::Path;
@@ -37,6 +40,8 @@ pub(crate) fn router() -> Router<App> {
         .route("/mesh/v1/keys:batch", post(keys_batch))
         .route("/mesh/v1/accounts/{id}/keys", get(keys))
         .route("/mesh/v1/records:batch", post(records_batch))
+        .merge(compare::router())
+        .route("/mesh/v1/known", get(known::known))
         .route("/log/{log}/checkpoint", get(checkpoint))
         .route("/log/{log}/witnessed", get(witnessed))
         .route("/log/{log}/tile/{*path}", get(tile))
@@ -112,8 +117,9 @@ pub(crate) async fn push_keys(
         false => None,
     };
     let sent = body::read(&app, sent).await?;
-    if let Some((_, head)) = &signer {
+    if let Some((peer, head)) = &signer {
         auth::check_body(head, &sent)?;
+        app.node.outbox.sign_of_life(peer.no());
     }
     let added = blocking(move || {
         let push: KeysPush = body::json(&body::decode(&parts.headers, sent)?)?;

@@ -57,6 +57,7 @@ impl ApiError {
         match self.code {
             code::MALFORMED if self.method_not_allowed => (StatusCode::METHOD_NOT_ALLOWED, "The request is not what this endpoint takes"),
             code::MALFORMED => (StatusCode::BAD_REQUEST, "The request is not what this endpoint takes"),
+            code::BACK_DATED => (StatusCode::UNPROCESSABLE_ENTITY, "The logged time cannot be"),
             code::FUTURE => (StatusCode::UNPROCESSABLE_ENTITY, "The claimed time lies in the future"),
             code::UNAUTHENTICATED => (StatusCode::UNAUTHORIZED, "The request needs a good signature"),
             code::BAD_SIGNATURE => (StatusCode::FORBIDDEN, "A signature does not fit"),

@@ -21,6 +21,10 @@ const WAITS: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs
 /// Largest answers that are read, bytes. Strangers can make us `GET`: one record, a key log, or what a domain says of itself. We `POST` of our own will.
 const GET_BYTES_MAX: usize = 4 * 1024 * 1024;
 const POST_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Largest answers to what is sent to others and asks for little: results, a signed nonce, a head. Many are under way at once.
+const SENT_BYTES_MAX: usize = 1024 * 1024;
+/// Where those come from.
+const SENT_TO: &[&str] = &["/mesh/v1/deliveries", "/mesh/v1/challenges", "/mesh/v1/keys"];
 /// Bodies from this size on are compressed.
 const COMPRESS_FROM: usize = 1024;
 
@@ -178,7 +182,8 @@ impl Transport for Http {
     fn post<'a>(&'a self, domain: &'a Domain, path: &'a str, body: Vec<u8>) -> BoxFuture<'a, Result<Answer, TransportError>> {
         Box::pin(async move {
             self.check(domain)?;
-            self.exchange(self.signed(domain, path, body)?, POST_BYTES_MAX).await
+            let bytes_max = if SENT_TO.contains(&path) { SENT_BYTES_MAX } else { POST_BYTES_MAX };
+            self.exchange(self.signed(domain, path, body)?, bytes_max).await
         })
     }
 }
@@ -266,6 +271,22 @@ mod tests {
         let (one, _) = server("one.localhost:8001", vec![vec![]]);
         assert_eq!(get(&one, &format!("peer.localhost:{port}")).await, TransportError::Timeout);
         dripping.abort();
+    }
+
+    /// As above: time passes only while everybody waits.
+    #[tokio::test(start_paused = true)]
+    async fn answer_that_never_comes_is_given_up() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let port = listener.local_addr().expect("bound").port();
+        let silent = tokio::spawn(async move {
+            let (mut peer, _) = listener.accept().await.expect("it comes");
+            let mut asked = Vec::new();
+            // Reads until the other side goes away, and says nothing.
+            peer.read_to_end(&mut asked).await.expect("it asks");
+        });
+        let (one, _) = server("one.localhost:8001", vec![vec![]]);
+        assert_eq!(get(&one, &format!("peer.localhost:{port}")).await, TransportError::Timeout);
+        silent.await.expect("the connection is closed");
     }
 
     #[tokio::test]

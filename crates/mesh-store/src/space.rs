@@ -97,4 +97,12 @@ spaces! {
     Carried = 34, "carried";
     /// Retracts that came before what they withdraw. Log number (4), SHA-256 (32), actor (8) → tombstone row.
     EarlyRetract = 26, "early_retract";
+    /// Logs that are known to have forked. Log number (4) → number of leaves (8) with which the proof is found in `evidence`.
+    Fork = 40, "fork";
+    /// When we asked another domain's log how large it was. Log number (4) → number of leaves (varint), time (6), for each of at most 32.
+    Sighting = 41, "sighting";
+    /// Whom this domain knows under others' addresses. Address, 0 (1), account (8) → nothing.
+    KnownName = 42, "known_name";
+    /// Domains to which deliveries fail. Peer (4) → since when (6).
+    Silent = 43, "silent";
 }

@@ -180,6 +180,12 @@ impl TestLog {
         LoggedRecord { envelope, leaf, opening }
     }
 
+    /// Logs a record that is said to have come at `received`, whatever lies before it.
+    pub fn accept_at(&mut self, account: &TestAccount, envelope: Envelope, received: u64) -> LoggedRecord {
+        let (leaf, opening) = self.append_at((account.id(), envelope.id(), envelope.kind()), received);
+        LoggedRecord { envelope, leaf, opening }
+    }
+
     /// Logs the account's name and proves it.
     pub fn name(&mut self, account: &TestAccount) -> NameLeaf {
         let (leaf, opening) = self.append(account.id(), name_id(&account.address()), Kind::Name);
@@ -188,8 +194,12 @@ impl TestLog {
     }
 
     fn append(&mut self, account: AccountId, record: RecordId, kind: Kind) -> (LogPosition, Opening) {
+        self.append_at((account, record, kind), START_MS + self.tree.size())
+    }
+
+    fn append_at(&mut self, (account, record, kind): (AccountId, RecordId, Kind), received: u64) -> (LogPosition, Opening) {
         let index = self.tree.size();
-        let opening = Opening { salt: Salt([index as u8; 16]), record, account, kind, received: START_MS + index };
+        let opening = Opening { salt: Salt([index as u8; 16]), record, account, kind, received };
         let nodes = &mut self.nodes.0;
         self.tree.push(entry_hash(&opening.entry()), |height, index, hash| {
             nodes.insert((height, index), *hash);

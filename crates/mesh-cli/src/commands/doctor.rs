@@ -6,7 +6,10 @@ use crate::safe;
 use anyhow::Result;
 use mesh_client::identity::StoredIdentity;
 use mesh_client::session::Session;
+use mesh_client::verify::Known;
 use mesh_client::{ClientError, ErrorKind};
+use mesh_proto::address::Domain;
+use mesh_proto::keylog::KeyLog;
 use mesh_proto::limits::SIGNATURE_AHEAD_S_MAX;
 use serde::Serialize;
 
@@ -78,6 +81,27 @@ async fn examine(doctor: &mut Doctor<'_>, stored: &StoredIdentity) {
     }
 }
 
+/// What other domains know of one's own address.
+async fn check_elsewhere(doctor: &mut Doctor<'_>, session: &Session, (keys, witnesses): (&KeyLog, &[Domain])) {
+    let domains = super::elsewhere::domains(doctor.context, witnesses);
+    let answers = match session.verifying().elsewhere(keys, &domains).await {
+        Ok(answers) => answers,
+        Err(error) => return doctor.bad("elsewhere", error.kind(), (error.words(), super::elsewhere::NEXT)),
+    };
+    if answers.is_empty() {
+        doctor.good("elsewhere", "no other domain is known here yet that could be asked".to_owned());
+    }
+    for (domain, known) in answers {
+        let words = match known {
+            Known::Same => format!("{domain} knows the same account, with the same key log"),
+            Known::Behind => format!("{domain} knows the same account, but not yet its newest key operations"),
+            Known::Nobody => format!("{domain} knows nobody under this address"),
+            Known::Silent(why) => format!("{domain} was asked in vain: {why}"),
+        };
+        doctor.good("elsewhere", words);
+    }
+}
+
 async fn check_home(doctor: &mut Doctor<'_>, stored: &StoredIdentity) {
     let home = doctor.context.home(stored.address.domain());
     let (discovery, date) = match home.discovery_dated().await {
@@ -108,7 +132,10 @@ async fn check_account(doctor: &mut Doctor<'_>, session: &Session) {
     }
     match session.verifying().account(&session.account(), session.home().domain()).await {
         Ok(person) => match person.name {
-            Some(name) => doctor.good("name", format!("{} is leaf {} of {}", name.address, name.leaf.index, name.leaf.origin)),
+            Some(name) => {
+                doctor.good("name", format!("{} is leaf {} of {}", name.address, name.leaf.index, name.leaf.origin));
+                check_elsewhere(doctor, session, (&person.keys, &person.witnesses)).await;
+            }
             None => {
                 doctor.bad("name", ErrorKind::Verification, ("the home shows no name leaf".to_owned(), "ask the operator of the domain"))
             }

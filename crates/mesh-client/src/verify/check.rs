@@ -118,6 +118,14 @@ pub fn addresses(keys: &KeyLog) -> BTreeSet<Address> {
     .collect()
 }
 
+/// Checks that a key log has, or had, the address under which it was found: a domain does not pass somebody else off as one of its people.
+pub fn bears(keys: &KeyLog, address: &Address) -> Result<(), Mistrust> {
+    if addresses(keys).contains(address) {
+        return Ok(());
+    }
+    Err(Mistrust::NotTheName { address: address.clone(), bears: keys.view().address().clone() })
+}
+
 /// Every domain that the account's key log ever named as home.
 fn homes(keys: &KeyLog) -> BTreeSet<Domain> {
     addresses(keys).iter().map(|address| address.domain().clone()).collect()

@@ -1,6 +1,6 @@
 //! Why something is not believed.
 
-use mesh_proto::address::Address;
+use mesh_proto::address::{Address, Domain};
 use mesh_proto::envelope::RecordId;
 use mesh_proto::key::{AccountId, KeyError};
 use mesh_proto::keylog::{KeyLogError, UseError};
@@ -88,6 +88,40 @@ pub enum Mistrust {
         known: AccountId,
         /// Who it is.
         now: AccountId,
+    },
+    /// A domain answers with an account that never had the name that was asked for.
+    #[error("{address} is not the name of the account that its domain shows, which is {bears}: the domain passes somebody else off as it")]
+    NotTheName {
+        /// The name that was asked for.
+        address: Address,
+        /// The name of the account that was shown.
+        bears: Address,
+    },
+    /// Another domain knows another account under a name.
+    #[error(
+        "{domain} KNOWS ANOTHER PERSON AS {address}: there it is account {there}, its own domain shows {here}; one of them is deceived"
+    )]
+    KnownOtherwise {
+        /// The name.
+        address: Address,
+        /// Who knows another.
+        domain: Domain,
+        /// Whom it knows.
+        there: AccountId,
+        /// Whom the name's own domain shows.
+        here: AccountId,
+    },
+    /// Another domain knows key operations that the home does not show.
+    #[error(
+        "{domain} knows operation {head} in the key log of {account}, which its home does not show: a key was added or revoked in secret"
+    )]
+    Hidden {
+        /// Whose.
+        account: AccountId,
+        /// Who knows it.
+        domain: Domain,
+        /// What the home hides.
+        head: RecordId,
     },
     /// Two checkpoints of one size have different roots.
     #[error("log {origin} was shown with two different histories of {size} leaves: its domain is not to be trusted")]

@@ -130,7 +130,7 @@ impl Verifying {
         Self { http, pins }
     }
 
-    fn home(&self, domain: &Domain) -> Home {
+    pub(super) fn home(&self, domain: &Domain) -> Home {
         Home::new(self.http.clone(), domain.clone())
     }
 
@@ -140,7 +140,12 @@ impl Verifying {
             uri::Person::Address(address) => {
                 let view = self.home(address.domain()).account(&address.user().to_string()).await?;
                 self.pins.lock().check_name(address, &view.account)?;
-                self.account(&view.account, address.domain()).await
+                if self.pins.is_new(address) {
+                    self.check_first(address, &view.account, via).await?;
+                }
+                let found = self.account(&view.account, address.domain()).await?;
+                check::bears(&found.keys, address)?;
+                Ok(found)
             }
             uri::Person::Account { id, home } => {
                 let home = home.as_ref().or(via).ok_or_else(|| no_home(id))?;

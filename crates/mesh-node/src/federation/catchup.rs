@@ -1,8 +1,9 @@
 //! Catching up: this domain asks others for what concerns it, from where it stopped.
 //!
 //! Others deliver by themselves; this is for what they gave up delivering, and for the time after this domain was away: they are all asked at the start, some at
-//! a time, and again every hour. Pages are stored one after the other, each while the next one is on its way.
+//! a time, and again every hour. A turn has a bound, so that nobody who always has more keeps the others waiting: it goes on in the next round. Pages are stored one after the other, each while the next one is on its way.
 
+use crate::comparing::Comparing;
 use crate::error::{NodeError, Result};
 use crate::intake::Intake;
 use crate::packing::checkpoint_size;
@@ -12,8 +13,10 @@ use futures_util::StreamExt;
 use mesh_proto::address::Domain;
 use mesh_proto::api::{Delivery, KeysBatch, KeysBatchAnswer, KeysPush, Pull, Pulled};
 use mesh_proto::limits::KEYS_BATCH_MAX;
+use mesh_proto::log::Origin;
 use mesh_proto::port::Transport;
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// Domains asked at once.
@@ -22,64 +25,118 @@ const AT_ONCE: usize = 16;
 const AGAIN_MAX: usize = 3;
 /// How long after all were asked they are asked again.
 const PERIOD: Duration = Duration::from_secs(3_600);
+/// Pages that one domain is asked for in one turn.
+const PAGES_MAX: usize = 250;
+/// Time after which no further page is asked for in one turn.
+const TURN: Duration = Duration::from_secs(300);
+/// Turns that a domain gets which always has more, before it waits for the next period.
+const TURNS_MAX: usize = 8;
 
 /// The service that catches up.
 pub struct CatchUp {
     peers: Arc<Peers>,
     intake: Arc<Intake>,
     records: Arc<Records>,
+    comparing: Arc<Comparing>,
     transport: Arc<dyn Transport>,
+    /// Where to go on in the logs of domains whose turn ended before they had told all.
+    unfinished: Mutex<BTreeMap<Origin, u64>>,
 }
 
 impl CatchUp {
-    pub(crate) fn new(peers: Arc<Peers>, (intake, records): (Arc<Intake>, Arc<Records>), transport: Arc<dyn Transport>) -> Arc<Self> {
-        Arc::new(Self { peers, intake, records, transport })
+    pub(crate) fn new(
+        peers: Arc<Peers>,
+        (intake, records, comparing): (Arc<Intake>, Arc<Records>, Arc<Comparing>),
+        transport: Arc<dyn Transport>,
+    ) -> Arc<Self> {
+        Arc::new(Self { peers, intake, records, comparing, transport, unfinished: Mutex::default() })
     }
 
     /// Asks everyone, again and again, until aborted.
     pub(crate) async fn run(self: Arc<Self>) {
         loop {
-            let asked = futures_util::stream::iter(self.peers.met()).for_each_concurrent(AT_ONCE, |peer| {
-                let this = Arc::clone(&self);
-                async move {
-                    let mut outcome = this.pull(&peer).await;
-                    for _ in 0..AGAIN_MAX {
-                        // It delivered something itself meanwhile, under a newer checkpoint.
-                        if matches!(outcome, Err(NodeError::CheckpointWanted(_))) {
-                            outcome = this.pull(&peer).await;
-                        }
-                    }
-                    if let Err(error) = outcome {
-                        tracing::info!(peer.domain = %peer.domain(), error.message = %error, "catchup.failed");
-                        this.ask_mirrors(peer.domain()).await;
-                    }
+            let met = self.peers.met();
+            let mut due = met.clone();
+            for _ in 0..TURNS_MAX {
+                let turns = futures_util::stream::iter(due).map(|peer| self.turn(peer)).buffer_unordered(AT_ONCE);
+                due = turns.filter_map(std::future::ready).collect().await;
+                if due.is_empty() {
+                    break;
                 }
+            }
+            let compared = futures_util::stream::iter(met).for_each_concurrent(AT_ONCE, |peer| {
+                let this = Arc::clone(&self);
+                async move { this.compare(&peer).await }
             });
-            asked.await;
+            compared.await;
             tokio::time::sleep(PERIOD).await;
         }
     }
 
-    /// Takes in all that a domain has for this one. Answers the number of records.
+    /// One turn of a domain. Answers it if it had records and has more.
+    async fn turn(self: &Arc<Self>, peer: Arc<Peer>) -> Option<Arc<Peer>> {
+        if peer.origin().is_some_and(|origin| self.peers.is_forked(origin)) {
+            return None;
+        }
+        let mut outcome = self.pull(&peer).await;
+        for _ in 0..AGAIN_MAX {
+            // It delivered something itself meanwhile, under a newer checkpoint.
+            if matches!(outcome, Err(NodeError::CheckpointWanted(_))) {
+                outcome = self.pull(&peer).await;
+            }
+        }
+        match outcome {
+            Ok(records) if records > 0 && peer.origin().is_some_and(|origin| self.unfinished().contains_key(origin)) => Some(peer),
+            Ok(_) => None,
+            Err(error) => {
+                tracing::info!(peer.domain = %peer.domain(), error.message = %error, "catchup.failed");
+                self.ask_mirrors(peer.domain()).await;
+                None
+            }
+        }
+    }
+
+    fn unfinished(&self) -> MutexGuard<'_, BTreeMap<Origin, u64>> {
+        self.unfinished.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Compares what a domain keeps of others with what is kept here.
+    async fn compare(&self, peer: &Arc<Peer>) {
+        if let Err(error) = self.comparing.compare(peer).await {
+            tracing::debug!(peer.domain = %peer.domain(), error.message = %error, "compare.failed");
+        }
+    }
+
+    /// Takes in all that a domain has for this one, as far as one turn goes. Answers the number of records.
     pub async fn pull(self: &Arc<Self>, peer: &Peer) -> Result<usize> {
         let peer = self.peers.discover(peer.domain(), None).await?;
-        let mut records = 0;
-        let (from, mut checkpoint) = self.place(&peer).await?;
-        let mut page = self.page(&peer, (from, from), checkpoint).await?;
+        let origin = peer.origin().cloned().ok_or(NodeError::NotFound("log"))?;
+        self.peers.check_fork(&origin)?;
+        let (mut records, mut pages, began) = (0, 0, tokio::time::Instant::now());
+        let (watermark, mut checkpoint) = self.place(&peer).await?;
+        let from = self.unfinished().remove(&origin).map_or(watermark, |unfinished| unfinished.max(watermark));
+        let (mut asked_ms, mut page) = self.page(&peer, (from, watermark), checkpoint).await?;
         loop {
-            let (next, more) = (page.next, page.more);
+            pages += 1;
+            let (next, more) = (page.next, page.more && pages < PAGES_MAX && began.elapsed() < TURN);
             let taken = page.delivery.as_ref().map_or(0, |delivery| delivery.items.len());
             // The next page must grow from what this one shows, which is not stored yet.
             checkpoint = page.delivery.as_ref().and_then(|delivery| checkpoint_size(&delivery.checkpoint)).or(checkpoint);
             let (watermark, _) = self.place(&peer).await?;
             let following = async { if more { self.page(&peer, (next, watermark), checkpoint).await.map(Some) } else { Ok(None) } };
-            let (stored, following) = tokio::join!(self.take(&peer, page.delivery), following);
+            let (stored, following) = tokio::join!(self.take(&peer, (page.delivery.take(), asked_ms)), following);
             stored?;
             records += taken;
             match following? {
-                Some(following) if following.next > next => page = following,
+                Some((asked, following)) if following.next > next => (asked_ms, page) = (asked, following),
                 Some(_) => return Err(remote(&peer, "it says that there is more, and sends nothing".into())),
-                None => break,
+                None => {
+                    if page.more {
+                        self.unfinished().insert(origin, next);
+                        tracing::info!(peer.domain = %peer.domain(), records, pages, "catchup.goes_on_later");
+                    }
+                    break;
+                }
             }
         }
         if records > 0 {
@@ -114,18 +171,20 @@ impl CatchUp {
         place.await.map_err(|_| NodeError::Stopping)?
     }
 
-    async fn page(&self, peer: &Peer, (from, watermark): (u64, u64), checkpoint: Option<u64>) -> Result<Pulled> {
+    /// The next page, with when it was asked for.
+    async fn page(&self, peer: &Peer, (from, watermark): (u64, u64), checkpoint: Option<u64>) -> Result<(u64, Pulled)> {
         let origin = peer.origin().cloned().ok_or(NodeError::NotFound("log"))?;
-        self.post(peer, "/mesh/v1/deliveries:pull", &Pull { origin, from, watermark, checkpoint }).await
+        let asked_ms = self.intake.clock.now_ms();
+        Ok((asked_ms, self.post(peer, "/mesh/v1/deliveries:pull", &Pull { origin, from, watermark, checkpoint }).await?))
     }
 
     /// Takes in a page. Key operations that it needs and lacks are asked for at its home.
-    async fn take(self: &Arc<Self>, peer: &Arc<Peer>, delivery: Option<Delivery>) -> Result<()> {
+    async fn take(self: &Arc<Self>, peer: &Arc<Peer>, (delivery, asked_ms): (Option<Delivery>, u64)) -> Result<()> {
         let Some(delivery) = delivery else { return Ok(()) };
         let mut delivery = Arc::new(delivery);
         for _ in 0..2 {
             let (this, sender, taken) = (Arc::clone(self), Arc::clone(peer), Arc::clone(&delivery));
-            let stored = tokio::task::spawn_blocking(move || this.intake.deliver(&sender, &taken).map(drop));
+            let stored = tokio::task::spawn_blocking(move || this.intake.take(&sender, &taken, Some(asked_ms)).map(drop));
             match stored.await.map_err(|_| NodeError::Stopping)? {
                 Err(NodeError::KeysWanted(wanted)) => {
                     let accounts = wanted.into_iter().map(|known| known.account).collect::<Vec<_>>();

@@ -8,6 +8,7 @@
 use crate::accounts::{Account, Accounts, Sender, refused_use};
 use crate::bodies::Bodies;
 use crate::bus::Bus;
+use crate::dating::Dates;
 use crate::error::{NodeError, Result};
 use crate::frame::{Frame, Opened};
 use crate::index::group::Group;
@@ -35,6 +36,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::Semaphore;
+
+mod forward;
+mod times;
 
 /// Retracts of records that are not here yet, kept for one log at most.
 const EARLY_RETRACTS_MAX: i64 = 10_000;
@@ -101,8 +105,14 @@ impl Intake {
     /// Takes in a delivery whose request was signed by `peer`. Blocks until what it accepts is durable. Records of another log than the peer's own belong to
     /// accounts that moved to it and brought them along.
     pub fn deliver(&self, peer: &Peer, delivery: &Delivery) -> Result<DeliveryAnswer> {
+        self.take(peer, delivery, None)
+    }
+
+    /// The same; `asked_ms` is when this domain asked for it, if it did: then its checkpoint is not older than that.
+    pub(crate) fn take(&self, peer: &Peer, delivery: &Delivery, asked_ms: Option<u64>) -> Result<DeliveryAnswer> {
         // One domain must not keep all threads waiting for its lane.
         let lane = self.lane(peer.no());
+        self.peers.check_fork(&delivery.origin)?;
         let _place = lane.places.try_acquire().map_err(|_| NodeError::SlowDown { retry_after_s: 1 })?;
         let mut frame = self.frame(peer, delivery)?;
         let opened = std::mem::take(&mut frame.opened);
@@ -114,7 +124,7 @@ impl Intake {
         if !missing.wanted.is_empty() {
             return Err(NodeError::KeysWanted(missing.wanted.into_values().collect()));
         }
-        self.store(peer, (delivery, &frame), checked)
+        self.store(peer, (delivery, &frame, asked_ms), checked)
     }
 
     /// The frame of a delivery. A domain's own records lie in its present log; those that its people brought along are proven under the key of the log that
@@ -216,7 +226,12 @@ impl Intake {
     }
 
     /// Indexes and stores what was verified, in as few batches as the statements allow. Answers the watermark too.
-    fn store(&self, peer: &Peer, (delivery, frame): (&Delivery, &Frame<'_>), checked: Vec<Checked<'_>>) -> Result<DeliveryAnswer> {
+    fn store(
+        &self,
+        peer: &Peer,
+        (delivery, frame, asked_ms): (&Delivery, &Frame<'_>, Option<u64>),
+        checked: Vec<Checked<'_>>,
+    ) -> Result<DeliveryAnswer> {
         let end = delivery.items.last().map_or(0, |item| item.index + 1);
         if self.peers.origin_known(&delivery.origin).is_none() && !checked.iter().any(|item| matches!(item, Checked::Good(_))) {
             // Nothing is stored, and no log is numbered, for what is refused anyway.
@@ -238,10 +253,14 @@ impl Intake {
             Some(stored) => stored,
             None => Stored::read(&*self.kv, &self.peers, origin)?,
         };
-        let grown = known.pin.check(&*self.kv, (origin, delivery), &frame.checkpoint)?;
+        let grown = known.pin.check((&*self.kv, &self.peers), (origin, delivery), &frame.checkpoint)?;
+        let checked = known.judge(&*self.kv, (peer, delivery), checked)?;
         let (results, mut writing) = self.index_all(peer, (delivery, frame), (origin, &mut known.last_leaf), checked)?;
         if grown {
             writing.group.batch.put(Space::Pin, origin.0.to_be_bytes(), &delivery.checkpoint);
+        }
+        if let Some(asked_ms) = asked_ms {
+            known.dates.note(&mut writing.group.batch, origin, (frame.checkpoint.size, asked_ms));
         }
         if known.cover(delivery.since, end) {
             writing.group.batch.put(Space::Watermark, origin.0.to_be_bytes(), known.watermark.to_be_bytes());
@@ -263,7 +282,7 @@ impl Intake {
         }
         let pin = Pin::read(&*self.kv, &self.peers, origin)?;
         if pin.0.as_ref().is_some_and(|pin| pin.size == frame.checkpoint.size) {
-            pin.check(&*self.kv, (origin, delivery), &frame.checkpoint)?;
+            pin.check((&*self.kv, &self.peers), (origin, delivery), &frame.checkpoint)?;
         }
         Ok(())
     }
@@ -487,6 +506,8 @@ struct Stored {
     watermark: u64,
     /// The newest checkpoint.
     pin: Pin,
+    /// Of its times.
+    dates: Dates,
     /// Of what lies beyond: where parts begin and end that are here whole.
     ahead: BTreeMap<u64, u64>,
 }
@@ -497,7 +518,9 @@ const AHEAD_MAX: usize = 64;
 impl Stored {
     fn read(kv: &dyn Kv, peers: &Peers, origin: OriginNo) -> Result<Self> {
         let pin = Pin::read(kv, peers, origin)?;
-        Ok(Self { origin, last_leaf: peers.last_leaf(origin)?, watermark: watermark(kv, origin)?, pin, ahead: BTreeMap::new() })
+        let last_leaf = peers.last_leaf(origin)?;
+        let dates = Dates::read(kv, origin, last_leaf)?;
+        Ok(Self { origin, last_leaf, watermark: watermark(kv, origin)?, pin, dates, ahead: BTreeMap::new() })
     }
 
     /// Notes that all of interest from `since` to `end` is here; answers whether the watermark moved.

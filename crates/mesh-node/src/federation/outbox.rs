@@ -1,7 +1,11 @@
 //! The outbox: the lanes that deliver what is queued ([`crate::queue`]).
 //!
 //! Each destination has at most one lane: a task that lives while there are rows. A lane that fails waits with full jitter; a sign of life of its
-//! destination ends the wait. Delivering twice changes nothing.
+//! destination ends the wait. After a week in vain it waits for nothing else. Delivering twice changes nothing.
+
+mod silence;
+#[cfg(test)]
+mod tests;
 
 use crate::accounts::Accounts;
 use crate::error::{NodeError, Result};
@@ -23,9 +27,10 @@ use mesh_proto::key::AccountId;
 use mesh_proto::keylog::LoggedOp;
 use mesh_proto::limits::{BATCH_RECORDS_MAX, KEY_OP_BYTES_MAX};
 use mesh_proto::log::Cosignature;
-use mesh_proto::port::{Answer, Rng, Transport, random};
+use mesh_proto::port::{Answer, Clock, Rng, Transport, random};
 use mesh_proto::record::Record;
 use mesh_store::{Batch, Kv, Space};
+use silence::Outcome;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -53,6 +58,7 @@ pub struct Outbox {
     pub(crate) peers: Arc<Peers>,
     pub(crate) transport: Arc<dyn Transport>,
     pub(crate) rng: Arc<dyn Rng>,
+    pub(crate) clock: Arc<dyn Clock>,
     pub(crate) waiting: Arc<Waiting>,
     /// The sizes of our log of which destinations have checkpoints, as far as is remembered.
     pub(crate) shown: Mutex<BTreeMap<PeerNo, u64>>,
@@ -65,6 +71,32 @@ type Destination<'a> = (PeerNo, &'a Domain);
 
 /// How often a destination may ask for something before it takes a delivery.
 const WANTS_MAX: usize = 3;
+
+/// How often a destination may set us back before that counts as a failure: one that lost what it had does so once.
+const SET_BACKS_FREE: u32 = 2;
+
+/// What a destination told of itself while a lane lived.
+#[derive(Default)]
+struct Told {
+    /// The watermark that it told last.
+    watermark: Option<u64>,
+    /// How often it set us back.
+    set_backs: u32,
+}
+
+impl Told {
+    /// Counts set-backs: who sets us back again and again would be sent the same for ever.
+    fn check(&mut self, domain: &Domain, before: u64, now: u64) -> Result<()> {
+        if now > before {
+            return Ok(());
+        }
+        self.set_backs = self.set_backs.saturating_add(1);
+        if self.set_backs <= SET_BACKS_FREE {
+            return Ok(());
+        }
+        Err(remote(domain, format!("it has set us back {} times: now it has nothing from leaf {now} on", self.set_backs)))
+    }
+}
 
 /// What came of a delivery.
 #[derive(Default)]
@@ -138,12 +170,24 @@ impl Outbox {
     async fn lane(self: Arc<Self>, no: PeerNo) {
         let Some(domain) = self.peers.by_no(no).map(|peer| peer.domain().clone()) else { return };
         let mut failures = 0u32;
-        let mut since = None;
+        let mut told = Told::default();
+        let mut silence = self.silence(no);
         loop {
-            match self.deliver_some((no, &domain), &mut since).await {
-                Ok(true) => failures = 0,
+            if silence.is_too_long(self.clock.now_ms()) {
+                tracing::warn!(peer.domain = %domain, "outbox.given_up");
+                self.until_sign_of_life(no).await;
+                failures = 0;
+                silence = self.silence_after(no, silence, Outcome::Delivered).await;
+            }
+            match self.deliver_some((no, &domain), &mut told).await {
+                Ok(true) => {
+                    failures = told.set_backs.saturating_sub(SET_BACKS_FREE);
+                    let outcome = if failures == 0 { Outcome::Delivered } else { Outcome::Failed };
+                    silence = self.silence_after(no, silence, outcome).await;
+                }
                 Ok(false) => return,
                 Err(error) => {
+                    silence = self.silence_after(no, silence, Outcome::Failed).await;
                     let wait = self.backoff(&error, failures);
                     tracing::warn!(peer.domain = %domain, wait_ms = wait.as_millis() as u64, error.message = %error, "outbox.delivery_failed");
                     failures = failures.saturating_add(1);
@@ -162,8 +206,8 @@ impl Outbox {
         Duration::from_millis(u64::from_be_bytes(random(&*self.rng)) % ceiling)
     }
 
-    /// Delivers some of what waits. Answers whether there was anything. `since` is the watermark that the destination told last.
-    async fn deliver_some(self: &Arc<Self>, to: Destination<'_>, since: &mut Option<u64>) -> Result<bool> {
+    /// Delivers some of what waits. Answers whether there was anything.
+    async fn deliver_some(self: &Arc<Self>, to: Destination<'_>, told: &mut Told) -> Result<bool> {
         let (no, domain) = to;
         let late = queue::late(&*self.kv, no, BATCH_RECORDS_MAX * IN_FLIGHT)?;
         let cursor = queue::cursor(&*self.kv, no)?;
@@ -185,8 +229,10 @@ impl Outbox {
         } else if !expanded.is_empty() {
             self.expand(no, expanded).await?;
         } else if records.is_empty() {
-            let known = since.unwrap_or(cursor).min(cursor);
-            *since = Some(self.deliver_due(to, (due, known), cursor).await?);
+            let known = told.watermark.unwrap_or(cursor).min(cursor);
+            let (watermark, moved) = self.deliver_due(to, (due, known), cursor).await?;
+            told.watermark = Some(watermark);
+            told.check(domain, cursor, moved)?;
         } else {
             self.deliver_late(to, records).await?;
         }
@@ -194,8 +240,8 @@ impl Outbox {
     }
 
     /// Delivers leaves in their order, several deliveries at once, and moves the cursor by what the destination says that it has: back, too, as a
-    /// destination may have lost what it had. Answers the watermark that it told.
-    async fn deliver_due(self: &Arc<Self>, to: Destination<'_>, (due, since): (Vec<u64>, u64), cursor: u64) -> Result<u64> {
+    /// destination may have lost what it had. Answers the watermark that it told, and the cursor.
+    async fn deliver_due(self: &Arc<Self>, to: Destination<'_>, (due, since): (Vec<u64>, u64), cursor: u64) -> Result<(u64, u64)> {
         let (no, domain) = to;
         let chunks = self.chunks(no, due, Some(since)).await?;
         let alone = chunks.len() == 1;
@@ -221,7 +267,7 @@ impl Outbox {
         if moved <= cursor {
             tracing::warn!(peer.domain = %domain, cursor.before = cursor, cursor.now = moved, "outbox.set_back");
         }
-        Ok(told.unwrap_or(since))
+        Ok((told.unwrap_or(since), moved))
     }
 
     /// Delivers leaves that the cursor has passed.

@@ -1,6 +1,7 @@
 //! Other domains: their numbers, their keys, their logs. All of them fit in memory; the table is their durable form.
 
 use crate::error::{NodeError, Result};
+use crate::forks::Forks;
 use crate::tables::peer::{PeerRow, origins, put_origin};
 use crate::tables::{Lid, OWN, OriginNo, PeerNo};
 use mesh_proto::address::Domain;
@@ -72,6 +73,7 @@ pub struct Peers {
     transport: Arc<dyn Transport>,
     own: Origin,
     known: RwLock<Known>,
+    forks: Forks,
     /// Held while a number is given.
     numbering: Mutex<()>,
     /// When a domain was last asked in vain, held while it is asked: many requests at once make us ask once.
@@ -92,8 +94,10 @@ impl Peers {
             known.origins.insert(origin.clone(), no);
             known.origins_by_no.insert(no, origin);
         }
+        let forks = Forks::open(Arc::clone(&kv))?;
         Ok(Self {
             kv,
+            forks,
             clock,
             transport,
             own,
@@ -126,6 +130,17 @@ impl Peers {
     /// Held by who takes in subscriptions, while nobody publishes.
     pub(crate) fn subscribing(&self) -> RwLockReadGuard<'_, ()> {
         self.publishing.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The logs that are known to have forked.
+    pub(crate) fn forks(&self) -> &Forks {
+        &self.forks
+    }
+
+    /// The names of the logs that are known to have forked, for the operator.
+    pub fn forked(&self) -> Vec<Origin> {
+        let known = self.read();
+        self.forks.numbers().iter().filter_map(|no| known.origins_by_no.get(no).cloned()).collect()
     }
 
     /// This domain.

@@ -1,6 +1,7 @@
 //! Checkpoints of other domains' logs: the newest one that was shown is kept, and the log must only ever have grown from it.
 
 use crate::error::{NodeError, Result};
+use crate::forks::{evidence_key, evidence_row};
 use crate::peers::Peers;
 use crate::tables::OriginNo;
 use mesh_proto::api::{Delivery, DomainKeyUse, code};
@@ -21,7 +22,7 @@ impl Pin {
 
     /// Whether a checkpoint, whose signature is good, is newer than this. One that does not show that its log grew from this is refused; one that cannot have is
     /// kept with this as evidence.
-    pub(crate) fn check(&self, kv: &dyn Kv, (no, delivery): (OriginNo, &Delivery), new: &Checkpoint) -> Result<bool> {
+    pub(crate) fn check(&self, (kv, peers): (&dyn Kv, &Peers), (no, delivery): (OriginNo, &Delivery), new: &Checkpoint) -> Result<bool> {
         let Some(pin) = &self.0 else { return Ok(true) };
         if new.size < pin.size {
             return Err(NodeError::CheckpointWanted(pin.size));
@@ -33,19 +34,27 @@ impl Pin {
         match proof {
             Some(proof) if verify_consistency((pin.size, pin.root), (new.size, new.root), proof).is_ok() => Ok(true),
             None if new.size > pin.size => Err(NodeError::CheckpointWanted(pin.size)),
-            _ => Err(forked(kv, (no, delivery), pin)?),
+            _ => {
+                if new.size == pin.size
+                    && let Some(before) = kv.get(Space::Pin, &no.0.to_be_bytes())?
+                {
+                    // Two notes of one size prove it by themselves.
+                    peers.forks().keep(no, pin.size, (&String::from_utf8_lossy(&before), &delivery.checkpoint))?;
+                }
+                Err(forked(kv, (no, delivery), pin)?)
+            }
         }
     }
 }
 
 /// Keeps both checkpoints as evidence, the first such pair for each size. A proof that is merely bad says nothing, but whoever has a good one sends it.
 fn forked(kv: &dyn Kv, (no, delivery): (OriginNo, &Delivery), pin: &Checkpoint) -> Result<NodeError> {
-    let key = [&no.0.to_be_bytes()[..], &pin.size.to_be_bytes()].concat();
+    let key = evidence_key(no, pin.size);
     if let Some(before) = kv.get(Space::Pin, &no.0.to_be_bytes())?
         && kv.get(Space::Evidence, &key)?.is_none()
     {
         let mut batch = Batch::new();
-        batch.put(Space::Evidence, key, [&before[..], &[0], delivery.checkpoint.as_bytes()].concat());
+        batch.put(Space::Evidence, key, evidence_row(&String::from_utf8_lossy(&before), &delivery.checkpoint));
         kv.commit(batch).wait()?;
     }
     tracing::error!(peer.log = %delivery.origin, pin.size = pin.size, "federation.log_forked");

@@ -4,20 +4,23 @@ use crate::accounts::{Account, Accounts};
 use crate::bodies::{Bodies, Wanted};
 use crate::error::{NodeError, Result};
 use crate::index::current_version;
+use crate::log::Log;
 use crate::peers::Peers;
 use crate::tables::codec::{Reader, key_u64};
 use crate::tables::payload::Payload;
 use crate::tables::reference::{Reference, Standing, TombstoneRow};
 use crate::tables::{Lid, ObjectLid, object_key, once_key, place_key};
+use mesh_proto::address::Domain;
 use mesh_proto::api::{
     AccountView, Card, Cards, Comments, Counts, FeedPage, Found, LoggedRecord, ProfileView, RecordView, Tombstone, code,
 };
 use mesh_proto::envelope::{Kind, RecordId};
 use mesh_proto::keylog::LogPosition;
 use mesh_proto::limits::{BATCH_RECORDS_MAX, PAGE_MAX};
-use mesh_proto::log::Opening;
+use mesh_proto::log::{Opening, cosignatures};
 use mesh_proto::record::{Content, Record};
 use mesh_store::{KeyRange, Kv, Order, Space};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// The views service.
@@ -25,6 +28,7 @@ pub struct Views {
     kv: Arc<dyn Kv>,
     accounts: Arc<Accounts>,
     peers: Arc<Peers>,
+    log: Arc<Log>,
     bodies: Arc<Bodies>,
 }
 
@@ -32,8 +36,8 @@ pub struct Views {
 type Partial = (RecordView, Option<Wanted>);
 
 impl Views {
-    pub(crate) fn new(kv: Arc<dyn Kv>, accounts: Arc<Accounts>, peers: Arc<Peers>, bodies: Arc<Bodies>) -> Arc<Self> {
-        Arc::new(Self { kv, accounts, peers, bodies })
+    pub(crate) fn new(kv: Arc<dyn Kv>, accounts: Arc<Accounts>, peers: Arc<Peers>, log: Arc<Log>, bodies: Arc<Bodies>) -> Arc<Self> {
+        Arc::new(Self { kv, accounts, peers, log, bodies })
     }
 
     /// A record by its id; any version stands for its record.
@@ -182,7 +186,17 @@ impl Views {
             created: account.log.view().created(),
             profile,
             counts: self.counts(account.lid.into(), &[Kind::Subscribe, Kind::Post])?,
+            witnesses: self.witnesses(account),
         })
+    }
+
+    /// The domains that cosigned a checkpoint of this log that covers the account's name. They were verified when they came.
+    fn witnesses(&self, account: &Account) -> Vec<Domain> {
+        let here = account.home() == self.peers.own_domain();
+        let covering = account.name_leaf.filter(|_| here).and_then(|leaf| self.log.witnessed().filter(|head| head.size > leaf));
+        let lines = covering.and_then(|head| cosignatures(&head.note).ok()).unwrap_or_default();
+        let domains: BTreeSet<Domain> = lines.iter().map(|line| line.domain().clone()).collect();
+        domains.into_iter().collect()
     }
 
     fn profile(&self, account: &Account) -> Result<Option<ProfileView>> {

@@ -65,6 +65,10 @@ impl<'a> Reader<'a> {
         Err(self.damaged())
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.rest.is_empty()
+    }
+
     pub(crate) fn rest(self) -> &'a [u8] {
         self.rest
     }

@@ -1,7 +1,7 @@
 //! Accounts: registration, keys, pairing, how they are shown.
 
 use super::content::Counts;
-use crate::address::Address;
+use crate::address::{Address, Domain};
 use crate::envelope::{Envelope, RecordId};
 use crate::key::{AccountId, KeyId};
 use crate::keylog::{LogPosition, Status};
@@ -112,6 +112,10 @@ pub struct AccountView {
     /// Counters: `subscribe` are its subscribers, `post` its posts.
     #[cfg_attr(feature = "openapi", schema(value_type = std::collections::BTreeMap<String, u64>))]
     pub counts: Counts,
+    /// The other domains whose cosignatures vouch for the log that holds the name, as its home says: the notes themselves are with the keys.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>))]
+    pub witnesses: Vec<Domain>,
 }
 
 /// `POST /api/v1/accounts/{who}/pairings`: a new device asks to be added.

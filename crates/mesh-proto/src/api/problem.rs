@@ -64,6 +64,8 @@ pub mod code {
     pub const CHECKPOINT_WANTED: &str = "checkpoint_wanted";
     /// The log does not begin with what the same domain showed before: one of them was made for somebody else.
     pub const LOG_FORKED: &str = "log_forked";
+    /// The leaf's time is before that of what lies before it in its log, or before the log was seen without it.
+    pub const BACK_DATED: &str = "back_dated";
     /// The operation does not follow the present head: read the key log again.
     pub const HEAD_MOVED: &str = "head_moved";
     /// The claimed time lies in the future.

@@ -21,6 +21,8 @@ pub(super) struct AboutPage {
     pub(super) joining: Joining,
     pub(super) log: LogFacts,
     pub(super) request_key: String,
+    /// Logs of other domains from which nothing is taken any more, because they showed two histories.
+    pub(super) forked: Vec<String>,
     pub(super) limits: Vec<(&'static str, String)>,
 }
 
@@ -41,7 +43,7 @@ impl LogFacts {
 }
 
 impl AboutPage {
-    pub(super) fn new(site: Site, joining: Joining, log: LogFacts, request_key: KeyId) -> Self {
+    pub(super) fn new(site: Site, joining: Joining, log: LogFacts, (request_key, forked): (KeyId, Vec<Origin>)) -> Self {
         let head = Head {
             title: format!("About {}", site.domain),
             description: format!("The rules, limits, keys and log of {}.", site.domain),
@@ -49,7 +51,15 @@ impl AboutPage {
             alternate: Some("/.well-known/mesh".to_owned()),
             noindex: false,
         };
-        Self { site, head, joining, log, request_key: request_key.to_string(), limits: named_limits() }
+        Self {
+            site,
+            head,
+            joining,
+            log,
+            request_key: request_key.to_string(),
+            forked: forked.iter().map(Origin::to_string).collect(),
+            limits: named_limits(),
+        }
     }
 }
 
@@ -77,6 +87,6 @@ pub(super) async fn show(State(app): State<App>, headers: HeaderMap) -> Response
     let node = &app.node;
     let joining = Joining::new(node.registrar.rules().mode);
     let log = LogFacts::new(node.log.origin(), node.log.size(), node.log.key_id());
-    let page = AboutPage::new(Site::of(&app), joining, log, node.request_key().id());
+    let page = AboutPage::new(Site::of(&app), joining, log, (node.request_key().id(), node.peers.forked()));
     send(&headers, Page::render(StatusCode::OK, &page))
 }

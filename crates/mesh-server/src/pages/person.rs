@@ -12,7 +12,7 @@ use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use mesh_node::accounts::Account;
-use mesh_proto::address::User;
+use mesh_proto::address::{Domain, User};
 use mesh_proto::api::{AccountView, RecordView};
 use mesh_proto::envelope::Kind;
 use mesh_proto::keylog::Status;
@@ -84,6 +84,8 @@ pub(super) struct PersonFacts {
     pub(super) counts: Vec<String>,
     pub(super) account: String,
     pub(super) json: String,
+    /// Who vouches for the name; nobody says so of someone who moved.
+    pub(super) vouched: Option<String>,
     pub(super) since: super::time::Moment,
 }
 
@@ -102,6 +104,7 @@ impl PersonFacts {
             counts: vec![plural(count(Kind::Subscribe), "subscriber"), plural(count(Kind::Post), "post")],
             account: view.account.to_string(),
             json: format!("/api/v1/accounts/{}", view.account),
+            vouched: (*view.address.domain() == site.domain).then(|| vouched(&site.domain, &view.witnesses)),
             since: super::time::Moment::new(view.created),
             user,
         }
@@ -136,6 +139,23 @@ impl PersonPage {
         };
         Self { site, head, person, posts, later, next }
     }
+}
+
+/// Witnesses that are named; of more only the number is said.
+const WITNESSES_NAMED: usize = 3;
+
+/// Who vouches for a name, in words.
+fn vouched(home: &Domain, witnesses: &[Domain]) -> String {
+    if witnesses.is_empty() {
+        return format!("Name in the log of {home}; no other domain has confirmed this log yet (unwitnessed)");
+    }
+    let mut names: Vec<String> = witnesses.iter().take(WITNESSES_NAMED).map(Domain::to_string).collect();
+    if let Some(more) = witnesses.len().checked_sub(WITNESSES_NAMED).filter(|more| *more > 0) {
+        names.push(format!("{more} more"));
+    }
+    let last = names.pop().unwrap_or_default();
+    let cosigned = if names.is_empty() { last } else { format!("{} and {last}", names.join(", ")) };
+    format!("Name proven in the log of {home}, cosigned by {cosigned}")
 }
 
 /// `GET /@{user}`.
@@ -237,4 +257,21 @@ pub(super) async fn whole(app: &App, view: &RecordView) -> Entry {
         passed.post = post.map(|view| Entry::new(&view, here, Extent::Excerpt)).filter(|entry| entry.kind == Kind::Post);
     }
     entry
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_vouches_is_said_in_words() {
+        let domains: Vec<Domain> =
+            ["a.example", "b.example", "c.example", "d.example", "e.example"].map(|name| name.parse().expect("a domain")).into();
+        let words = |count| vouched(&domains[4], &domains[..count]);
+        assert!(words(0).ends_with("no other domain has confirmed this log yet (unwitnessed)"));
+        assert_eq!(words(1), "Name proven in the log of e.example, cosigned by a.example");
+        assert!(words(2).ends_with("cosigned by a.example and b.example"));
+        assert!(words(3).ends_with("cosigned by a.example, b.example and c.example"));
+        assert!(words(4).ends_with("cosigned by a.example, b.example, c.example and 1 more"));
+    }
 }
