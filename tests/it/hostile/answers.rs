@@ -135,7 +135,7 @@ impl Evil {
             origin: format!("{domain}/log/1").parse().expect("an origin"),
             software: "played".into(),
             limits: Default::default(),
-            policy: PolicyView { registration: RegistrationMode::Closed },
+            policy: PolicyView { registration: RegistrationMode::Closed, mirrors: false },
         };
         let (sent, asked) = (Arc::<AtomicU64>::default(), Arc::<AtomicU64>::default());
         let (counted, asks) = (Arc::clone(&sent), Arc::clone(&asked));
