@@ -15,6 +15,7 @@ mod pages;
 mod ports;
 mod problem;
 pub mod serve;
+pub mod signing;
 mod transport;
 
 pub use mesh_node::Node;
