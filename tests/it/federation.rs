@@ -81,6 +81,20 @@ async fn people_act_and_read_across_domains_and_all_is_there_after_a_restart() {
     assert_eq!(feed(&two, &neo).await.items.len(), 2);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn who_begins_to_follow_reads_posts_as_they_read_now() {
+    let (one, two) = (Home::start("one").await, Home::start("two").await);
+    let (ada, neo) = (one.person("ada", 1).await, two.person("neo", 2).await);
+    let first = one.says(&ada, post("helo")).await;
+    let edit = one.says(&ada, Content::Post(Post { revises: Some(first.id()), ..Post::free("hello") })).await;
+    two.says(&neo, subscribe(ada.account_ref())).await;
+    until("the edit is in neo's feed", async || {
+        let items = feed(&two, &neo).await.items;
+        items.len() == 1 && items[0].record.as_ref().is_some_and(|record| record.envelope == edit)
+    })
+    .await;
+}
+
 async fn check_thread(one: &Home, post: &Envelope, answer: &Envelope) {
     let thread: Comments = one.get(&format!("/api/v1/records/{}/comments", post.id())).await.json();
     let [comment] = thread.comments.as_slice() else { panic!("one comment: {thread:?}") };
