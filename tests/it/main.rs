@@ -10,6 +10,7 @@ mod keys;
 mod network;
 mod peer;
 mod people;
+mod simulation;
 mod ssrf;
 mod vectors;
 mod witness;
