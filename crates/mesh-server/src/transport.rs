@@ -3,8 +3,10 @@
 //! Names are resolved here, every address is checked, and the connection goes to exactly those addresses: a second look-up cannot rebind. Redirects and
 //! proxies are off. A domain under `localhost` reaches only its like, by rule, and no other domain reaches them.
 
+pub mod signing;
+
+use self::signing::Signer;
 use crate::guard::is_public;
-use crate::signing::Signer;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use mesh_proto::address::Domain;
