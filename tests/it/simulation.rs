@@ -13,7 +13,7 @@ fn check(part: u64) {
     let first = mesh_testkit::seed(FIRST) + part * SEEDS;
     for seed in first..first + SEEDS {
         let report = run(seed, &Scale::default());
-        println!("seed {seed}: {:?} simulated, {:?}", report.simulated, report.seen);
+        eprintln!("seed {seed}: {:?} simulated, {:?}", report.simulated, report.seen);
         assert_eq!(report.violations, Vec::<String>::new(), "repeat with MESH_SEED={seed}");
         let seen = report.seen;
         let enough = seen.accepted > 100 && seen.objects > 30 && seen.statements > 20 && seen.timelines > 3 && seen.key_logs > 10;

@@ -198,7 +198,8 @@ impl World {
         let at = self.rng.below(person.devices.len() as u64) as usize;
         let device = person.devices[at].id();
         // Some stand by nothing that the device said, some by a part, most by everything.
-        let leaves: Vec<u64> = self.oracle.said.iter().filter(|said| said.who == who && said.device == device).map(|said| said.leaf).collect();
+        let leaves: Vec<u64> =
+            self.oracle.said.iter().filter(|said| said.who == who && said.device == device).map(|said| said.leaf).collect();
         let last = match self.rng.below(4) {
             0 => leaves.get(self.rng.below(leaves.len().max(1) as u64) as usize).copied(),
             _ => leaves.iter().max().copied(),
@@ -221,8 +222,10 @@ impl World {
         self.oracle.people[who].closed = Some(Closed);
         let Some(node) = self.homes[place].node().cloned() else { return };
         // What a closure leaves to be done is done by a thread that has no simulated time.
-        let erased = move || while !node.kv().scan(Space::Meta, &KeyRange::prefix("closing/"), Order::Forward, 1).is_ok_and(|rows| rows.is_empty()) {
-            std::thread::yield_now();
+        let erased = move || {
+            while !node.kv().scan(Space::Meta, &KeyRange::prefix("closing/"), Order::Forward, 1).is_ok_and(|rows| rows.is_empty()) {
+                std::thread::yield_now();
+            }
         };
         tokio::task::spawn_blocking(erased).await.expect("looking does not panic");
     }
@@ -254,7 +257,9 @@ impl World {
     /// The domains to which a domain ever had something to send.
     fn correspondents(&self, place: Place) -> BTreeSet<Place> {
         let Some(node) = self.homes[place].node() else { return BTreeSet::new() };
-        let has_row = |no: u32| node.kv().scan(Space::Outbox, &KeyRange::prefix(no.to_be_bytes()), Order::Forward, 1).is_ok_and(|rows| !rows.is_empty());
+        let has_row = |no: u32| {
+            node.kv().scan(Space::Outbox, &KeyRange::prefix(no.to_be_bytes()), Order::Forward, 1).is_ok_and(|rows| !rows.is_empty())
+        };
         (1..=self.homes.len() as u32)
             .filter(|no| has_row(*no))
             .filter_map(|no| node.peers.by_no(PeerNo(no)))

@@ -13,8 +13,8 @@ use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use mesh_proto::address::Domain;
 use mesh_proto::api::{
-    Accepted, Challenge, ChallengeRequest, Delivery, DeliveryAnswer, DeliveryItem, Discovery, DomainKey, DomainKeyUse, ItemResult, KeysPush,
-    KeysView, PolicyView, Problem, Pulled, RegistrationMode,
+    Accepted, Challenge, ChallengeRequest, Delivery, DeliveryAnswer, DeliveryItem, Discovery, DomainKey, DomainKeyUse, ItemResult,
+    KeysPush, KeysView, PolicyView, Problem, Pulled, RegistrationMode,
 };
 use mesh_proto::envelope::{Envelope, Kind};
 use mesh_proto::key::SecretKey;
@@ -85,7 +85,9 @@ impl Forger {
         let view = |person: &TestAccount| KeysView { account: person.id(), ops: person.keys.ops().cloned().collect(), name: None };
         let keys = self.people.iter().map(|person| (format!("/mesh/v1/accounts/{}/keys", person.id()), view(person))).collect();
         let face = Face { key, discovery, keys: Arc::new(keys), rng: Arc::clone(&self.rng) };
-        let answer = move |method: Method, uri: Uri, headers: HeaderMap, body: Bytes| async move { face.answer((&method, uri.path()), &headers, &body) };
+        let answer = move |method: Method, uri: Uri, headers: HeaderMap, body: Bytes| async move {
+            face.answer((&method, uri.path()), &headers, &body)
+        };
         wire.open(self.way.from, Router::new().fallback(answer));
     }
 

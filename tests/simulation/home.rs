@@ -13,7 +13,7 @@ use mesh_proto::address::Domain;
 use mesh_proto::api::RegistrationMode;
 use mesh_proto::http_signature::{CONTENT_DIGEST, ContentDigest, RequestParts, SIGNATURE, SIGNATURE_INPUT, SignatureInput, sign};
 use mesh_proto::key::SecretKey;
-use mesh_proto::port::{Answer, Clock};
+use mesh_proto::port::{Answer, Clock, Rng};
 use mesh_server::App;
 use mesh_server::config::Limits;
 use mesh_server::signing::Signer;
@@ -27,6 +27,20 @@ const CACHE_BYTES_MAX: u64 = 64 * 1024;
 const MEMORY_BYTES_MAX: u64 = 1024 * 1024;
 /// Largest answer that the checker reads.
 const ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// A domain's random source. What decides about time, the 8 bytes of a wait after a failure, comes from a stream of its own: else nonces and salts, which several
+/// threads draw, would change it.
+#[derive(Debug)]
+struct Streams {
+    waits: SeededRng,
+    others: SeededRng,
+}
+
+impl Rng for Streams {
+    fn fill(&self, out: &mut [u8]) {
+        if out.len() == 8 { self.waits.fill(out) } else { self.others.fill(out) }
+    }
+}
 
 /// How a domain ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,7 +61,7 @@ pub(crate) struct Home {
     pub(crate) liar: Option<Arc<Liar>>,
     time: Time,
     wire: Arc<Wire>,
-    rng: Arc<SeededRng>,
+    rng: Arc<Streams>,
     running: Option<(Arc<Node>, Arc<Handle>)>,
     /// The disk as the last process saw it.
     before: Weak<Handle>,
@@ -65,7 +79,7 @@ impl Home {
             liar: None,
             time: time.clone(),
             wire: Arc::clone(wire),
-            rng: Arc::new(SeededRng::new(seed)),
+            rng: Arc::new(Streams { waits: SeededRng::new(seed), others: SeededRng::new(!seed) }),
             running: None,
             before: Weak::new(),
             nonces: 0,

@@ -51,14 +51,14 @@ pub struct Scale {
 
 impl Default for Scale {
     fn default() -> Self {
-        Self { domains: 50, people: 2, hostile: 5, folder_every: 17, hours: 10, acts: 400, forgeries: 30, cuts: 5 }
+        Self { domains: 50, people: 2, hostile: 5, folder_every: 17, hours: 10, acts: 500, forgeries: 30, cuts: 5 }
     }
 }
 
 /// A fault in the system itself, or in what is looked at: that the checker sees it shows that it can see anything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sabotage {
-    /// One honest domain never delivers likes, and says that it did.
+    /// Honest domains never deliver likes, and note that they did.
     LikesAreKept,
     /// A row with a foreign person's text in a key space that must hold none.
     ForeignText,

@@ -60,6 +60,9 @@ pub(crate) enum Doubt {
     Closed,
     /// Its actor is at the mercy of a hostile home.
     Hostile,
+    /// It took the place of an earlier one, and was withdrawn. If that was before it was delivered, only the withdrawal arrives, and says nothing about the
+    /// earlier one: that one counts elsewhere until sets are reconciled, or the actor says it once more.
+    Overtaken,
 }
 
 /// What is to be expected of a statement that an actor makes once about an object.
@@ -167,7 +170,7 @@ impl Oracle {
 
     /// What is to be expected after a chain of statements and withdrawals, in the order of their leaves: the last counts, until it is withdrawn.
     fn expected(&self, chain: &[usize]) -> Expected {
-        let mut live = None;
+        let (mut live, mut overtaken) = (None, false);
         let mut chain: Vec<&Said> = chain.iter().map(|at| &self.said[*at]).collect();
         chain.sort_by_key(|said| said.leaf);
         for said in chain {
@@ -177,10 +180,13 @@ impl Oracle {
             match &said.content {
                 Content::Retract(retract) if live == Some(retract.object) => live = None,
                 Content::Retract(_) => {}
-                _ => live = Some(said.id),
+                _ => (overtaken, live) = (overtaken || live.is_some(), Some(said.id)),
             }
         }
-        Expected::Exactly(live)
+        match (live, overtaken) {
+            (None, true) => Expected::Any(Doubt::Overtaken),
+            _ => Expected::Exactly(live),
+        }
     }
 
     /// What is to be expected of a comment: that it is there, or that it is not.
@@ -209,8 +215,7 @@ impl Oracle {
 
     /// Versions of a record, oldest first, with the first.
     pub(crate) fn versions(&self, first: &RecordId) -> Vec<&Said> {
-        let mut versions: Vec<&Said> =
-            self.said.iter().filter(|said| said.id == *first || said.content.revises() == Some(first)).collect();
+        let mut versions: Vec<&Said> = self.said.iter().filter(|said| said.id == *first || said.content.revises() == Some(first)).collect();
         versions.sort_by_key(|said| said.leaf);
         versions
     }

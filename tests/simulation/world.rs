@@ -1,6 +1,5 @@
 //! The world of one run: domains, people, the network between them, and the truth about them; and the faults that befall it.
 
-use crate::{Sabotage, Scale, Seen};
 use crate::clock::Time;
 use crate::disk::Disk;
 use crate::forger::Forger;
@@ -9,6 +8,7 @@ use crate::hostile::Liar;
 use crate::oracle::{Honesty, Oracle, Person};
 use crate::weather::{Event, FAIR, plan};
 use crate::wire::{Place, Wire};
+use crate::{Sabotage, Scale, Seen};
 use mesh_proto::address::Domain;
 use mesh_proto::api::NewAccount;
 use mesh_store::MemoryStore;
@@ -93,7 +93,12 @@ impl World {
     /// Domains of which nothing is promised.
     pub(crate) fn hostile(&self) -> BTreeSet<Place> {
         let forgers = self.forgers.keys().copied();
-        self.homes.iter().filter(|home| home.liar.as_ref().is_some_and(|liar| liar.is_hostile())).map(|home| home.place).chain(forgers).collect()
+        self.homes
+            .iter()
+            .filter(|home| home.liar.as_ref().is_some_and(|liar| liar.is_hostile()))
+            .map(|home| home.place)
+            .chain(forgers)
+            .collect()
     }
 
     /// Domains that keep to the protocol.
@@ -125,7 +130,8 @@ impl World {
     /// Lets happen what is planned.
     pub(crate) async fn live(&mut self) {
         self.wire.set_link(FAIR);
-        let liars = self.homes.iter().filter(|home| home.liar.as_ref().is_some_and(|liar| liar.is_hostile())).map(|home| home.place).collect();
+        let liars =
+            self.homes.iter().filter(|home| home.liar.as_ref().is_some_and(|liar| liar.is_hostile())).map(|home| home.place).collect();
         for (at, event) in plan(&self.rng, &self.scale, &liars) {
             self.time.reach(at).await;
             match event {

@@ -37,9 +37,12 @@ impl World {
             return;
         };
         let mut expected = self.published(author, place);
-        let followed = self.oracle.followers(&self.oracle.people[author].account.id()).iter().any(|(who, expected)| {
-            self.oracle.people[*who].place == place && self.oracle.is_honest(*who) && matches!(expected, Expected::Exactly(Some(_)))
-        });
+        // Whether anybody there follows is only certain if it is of everybody: a closed account goes on following at the author's home, so that what is
+        // sent to its domain is refused, and the next one who follows there is not the first.
+        let followers = self.oracle.followers(&self.oracle.people[author].account.id());
+        let mut there = followers.iter().filter(|(who, _)| self.oracle.people[**who].place == place).map(|(_, expected)| expected);
+        let followed = there.clone().any(|expected| matches!(expected, Expected::Exactly(Some(_))))
+            && there.all(|expected| matches!(expected, Expected::Exactly(_)));
         let complete = place == home || (followed && expected.len() <= BACKFILL);
         if complete {
             self.seen.timelines += usize::from(place != home);
@@ -80,7 +83,10 @@ impl World {
 
     /// What a domain shows of an author; `None` if it does not know them.
     async fn timeline(&mut self, place: Place, author: Who) -> Option<BTreeSet<RecordId>> {
-        let path = format!("/api/v1/accounts/{}/posts?limit=100", self.oracle.people[author].account.id());
+        let account = self.oracle.people[author].account.id();
+        // Most know few: it is quicker to look than to ask.
+        self.homes[place].node()?.accounts.get(&account).ok()??;
+        let path = format!("/api/v1/accounts/{account}/posts?limit=100");
         let page: FeedPage = self.homes[place].shown(&path).await?;
         let mut shown = BTreeSet::new();
         for view in &page.items {
