@@ -69,3 +69,9 @@ fn foreign_text_outside_the_cache_is_seen() {
 fn counter_that_differs_from_its_set_is_seen() {
     only(&sabotaged(Sabotage::CounterIsWrong), "counts");
 }
+
+#[test]
+fn words_that_nobody_signed_are_seen() {
+    let report = sabotaged(Sabotage::WordsAreChanged);
+    assert!(report.violations.iter().any(|violation| violation.contains("unverified")), "{:?}", report.violations);
+}

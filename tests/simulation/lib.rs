@@ -64,6 +64,8 @@ pub enum Sabotage {
     ForeignText,
     /// A counter that says one more than its set holds.
     CounterIsWrong,
+    /// A home shows other words than its people signed.
+    WordsAreChanged,
 }
 
 /// How much was looked at: a run in which nothing happened proves nothing.

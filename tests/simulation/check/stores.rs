@@ -64,8 +64,16 @@ impl World {
         match sabotage {
             Some(Sabotage::ForeignText) => drop(batch.put(Space::Meta, "sabotage", format!("{} said by nobody", marker(place + 1)))),
             Some(Sabotage::CounterIsWrong) => {
-                for (key, _) in node.kv().scan(Space::Count, &KeyRange::all(), Order::Forward, usize::MAX).unwrap_or_default() {
+                for (key, _) in scan(node, Space::Count) {
                     batch.add(Space::Count, key, 1);
+                }
+            }
+            Some(Sabotage::WordsAreChanged) => {
+                for (key, mut row) in scan(node, Space::Payload) {
+                    if let Some(at) = memmem::find(&row, b"said by") {
+                        row[at..at + 4].copy_from_slice(b"lied");
+                        batch.put(Space::Payload, key, row);
+                    }
                 }
             }
             Some(Sabotage::LikesAreKept) | None => {}
@@ -74,7 +82,13 @@ impl World {
     }
 }
 
-/// Whether a text lies there, as it is or as JSON carries an envelope.
+/// All rows of a space, to be changed.
+fn scan(node: &mesh_node::Node, space: Space) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let rows = node.kv().scan(space, &KeyRange::all(), Order::Forward, usize::MAX).unwrap_or_default();
+    rows.into_iter().map(|(key, value)| (key.to_vec(), value.to_vec())).collect()
+}
+
+/// Whether a text lies there as it is.
 fn contains(all: &[u8], text: &str) -> bool {
     memmem::find(all, text.as_bytes()).is_some()
 }
