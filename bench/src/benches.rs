@@ -5,6 +5,7 @@ pub(crate) mod disk;
 pub(crate) mod feed;
 pub(crate) mod idle;
 pub(crate) mod ingest;
+pub(crate) mod simulate;
 pub(crate) mod thread;
 pub(crate) mod waiters;
 pub(crate) mod write;

@@ -63,6 +63,15 @@ enum Bench {
         #[arg(long, default_value_t = 1_000)]
         cycles: u64,
     },
+    /// Fifty domains in a simulated network, many times over
+    Simulate {
+        /// How many runs
+        #[arg(long, default_value_t = 1_000)]
+        seeds: u64,
+        /// The seed of the first run
+        #[arg(long, env = "MESH_SEED", default_value_t = 1)]
+        first: u64,
+    },
     /// The part of `write` that has no HTTP, in a process of its own
     #[command(hide = true)]
     Waiters {
@@ -85,6 +94,7 @@ fn main() -> anyhow::Result<()> {
             Some(Bench::Idle(options)) => benches::idle::run(&options).await?.print(),
             Some(Bench::Disk(options)) => benches::disk::run(&options).await?.print(),
             Some(Bench::Crash { cycles }) => benches::crash::run(cycles).await?.print(),
+            Some(Bench::Simulate { seeds, first }) => benches::simulate::run(seeds, first)?.print(),
             Some(Bench::Waiters { data }) => benches::waiters::run(&data).await?,
         }
         Ok(())

@@ -4,7 +4,7 @@ use crate::erasure::found_in_spaces;
 use crate::network::{Home, until};
 use mesh_proto::api::{AccountView, Comments, FeedPage, NotificationPage};
 use mesh_proto::envelope::{Envelope, Kind};
-use mesh_proto::record::{AccountRef, Audience, Comment, Content, Like, ObjectRef, Post, Retract, RetractReason, Subscribe, Terms};
+use mesh_proto::record::{AccountRef, Audience, Comment, Content, Like, ObjectRef, Post, Repost, Retract, RetractReason, Subscribe, Terms};
 use mesh_testkit::TestAccount;
 
 pub(crate) fn like(object: ObjectRef) -> Content {
@@ -79,6 +79,40 @@ async fn people_act_and_read_across_domains_and_all_is_there_after_a_restart() {
     assert_eq!(one.count(&hello.id(), Kind::Like).await, 1);
     check_thread(&one, &hello, &answer).await;
     assert_eq!(feed(&two, &neo).await.items.len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_begins_to_follow_reads_posts_as_they_read_now() {
+    let (one, two) = (Home::start("one").await, Home::start("two").await);
+    let (ada, neo) = (one.person("ada", 1).await, two.person("neo", 2).await);
+    let first = one.says(&ada, post("helo")).await;
+    let edit = one.says(&ada, Content::Post(Post { revises: Some(first.id()), ..Post::free("hello") })).await;
+    two.says(&neo, subscribe(ada.account_ref())).await;
+    until("the edit is in neo's feed", async || {
+        let items = feed(&two, &neo).await.items;
+        items.len() == 1 && items[0].record.as_ref().is_some_and(|record| record.envelope == edit)
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn second_repost_takes_the_place_of_the_first_where_its_author_is_followed() {
+    let (one, two) = (Home::start("one").await, Home::start("two").await);
+    let (ada, eve, neo) = (one.person("ada", 1).await, one.person("eve", 2).await, two.person("neo", 3).await);
+    let hello = one.says(&eve, post("hello")).await;
+    two.says(&neo, subscribe(ada.account_ref())).await;
+    until_subscribed(&one, &ada, 1).await;
+    let repost = || Content::Repost(Repost { object: eve.object(&hello) });
+    let shown = async || feed(&two, &neo).await.items.into_iter().map(|item| item.card.id).collect::<Vec<_>>();
+    one.says(&ada, repost()).await;
+    until("the first repost arrives", async || shown().await.len() == 1).await;
+    let second = one.says(&ada, repost()).await;
+    until("the second takes its place", async || shown().await == [second.id()]).await;
+    one.says(&ada, retract(&second)).await;
+    until("none is left", async || shown().await.is_empty()).await;
+    let third = one.says(&ada, repost()).await;
+    until("a new one is a new one", async || shown().await == [third.id()]).await;
+    assert!(two.view(&second.id()).await.tombstone.is_some(), "withdrawn stays withdrawn");
 }
 
 async fn check_thread(one: &Home, post: &Envelope, answer: &Envelope) {

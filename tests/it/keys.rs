@@ -218,3 +218,26 @@ async fn revocation_reaches_other_domains_without_a_record() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn revocation_is_sent_again_to_a_domain_that_took_it_for_a_replay() {
+    let (one, mut peer) = (Home::start("one").await, Peer::start("peer", 40).await);
+    let (mut ada, neo) = (one.person("ada", 1).await, peer.person("neo", 2));
+    let hello = one.says(&ada, post("hello")).await;
+    peer.deliver(&one, &neo, &neo.sign(like(ada.object(&hello)))).await;
+    one.says(&ada, like(neo.object(&neo.sign(post("something there"))))).await;
+    until("the peer has something from there", async || !peer.received().is_empty()).await;
+    let (device, root) = (ada.add_device(80), ada.root.clone());
+    let added = ada.keys.ops().last().expect("an operation").envelope.clone();
+    assert_eq!(one.submit_key(&ada, &added).await.status, 200);
+    let revoked = ada.key_op(Action::DeviceRevoke { device: device.id(), last_good: None }, &root);
+    assert_eq!(one.submit_key(&ada, &revoked).await.status, 200);
+    until("it is refused", async || peer.keys_brought() == 1).await;
+    // A sign of life: the lane need not wait for its time.
+    let again = peer.delivery_of(&neo, &neo.sign(like(ada.object(&hello))));
+    until("it is brought again", async || {
+        peer.send(&one, &again).await;
+        peer.keys_brought() > 1
+    })
+    .await;
+}

@@ -12,6 +12,7 @@ mod moving;
 mod network;
 mod peer;
 mod people;
+mod simulation;
 mod ssrf;
 mod vectors;
 mod witness;

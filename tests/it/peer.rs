@@ -3,7 +3,7 @@
 use crate::network::{Home, Reply};
 use axum::Json;
 use axum::body::Bytes;
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, StatusCode};
 use axum::routing::{get, post};
 use mesh_proto::api::{
     Challenge, ChallengeRequest, Delivery, DeliveryAnswer, DeliveryItem, Discovery, DomainKey, DomainKeyUse, ItemResult, KeysPush,
@@ -23,6 +23,8 @@ use tokio::task::JoinHandle;
 struct Received {
     leaves: Vec<u64>,
     watermark: u64,
+    /// Requests with key operations, of which the first is refused as a replay.
+    keys: usize,
 }
 
 /// A played domain.
@@ -69,6 +71,11 @@ impl Peer {
     /// The leaves that were delivered here.
     pub(crate) fn received(&self) -> Vec<u64> {
         self.received.lock().expect("no panic").leaves.clone()
+    }
+
+    /// How often key operations were brought.
+    pub(crate) fn keys_brought(&self) -> usize {
+        self.received.lock().expect("no panic").keys
     }
 
     /// Loses all that was delivered.
@@ -127,10 +134,15 @@ impl Peer {
         to.send_signed("POST", path, body, headers).await
     }
 
+    /// Logs one record, and makes a delivery of it.
+    pub(crate) fn delivery_of(&mut self, person: &TestAccount, envelope: &Envelope) -> Delivery {
+        let item = self.log(person, envelope);
+        self.delivery(vec![item], &[person])
+    }
+
     /// Logs and delivers one record; answers its result.
     pub(crate) async fn deliver(&mut self, to: &Home, person: &TestAccount, envelope: &Envelope) -> ItemResult {
-        let item = self.log(person, envelope);
-        let delivery = self.delivery(vec![item], &[person]);
+        let delivery = self.delivery_of(person, envelope);
         let reply = self.send(to, &delivery).await;
         assert_eq!(reply.status, 200, "{}", String::from_utf8_lossy(&reply.body));
         reply.json::<DeliveryAnswer>().results.remove(0)
@@ -143,6 +155,7 @@ async fn serve(listener: TcpListener, (discovery, more): (Discovery, axum::Route
         let answer = Challenge { domain, from: asked.from, nonce: asked.nonce, at: 0 };
         Json(Envelope::sign(Kind::Challenge, serde_json::to_vec(&answer).expect("json"), &key))
     };
+    let keys_received = Arc::clone(&received);
     let deliveries = move |headers: HeaderMap, body: Bytes| async move {
         let body = if headers.contains_key("content-encoding") { zstd::decode_all(&body[..]).expect("zstd") } else { body.to_vec() };
         let delivery: Delivery = serde_json::from_slice(&body).expect("a delivery");
@@ -154,7 +167,13 @@ async fn serve(listener: TcpListener, (discovery, more): (Discovery, axum::Route
         }
         Json(DeliveryAnswer { results: vec![ItemResult::Accepted; delivery.items.len()], watermark: received.watermark, cosignature: None })
     };
+    let keys = move || async move {
+        let mut received = keys_received.lock().expect("no panic");
+        received.keys += 1;
+        if received.keys == 1 { StatusCode::UNAUTHORIZED } else { StatusCode::OK }
+    };
     let router = axum::Router::new()
+        .route("/mesh/v1/keys", post(keys))
         .route("/.well-known/mesh", get(move || async move { Json(discovery) }))
         .route("/mesh/v1/challenges", post(challenge))
         .route("/mesh/v1/deliveries", post(deliveries))

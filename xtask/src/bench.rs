@@ -15,13 +15,12 @@ pub(crate) struct Args {
 
 /// Builds, then measures or lists.
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let mut build = run::cargo();
-    build.args(["build", "--release", "--package", "mesh-bench"]);
-    if args.name.is_some() {
-        // A bench starts real servers and clients: the same binaries that people run.
-        build.args(["--package", "mesh-server", "--package", "mesh-cli"]);
+    run::run(run::cargo().args(["build", "--release", "--package", "mesh-bench"]))?;
+    if args.name.as_deref().is_some_and(|name| name != "simulate") {
+        // A bench starts real servers and clients: the same binaries that people run. Built by themselves, else they would have what the simulation
+        // needs of tokio and the store.
+        run::run(run::cargo().args(["build", "--release", "--package", "mesh-server", "--package", "mesh-cli"]))?;
     }
-    run::run(&mut build)?;
     let mut bench = run::program(&crate::workspace::load()?.target_directory.join("release/mesh-bench").to_string_lossy());
     match &args.name {
         Some(name) => bench.arg(name).args(&args.rest),

@@ -231,9 +231,11 @@ impl<'a> Indexer<'a> {
     fn once(&mut self, statement: &Statement<'_>) -> Result<()> {
         let kind = statement.record.kind();
         let actor = statement.actor.lid;
-        let act = statement.record.content.once_about().filter(|_| statement.ours).map(|about| act_key(actor, kind, about));
         let once = statement.resolved.object.map(|object| once_key(object, kind, actor));
-        // For a foreign object only the actor's home keeps score, for an own one both rows say the same.
+        // For a foreign object only the actor's home keeps score, for an own one both rows say the same. A repost is shown to those who follow, wherever its
+        // object is, and must not be shown twice.
+        let kept = statement.ours || (kind == Kind::Repost && once.is_none());
+        let act = statement.record.content.once_about().filter(|_| kept).map(|about| act_key(actor, kind, about));
         let before = match (&once, &act) {
             (Some(key), _) => self.read.get(Space::Object, key)?,
             (None, Some(key)) => self.read.get(Space::Act, key)?,
@@ -255,8 +257,8 @@ impl<'a> Indexer<'a> {
         }
         self.insert(statement, Standing::Live, None);
         match before {
-            Some(before) => self.supersede(before, statement)?,
-            None => self.first_of_its_kind(statement),
+            Some(before) if self.is_live(before)? => self.supersede(before, statement)?,
+            _ => self.first_of_its_kind(statement),
         }
         Ok(())
     }
@@ -311,6 +313,11 @@ impl<'a> Indexer<'a> {
             _ => {}
         }
         Ok(())
+    }
+
+    /// Whether a statement stands. Of a foreign one that was withdrawn the row stays that says what it was about: its text, which tells that row, is gone.
+    fn is_live(&self, lid: Lid) -> Result<bool> {
+        Ok(Reference::get(self.read, lid)?.is_some_and(|reference| reference.standing == Standing::Live))
     }
 
     fn first_of_its_kind(&mut self, statement: &Statement<'_>) {

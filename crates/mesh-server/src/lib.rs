@@ -22,6 +22,7 @@ use mesh_proto::http_signature::NonceWindow;
 use std::sync::{Arc, Mutex};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
+pub use transport::signing;
 
 /// What every handler has at hand.
 #[derive(Clone)]

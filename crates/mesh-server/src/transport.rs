@@ -3,13 +3,15 @@
 //! Names are resolved here, every address is checked, and the connection goes to exactly those addresses: a second look-up cannot rebind. Redirects and
 //! proxies are off. A domain under `localhost` reaches only its like, by rule, and no other domain reaches them.
 
+pub mod signing;
+
+use self::signing::Signer;
 use crate::guard::is_public;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use mesh_proto::address::Domain;
-use mesh_proto::http_signature::{CONTENT_DIGEST, ContentDigest, RequestParts, SIGNATURE, SIGNATURE_INPUT, SignatureInput, sign};
 use mesh_proto::key::SecretKey;
-use mesh_proto::port::{Answer, BoxFuture, Clock, Rng, Transport, TransportError, random};
+use mesh_proto::port::{Answer, BoxFuture, Clock, Rng, Transport, TransportError};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -25,8 +27,6 @@ const POST_BYTES_MAX: usize = 16 * 1024 * 1024;
 const SENT_BYTES_MAX: usize = 1024 * 1024;
 /// Where those come from.
 const SENT_TO: &[&str] = &["/mesh/v1/deliveries", "/mesh/v1/challenges", "/mesh/v1/keys"];
-/// Bodies from this size on are compressed.
-const COMPRESS_FROM: usize = 1024;
 
 /// Whether the way leads inside or outside; there is no switch, the own domain decides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,10 +81,7 @@ impl Resolve for Resolver {
 pub(crate) struct Http {
     client: reqwest::Client,
     reach: Reach,
-    domain: Domain,
-    key: SecretKey,
-    clock: Arc<dyn Clock>,
-    rng: Arc<dyn Rng>,
+    signer: Signer,
 }
 
 impl Http {
@@ -105,7 +102,7 @@ impl Http {
             .pool_max_idle_per_host(8)
             .user_agent(crate::SOFTWARE)
             .build()?;
-        Ok(Self { client, reach, domain, key, clock, rng })
+        Ok(Self { client, reach, signer: Signer::new(domain, key, clock, rng) })
     }
 
     /// A local domain speaks with local ones only, and nobody else speaks with them.
@@ -113,7 +110,7 @@ impl Http {
         if domain.is_local() == (self.reach == Reach::Localhost) {
             return Ok(());
         }
-        Err(TransportError::Forbidden(format!("{} and {domain} are not on the same network", self.domain)))
+        Err(TransportError::Forbidden(format!("{} and {domain} are not on the same network", self.signer.domain())))
     }
 
     async fn exchange(&self, request: reqwest::RequestBuilder, bytes_max: usize) -> Result<Answer, TransportError> {
@@ -133,28 +130,12 @@ impl Http {
     }
 
     fn signed(&self, domain: &Domain, path: &str, body: Vec<u8>) -> Result<reqwest::RequestBuilder, TransportError> {
-        let target = format!("{}{path}", domain.base_url());
-        let compressed = (body.len() >= COMPRESS_FROM).then(|| zstd::bulk::compress(&body, 1).ok()).flatten();
-        let is_compressed = compressed.is_some();
-        let sent = compressed.unwrap_or(body);
-        let unsignable = |error: mesh_proto::http_signature::SignatureError| TransportError::Unreachable(error.to_string());
-        let now_s = self.clock.now_ms() / 1000;
-        let nonce = mesh_proto::bytes::base64url(&random::<16>(&*self.rng));
-        let keyid = format!("{}/{}", self.domain, self.key.id());
-        let input = SignatureInput::new(now_s, now_s + mesh_proto::limits::SIGNATURE_LIFE_S_MAX, &nonce, &keyid).map_err(unsignable)?;
-        let parts = RequestParts::new("POST", &target).map_err(unsignable)?;
-        let headers = sign(parts, ContentDigest::of(&sent), &input, |base| self.key.sign(base).0);
-        let mut request = self
-            .client
-            .post(&target)
-            .header("content-type", "application/json")
-            .header(CONTENT_DIGEST, headers.content_digest)
-            .header(SIGNATURE_INPUT, headers.signature_input)
-            .header(SIGNATURE, headers.signature);
-        if is_compressed {
-            request = request.header("content-encoding", "zstd");
+        let signed = self.signer.sign(domain, path, body).map_err(|error| TransportError::Unreachable(error.to_string()))?;
+        let mut request = self.client.post(format!("{}{path}", domain.base_url()));
+        for (name, value) in signed.headers {
+            request = request.header(name, value);
         }
-        Ok(request.body(sent))
+        Ok(request.body(signed.body))
     }
 }
 

@@ -62,7 +62,8 @@ spaces! {
     CountByPeer = 16, "count_by_peer";
     /// Subscriptions of this domain's accounts. Subscriber (8), author (8) → local id (8).
     Follow = 17, "follow";
-    /// Live statements of this domain's accounts. Actor (8), kind (1), first half of the object's SHA-256 (16) → local id (8).
+    /// Live statements of this domain's accounts, and the newest reposts by others of what is elsewhere. Actor (8), kind (1), first half of the object's
+    /// SHA-256 (16) → local id (8).
     Act = 18, "act";
     /// Notifications. Account (8), received (8), local id (8) → kind (1), object (8).
     Notice = 19, "notice";

@@ -28,6 +28,15 @@ impl Link {
     pub const GOOD: Link = Link { delay_ms_min: 1, delay_ms_max: 1, loss_per_mille: 0, duplicate_per_mille: 0 };
     /// A bad day: up to two seconds, a tenth lost, a tenth doubled.
     pub const BAD: Link = Link { delay_ms_min: 5, delay_ms_max: 2000, loss_per_mille: 100, duplicate_per_mille: 100 };
+
+    /// What becomes of one message: how long each copy of it that arrives is on its way, milliseconds. None arrives if it is lost.
+    pub fn copies(&self, rng: &SeededRng) -> Vec<u64> {
+        let copies = if rng.happens(self.duplicate_per_mille) { 2 } else { 1 };
+        let spread = self.delay_ms_max.saturating_sub(self.delay_ms_min);
+        (0..copies)
+            .filter_map(|_| if rng.happens(self.loss_per_mille) { None } else { Some(self.delay_ms_min + rng.below(spread + 1)) })
+            .collect()
+    }
 }
 
 /// A message that has arrived.
@@ -118,13 +127,8 @@ impl<M: Clone> SimNetwork<M> {
 
     /// Puts a message on its way.
     pub fn send(&mut self, from: NodeId, to: NodeId, message: M) {
-        let copies = if self.rng.happens(self.link.duplicate_per_mille) { 2 } else { 1 };
-        for _ in 0..copies {
-            if self.rng.happens(self.link.loss_per_mille) {
-                continue;
-            }
-            let spread = self.link.delay_ms_max.saturating_sub(self.link.delay_ms_min);
-            let at_ms = self.now_ms + self.link.delay_ms_min + self.rng.below(spread + 1);
+        for delay_ms in self.link.copies(&self.rng) {
+            let at_ms = self.now_ms + delay_ms;
             self.sent += 1;
             self.flying.push(Reverse(Flying { at_ms, number: self.sent, from, to, message: message.clone() }));
         }

@@ -293,7 +293,8 @@ impl Outbox {
             let account = found.await.map_err(|_| NodeError::Stopping)??;
             for part in account.log.ops_after(None).chunks(KEYS_BYTES_MAX / (KEY_OP_BYTES_MAX * 4 / 3 + KEY_OP_FRAME_BYTES)) {
                 let answer = self.post(domain, "/mesh/v1/keys", &KeysPush { account: account.id(), ops: part.to_vec() }).await?;
-                if matches!(answer.status, 429 | 500..) {
+                // 401 says nothing about the operations: who just started refuses what was signed before, and a copy that the network made is a replay.
+                if matches!(answer.status, 401 | 408 | 425 | 429 | 500..) {
                     check_status(domain, &answer)?;
                 }
             }

@@ -6,7 +6,7 @@
 
 use crate::accounts::{Account, Accounts};
 use crate::error::Result;
-use crate::index::{Indexer, News, Statement};
+use crate::index::{Indexer, News, Statement, current_version};
 use crate::peers::Peers;
 use crate::tables::codec::{Reader, key_u64};
 use crate::tables::payload::Payload;
@@ -108,12 +108,16 @@ pub(crate) fn backfill(indexer: &mut Indexer<'_>, peer: PeerNo, author: AccountL
     Ok(())
 }
 
-/// Puts an author's newest posts in the place of the row that stands for them, but for those that go to the domain anyway.
+/// Puts an author's newest posts, as they read now, in the place of the row that stands for them. What was sent before is sent again: it may have been
+/// refused, if it came between an end and a new beginning of subscriptions that was not known here yet.
 pub(crate) fn expand(batch: &mut Batch, read: &dyn Read, peer: PeerNo, author: AccountLid) -> Result<()> {
     for (key, _) in read.scan(Space::Timeline, &KeyRange::prefix(author.0.to_be_bytes()), Order::Backward, BACKFILL_MAX)? {
         let lid = Lid(key_u64(&key, 16, "timeline")?);
-        let row = outbox_key(peer, lid.0);
-        if (lid.is_own() || carried::is_carried(read, lid)?) && read.get(Space::Outbox, &row)?.is_none() {
+        for version in BTreeSet::from([lid, current_version(read, lid)?]) {
+            if !version.is_own() && !carried::is_carried(read, version)? {
+                continue;
+            }
+            let row = outbox_key(peer, version.0);
             batch.put(Space::Outbox, row, []);
             batch.put(Space::Late, row, []);
         }
@@ -298,5 +302,31 @@ impl Waiting {
 
     pub(crate) fn take(&self) -> BTreeSet<PeerNo> {
         std::mem::take(&mut *self.peers.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tables::{account_place_key, pair_key};
+    use mesh_store::{Kv, MemoryStore};
+
+    #[test]
+    fn who_follows_again_is_sent_the_newest_posts_again_as_they_read_now() {
+        let kv = MemoryStore::new();
+        let (peer, author) = (PeerNo(1), AccountLid(7));
+        let mut batch = Batch::new();
+        for leaf in [3, 5] {
+            batch.put(Space::Timeline, account_place_key(author, 1_000 + leaf, Lid(leaf)), [Kind::Post as u8]);
+        }
+        // Leaf 3 was edited by 9, and sent when nobody there followed any more.
+        batch.put(Space::Version, pair_key(3, 9), []).put(Space::Outbox, outbox_key(peer, 3), []);
+        batch.put(Space::Late, outbox_key(peer, AUTHOR | author.0), []);
+        kv.commit(batch).wait().expect("commits");
+        let mut batch = Batch::new();
+        expand(&mut batch, &kv, peer, author).expect("expands");
+        kv.commit(batch).wait().expect("commits");
+        assert_eq!(late(&kv, peer, 10).expect("reads"), [3, 5, 9]);
+        assert_eq!(leaves(&kv, peer, 0, 10).expect("reads"), [3, 5, 9]);
     }
 }

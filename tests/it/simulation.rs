@@ -1,0 +1,77 @@
+//! Fifty domains, a bad network, half a simulated day: see `tests/simulation`, and docs/simulation.md for how to repeat a seed.
+//!
+//! The last tests break something on purpose: a checker that sees nothing would pass all the others.
+
+use mesh_tests::{Report, Sabotage, Scale, run, run_with};
+
+/// The first seed; `MESH_SEED` asks for others.
+const FIRST: u64 = 1;
+/// Seeds of each test: four tests run side by side.
+const SEEDS: u64 = 5;
+
+fn check(part: u64) {
+    let first = mesh_testkit::seed(FIRST) + part * SEEDS;
+    for seed in first..first + SEEDS {
+        let report = run(seed, &Scale::default());
+        eprintln!("seed {seed}: {:?} simulated, {:?}", report.simulated, report.seen);
+        assert_eq!(report.violations, Vec::<String>::new(), "repeat with MESH_SEED={seed}");
+        let seen = report.seen;
+        let enough = seen.accepted > 100 && seen.objects > 30 && seen.statements > 20 && seen.timelines > 3 && seen.key_logs > 10;
+        assert!(enough && seen.verified > 100 && seen.feeds > 30 && seen.own_texts > 50, "seed {seed}: hardly anything happened: {seen:?}");
+    }
+}
+
+#[test]
+fn honest_domains_agree_whatever_the_network_does_part_1() {
+    check(0);
+}
+
+#[test]
+fn honest_domains_agree_whatever_the_network_does_part_2() {
+    check(1);
+}
+
+#[test]
+fn honest_domains_agree_whatever_the_network_does_part_3() {
+    check(2);
+}
+
+#[test]
+fn honest_domains_agree_whatever_the_network_does_part_4() {
+    check(3);
+}
+
+/// A run in which only one thing is wrong.
+fn sabotaged(sabotage: Sabotage) -> Report {
+    let scale = Scale { domains: 12, hostile: 0, hours: 4, acts: 150, forgeries: 0, cuts: 1, ..Scale::default() };
+    let whole = run(mesh_testkit::seed(FIRST), &scale);
+    assert_eq!(whole.violations, Vec::<String>::new(), "without sabotage");
+    run_with(mesh_testkit::seed(FIRST), &scale, Some(sabotage))
+}
+
+#[track_caller]
+fn only(report: &Report, words: &str) {
+    assert!(!report.violations.is_empty(), "the checker does not see it: {:?}", report.seen);
+    assert!(report.violations.iter().all(|violation| violation.contains(words)), "{:?}", report.violations);
+}
+
+#[test]
+fn likes_that_never_arrive_are_seen() {
+    only(&sabotaged(Sabotage::LikesAreKept), "like on");
+}
+
+#[test]
+fn foreign_text_outside_the_cache_is_seen() {
+    only(&sabotaged(Sabotage::ForeignText), "holds in meta a text of foreign people");
+}
+
+#[test]
+fn counter_that_differs_from_its_set_is_seen() {
+    only(&sabotaged(Sabotage::CounterIsWrong), "counts");
+}
+
+#[test]
+fn words_that_nobody_signed_are_seen() {
+    let report = sabotaged(Sabotage::WordsAreChanged);
+    assert!(report.violations.iter().any(|violation| violation.contains("unverified")), "{:?}", report.violations);
+}
