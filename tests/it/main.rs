@@ -6,6 +6,7 @@ mod delivery;
 mod durability;
 mod erasure;
 mod federation;
+mod healing;
 mod keys;
 mod network;
 mod peer;

@@ -2,6 +2,7 @@
 
 pub mod buckets;
 pub mod catchup;
+pub mod healing;
 pub mod intake;
 pub mod outbox;
 pub(crate) mod packing;

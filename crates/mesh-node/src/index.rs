@@ -311,7 +311,7 @@ impl<'a> Indexer<'a> {
 
     pub(crate) fn withdraw(&mut self, lid: Lid, target: &Reference, statement: &Statement<'_>) -> Result<()> {
         if target.standing == Standing::Live {
-            self.uncount(lid, target, statement)?;
+            self.uncount(lid, target, statement.peer)?;
         }
         for version in later_versions(self.read, lid)?.into_iter().chain([lid]) {
             crate::bodies::erase(&mut self.batch, self.read, version)?;
@@ -324,17 +324,18 @@ impl<'a> Indexer<'a> {
         Ok(())
     }
 
-    fn uncount(&mut self, lid: Lid, target: &Reference, statement: &Statement<'_>) -> Result<()> {
+    /// Takes back what a live statement of a domain's people had changed.
+    pub(crate) fn uncount(&mut self, lid: Lid, target: &Reference, peer: PeerNo) -> Result<()> {
         let kind = target.kind;
         if let Some(object) = target.object {
             if kind.is_once_per_object() {
                 self.batch.delete(Space::Object, once_key(object, kind, target.actor));
             }
             if kind != Kind::Report && kind != Kind::Profile {
-                self.count(object, kind, statement.peer, -1);
+                self.count(object, kind, peer, -1);
             }
             if kind == Kind::Comment {
-                self.uncount_parent(target, object, statement.peer)?;
+                self.uncount_parent(target, object, peer)?;
             }
             self.unnotify(lid, target, object)?;
         }

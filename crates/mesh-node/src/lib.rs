@@ -2,7 +2,7 @@
 //!
 //! Services form a layered graph; each knows only those before it:
 //! `tables` → [`accounts`], [`log`], [`heads`] → [`objects`], [`peers`] → `index` → [`bus`] → [`bodies`], [`registration`], [`pairing`], [`buckets`] →
-//! [`outbox`] → `append` → [`records`], [`intake`] → [`remote`] → [`views`] → [`feed`], [`notices`]. What happens further down is told upward as [`News`].
+//! [`outbox`] → `append` → [`records`], [`intake`] → [`catchup`], [`healing`] → [`remote`] → [`views`] → [`feed`], [`notices`]. What happens further down is told upward as [`News`].
 //!
 //! [`Node`] owns the services, the append thread and the outbox task. Everything that a crash must not lose is in the store when an answer is given;
 //! memory holds only what can be read again.
@@ -18,7 +18,7 @@ mod reading;
 mod tables;
 mod writing;
 
-pub use federation::{buckets, catchup, intake, outbox, peers};
+pub use federation::{buckets, catchup, healing, intake, outbox, peers};
 use federation::{packing, pin, queue};
 pub use mesh_store::{Health, Kv, MemoryStore};
 pub use reading::{bodies, feed, heads, notices, remote, views};
@@ -36,6 +36,7 @@ use buckets::{Buckets, Rates};
 use bus::Bus;
 use catchup::CatchUp;
 use feed::Feed;
+use healing::Healing;
 use heads::Heads;
 use intake::Intake;
 use log::Log;
@@ -116,6 +117,8 @@ pub struct Node {
     pub outbox: Arc<Outbox>,
     /// Asking others for what is missing.
     pub catchup: Arc<CatchUp>,
+    /// Comparing what others have with what is here.
+    pub healing: Arc<Healing>,
     /// Reading.
     pub views: Arc<Views>,
     /// Feeds.
@@ -160,7 +163,7 @@ impl Node {
         }
         .spawn()?;
         let parts = (Arc::clone(&accounts), Arc::clone(&objects), Arc::clone(&peers), Arc::clone(&bodies), Arc::clone(&log));
-        let (intake, outbox, catchup) = federate(parts, &bus, ports.clone());
+        let (intake, outbox, catchup, healing) = federate(parts, &bus, ports.clone());
         let views = Views::new(Arc::clone(&kv), Arc::clone(&accounts), Arc::clone(&peers), Arc::clone(&log), bodies);
         let records = Arc::new(Records {
             kv: Arc::clone(&kv),
@@ -184,6 +187,7 @@ impl Node {
             records,
             registrar,
             catchup,
+            healing,
             intake,
             outbox,
             feed: Arc::new(Feed { kv: Arc::clone(&kv), heads, views: Arc::clone(&views) }),
@@ -199,7 +203,11 @@ impl Node {
 
     /// Starts delivering and catching up. Needs a tokio runtime.
     pub fn start(&self) {
-        let tasks = [tokio::spawn(Arc::clone(&self.outbox).run()), tokio::spawn(Arc::clone(&self.catchup).run())];
+        let tasks = [
+            tokio::spawn(Arc::clone(&self.outbox).run()),
+            tokio::spawn(Arc::clone(&self.catchup).run()),
+            tokio::spawn(Arc::clone(&self.healing).run()),
+        ];
         self.tasks.lock().unwrap_or_else(PoisonError::into_inner).extend(tasks);
     }
 
@@ -275,9 +283,9 @@ impl Node {
     }
 }
 
-/// The services that take in, deliver and catch up.
-fn federate(parts: intake::Parts, bus: &Arc<Bus>, ports: Ports) -> (Arc<Intake>, Arc<Outbox>, Arc<CatchUp>) {
-    let Ports { kv, clock, rng, transport } = ports;
+/// The services that take in, deliver, catch up and heal.
+fn federate(parts: intake::Parts, bus: &Arc<Bus>, ports: Ports) -> (Arc<Intake>, Arc<Outbox>, Arc<CatchUp>, Arc<Healing>) {
+    let Ports { kv, clock, rng, transport } = ports.clone();
     let (accounts, _, peers, _, log) = &parts;
     let outbox = Outbox {
         kv: Arc::clone(&kv),
@@ -290,10 +298,11 @@ fn federate(parts: intake::Parts, bus: &Arc<Bus>, ports: Ports) -> (Arc<Intake>,
         shown: Mutex::default(),
         asleep: Mutex::default(),
     };
-    let peers = Arc::clone(peers);
+    let (accounts, peers, log, outbox) = (Arc::clone(accounts), Arc::clone(peers), Arc::clone(log), Arc::new(outbox));
     let intake = Arc::new(Intake::new(kv, parts, Arc::clone(bus), clock));
-    let catchup = CatchUp { peers, intake: Arc::clone(&intake), transport };
-    (intake, Arc::new(outbox), Arc::new(catchup))
+    let catchup = CatchUp { peers: Arc::clone(&peers), intake: Arc::clone(&intake), transport };
+    let healing = Healing::new((accounts, peers, Arc::clone(&intake), Arc::clone(bus)), (log, Arc::clone(&outbox)), ports);
+    (intake, outbox, Arc::new(catchup), Arc::new(healing))
 }
 
 /// A store belongs to one domain for ever: ids and logs name it.

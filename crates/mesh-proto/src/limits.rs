@@ -79,3 +79,7 @@ pub const TARGET_URI_BYTES_MAX: usize = 8 * 1024;
 pub const NONCES_MAX: usize = 256 * 1024;
 /// Longest `mesh://` link or permalink, bytes.
 pub const LINK_BYTES_MAX: usize = 1024;
+/// Largest negentropy message of one exchange of sets, bytes.
+pub const SET_MESSAGE_BYTES_MAX: usize = 60 * 1024;
+/// Most records in the part of a set that one exchange is about, on the side that is asked.
+pub const SET_ITEMS_MAX: usize = 1 << 19;

@@ -65,6 +65,9 @@ impl Paging {
         crate::federation::keys,
         crate::federation::keys_batch,
         crate::federation::records_batch,
+        crate::federation::healing::fetch,
+        crate::federation::healing::reconcile,
+        crate::federation::healing::settle,
     )
 )]
 struct Description;

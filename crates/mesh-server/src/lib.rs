@@ -16,6 +16,7 @@ mod ports;
 mod problem;
 pub mod serve;
 mod transport;
+pub mod verify;
 
 pub use mesh_node::Node;
 use mesh_proto::http_signature::NonceWindow;

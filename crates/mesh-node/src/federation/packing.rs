@@ -66,7 +66,7 @@ impl Outbox {
     }
 
     /// Makes a delivery of the first leaves that fit into one.
-    fn chunk(&self, indexes: &[u64], (head, growth): (&Head, Option<Growth>), since: Option<u64>) -> Result<Chunk> {
+    pub(crate) fn chunk(&self, indexes: &[u64], (head, growth): (&Head, Option<Growth>), since: Option<u64>) -> Result<Chunk> {
         let mut items = Vec::new();
         let mut bytes = 0;
         let mut taken = 0;
