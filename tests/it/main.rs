@@ -2,6 +2,7 @@
 
 mod boundary;
 mod catchup;
+mod counters;
 mod delivery;
 mod durability;
 mod erasure;

@@ -17,12 +17,12 @@ fn program() -> PathBuf {
 }
 
 /// Someone at a terminal, with a folder of their own.
-struct Terminal {
+pub(crate) struct Terminal {
     folder: tempfile::TempDir,
 }
 
 impl Terminal {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { folder: tempfile::tempdir().expect("a folder") }
     }
 
@@ -40,6 +40,13 @@ impl Terminal {
         (output.status.code().unwrap_or(-1), if printed.is_empty() { words.into_owned() } else { printed })
     }
 
+    /// Runs a command; answers its exit code and all that it said.
+    pub(crate) async fn run_all(&self, arguments: &[&str]) -> (i32, String) {
+        let output = self.command(arguments).output().await.expect("the program runs");
+        let said = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
+        (output.status.code().unwrap_or(-1), said)
+    }
+
     /// Runs a command that must succeed and reads its JSON, one value a line.
     #[track_caller]
     fn json(&self, arguments: &[&str]) -> impl Future<Output = Vec<Value>> {
@@ -52,7 +59,7 @@ impl Terminal {
         }
     }
 
-    async fn one(&self, arguments: &[&str]) -> Value {
+    pub(crate) async fn one(&self, arguments: &[&str]) -> Value {
         self.json(arguments).await.remove(0)
     }
 

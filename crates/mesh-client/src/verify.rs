@@ -1,10 +1,12 @@
 //! Proofs: who signed, with which key, under which key log, in which log at which leaf.
 //!
-//! [`check`] holds the checks, which are pure; [`tiles`] computes inclusion from log tiles; [`proof`] fetches what the checks need.
+//! [`check`] holds the checks, which are pure; [`tiles`] computes inclusion from log tiles; [`proof`] fetches what the checks need;
+//! [`thread`] holds a home to its counters.
 
 pub mod check;
 mod mistrust;
 pub mod proof;
+pub mod thread;
 pub mod tiles;
 
 pub use check::{Checked, NameProof, Standing};

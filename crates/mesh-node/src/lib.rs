@@ -2,7 +2,7 @@
 //!
 //! Services form a layered graph; each knows only those before it:
 //! `tables` → [`accounts`], [`log`], [`heads`] → [`objects`], [`peers`] → `index` → [`bus`] → [`bodies`], [`registration`], [`pairing`], [`buckets`] →
-//! [`outbox`] → `append` → [`records`], [`intake`] → [`catchup`], [`healing`] → [`remote`] → [`views`] → [`feed`], [`notices`]. What happens further down is told upward as [`News`].
+//! [`outbox`] → `append` → [`records`], [`intake`] → [`catchup`], [`healing`] → [`remote`] → [`views`] → [`feed`], [`notices`], [`counters`]. What happens further down is told upward as [`News`].
 //!
 //! [`Node`] owns the services, the append thread and the outbox task. Everything that a crash must not lose is in the store when an answer is given;
 //! memory holds only what can be read again.
@@ -21,7 +21,7 @@ mod writing;
 pub use federation::{buckets, catchup, healing, intake, outbox, peers};
 use federation::{packing, pin, queue};
 pub use mesh_store::{Health, Kv, MemoryStore};
-pub use reading::{bodies, feed, heads, notices, remote, views};
+pub use reading::{bodies, counters, feed, heads, notices, remote, views};
 pub use writing::{pairing, records, registration};
 
 use writing::append;
@@ -35,6 +35,7 @@ use bodies::Bodies;
 use buckets::{Buckets, Rates};
 use bus::Bus;
 use catchup::CatchUp;
+use counters::Counters;
 use feed::Feed;
 use healing::Healing;
 use heads::Heads;
@@ -121,6 +122,8 @@ pub struct Node {
     pub healing: Arc<Healing>,
     /// Reading.
     pub views: Arc<Views>,
+    /// Signed counters.
+    pub counters: Arc<Counters>,
     /// Feeds.
     pub feed: Arc<Feed>,
     /// Notifications.
@@ -165,6 +168,15 @@ impl Node {
         let parts = (Arc::clone(&accounts), Arc::clone(&objects), Arc::clone(&peers), Arc::clone(&bodies), Arc::clone(&log));
         let (intake, outbox, catchup, healing) = federate(parts, &bus, ports.clone());
         let views = Views::new(Arc::clone(&kv), Arc::clone(&accounts), Arc::clone(&peers), Arc::clone(&log), bodies);
+        let counters = Counters {
+            kv: Arc::clone(&kv),
+            accounts: Arc::clone(&accounts),
+            peers: Arc::clone(&peers),
+            views: Arc::clone(&views),
+            clock: Arc::clone(&clock),
+            key: config.request_key.clone(),
+            counting: Counters::places(),
+        };
         let records = Arc::new(Records {
             kv: Arc::clone(&kv),
             accounts: Arc::clone(&accounts),
@@ -190,6 +202,7 @@ impl Node {
             healing,
             intake,
             outbox,
+            counters: Arc::new(counters),
             feed: Arc::new(Feed { kv: Arc::clone(&kv), heads, views: Arc::clone(&views) }),
             notices: Arc::new(Notices { kv, views: Arc::clone(&views) }),
             views,

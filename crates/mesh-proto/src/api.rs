@@ -22,6 +22,6 @@ pub use federation::{
     Challenge, ChallengeRequest, Delivery, DeliveryAnswer, DeliveryItem, Found, Growth, ItemResult, KeysBatch, KeysBatchAnswer, KeysKnown,
     KeysPush, KeysView, NameLeaf, Pull, Pulled, RecordsBatch, RecordsBatchAnswer,
 };
-pub use healing::{Fetch, Fetched, Reconcile, Reconciled, Settle, Settled, Verdict};
+pub use healing::{Counters, Fetch, Fetched, Reconcile, Reconciled, Settle, Settled, Verdict};
 pub use live::Event;
 pub use problem::{PROBLEM_PREFIX, Problem, code};

@@ -6,6 +6,7 @@
 pub mod address;
 pub mod api;
 pub mod bytes;
+pub mod counter;
 pub mod envelope;
 pub mod http_signature;
 pub mod json;

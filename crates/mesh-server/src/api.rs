@@ -51,6 +51,7 @@ impl Paging {
         records::show,
         records::comments,
         records::references,
+        records::counters,
         feed::page,
         feed::notifications,
         feed::acts,
@@ -89,6 +90,7 @@ pub(crate) fn router() -> Router<App> {
         .route("/api/v1/records/{id}", get(records::show))
         .route("/api/v1/records/{id}/comments", get(records::comments))
         .route("/api/v1/records/{id}/references", get(records::references))
+        .route("/api/v1/records/{id}/counters", get(records::counters))
         .route("/api/v1/feed", get(feed::page))
         .route("/api/v1/notifications", get(feed::notifications))
         .route("/api/v1/acts", get(feed::acts))

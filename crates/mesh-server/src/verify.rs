@@ -56,11 +56,11 @@ pub fn line(compared: &Compared) -> String {
             report.fetched,
             report.dropped,
             report.disputed,
-            report.bytes / 1000
+            report.bytes
         ),
         Err(error) => format!("{:<40} {error}", compared.domain.as_str()),
     }
 }
 
 /// Above the lines.
-pub const HEADER: &str = "domain                                    compared  missing    extra  fetched  dropped disputed       kB";
+pub const HEADER: &str = "domain                                    compared  missing    extra  fetched  dropped disputed     bytes";

@@ -1,7 +1,7 @@
 //! How two homes find out in what their common sets differ, and mend it. `spec/healing.md`.
 
 use super::federation::Delivery;
-use crate::envelope::RecordId;
+use crate::envelope::{Envelope, RecordId};
 use crate::log::Origin;
 use serde::{Deserialize, Serialize};
 
@@ -89,4 +89,12 @@ pub enum Verdict {
     Elsewhere,
     /// There is no such record: it is to be dropped.
     Nothing,
+}
+
+/// `GET /api/v1/records/{id}/counters`: what the record's home counts, signed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Counters {
+    /// Envelopes of kind `counter`: one each for comments, likes and reposts, 0 too.
+    pub counters: Vec<Envelope>,
 }
