@@ -1,5 +1,7 @@
 //! Two homes find out in what their common sets differ, and the actors' home is right.
 
+mod counters;
+
 use crate::durability::copy;
 use crate::federation::{comment, like, post, retract, subscribe, until_subscribed};
 use crate::network::{Home, until};
@@ -210,7 +212,7 @@ async fn missed_withdrawal_is_taken_in() {
     change(pair.one.folder.path(), |store, _| watermarks = rows(store, Space::Watermark));
     std::fs::remove_dir_all(pair.one.folder.path().join("store")).expect("removed");
     copy(before.path(), &pair.one.folder.path().join("store"));
-    change(pair.one.folder.path(), |_, batch| watermarks.iter().for_each(|(key, row)| drop(batch.put(Space::Watermark, key, row))));
+    change(pair.one.folder.path(), |_, batch| watermarks.iter().for_each(|(key, row)| _ = batch.put(Space::Watermark, key, row)));
     pair.one.start_again().await;
     let report = heal(&mut pair.one).await;
     // Two withdrawals, the second like and the last comment came; what they changed needed nobody to say so.
@@ -302,7 +304,9 @@ async fn fetched_record_that_does_not_verify_is_refused_and_told_so() {
     let (liked, bad) = (liked.id(), forged.id());
     peer.answers(move |path, body| match path {
         "/mesh/v1/deliveries:pull" => json(&Pulled { delivery: None, next: 1, more: false }),
-        "/mesh/v1/sets:reconcile" => json(&Reconciled { message: base64url(&[&[0x61, 0, 0, 2, 2][..], liked.hash(), bad.hash()].concat()) }),
+        "/mesh/v1/sets:reconcile" => {
+            json(&Reconciled { message: base64url(&[&[0x61, 0, 0, 2, 2][..], liked.hash(), bad.hash()].concat()) })
+        }
         "/mesh/v1/deliveries:fetch" => json(&Fetched { delivery: Some(delivery.clone()) }),
         "/mesh/v1/sets:settle" => {
             heard.lock().expect("no panic").extend(serde_json::from_slice::<Settle>(body).expect("a question").refused);

@@ -2,7 +2,6 @@
 
 mod boundary;
 mod catchup;
-mod counters;
 mod delivery;
 mod durability;
 mod erasure;

@@ -85,11 +85,16 @@ struct Healed {
 impl Healed {
     fn run(data: &Path) -> anyhow::Result<Self> {
         let mut command = std::process::Command::new(crate::server::program("meshd")?);
-        let output = command.args(["verify", "--repair", "--data"]).arg(data).env("MESHD_LOG", "warn,mesh_node::federation::healing=error").output()?;
+        let output = command
+            .args(["verify", "--repair", "--data"])
+            .arg(data)
+            .env("MESHD_LOG", "warn,mesh_node::federation::healing=error")
+            .output()?;
         let printed = String::from_utf8_lossy(&output.stdout).into_owned();
-        let line = printed.lines().find(|line| line.starts_with(DOMAINS[1])).with_context(|| {
-            format!("it said nothing of {}: {printed}{}", DOMAINS[1], String::from_utf8_lossy(&output.stderr))
-        })?;
+        let line = printed
+            .lines()
+            .find(|line| line.starts_with(DOMAINS[1]))
+            .with_context(|| format!("it said nothing of {}: {printed}{}", DOMAINS[1], String::from_utf8_lossy(&output.stderr)))?;
         let mut numbers = line.split_whitespace().skip(1).map(str::parse);
         let mut next = || numbers.next().context("a column is missing").and_then(|number| number.with_context(|| line.to_owned()));
         let (compared, missing, extra, fetched, dropped, _, bytes) = (next()?, next()?, next()?, next()?, next()?, next()?, next()?);
@@ -159,7 +164,8 @@ async fn fill(homes: &[PathBuf; 2], rows: u64) -> anyhow::Result<()> {
     let mut clients = JoinSet::new();
     for client in 0..CLIENTS {
         let (objects, address) = (Objects { posts: objects.clone(), people: Vec::new() }, servers[1].address);
-        let people: Vec<Person> = (0..ACTORS / CLIENTS).map(|n| Person::new(&domain(1), client + n * CLIENTS)).collect::<anyhow::Result<_>>()?;
+        let people: Vec<Person> =
+            (0..ACTORS / CLIENTS).map(|n| Person::new(&domain(1), client + n * CLIENTS)).collect::<anyhow::Result<_>>()?;
         clients.spawn(async move {
             let mut connection = Connection::open(address).await?;
             for turn in 0..each {

@@ -7,8 +7,8 @@ use crate::http::{Http, Signer, To, encode_query};
 use crate::limits::TILE_BYTES_MAX;
 use mesh_proto::address::Domain;
 use mesh_proto::api::{
-    Accepted, AccountView, Acts, Cards, Comments, Counters, Discovery, FeedPage, KeysAdded, KeysBatch, KeysBatchAnswer, KeysView, NewAccount,
-    NotificationPage, Pairing, PairingList, PairingRequest, RecordView, Registered, Registration,
+    Accepted, AccountView, Acts, Cards, Comments, Counters, Discovery, FeedPage, KeysAdded, KeysBatch, KeysBatchAnswer, KeysView,
+    NewAccount, NotificationPage, Pairing, PairingList, PairingRequest, RecordView, Registered, Registration,
 };
 use mesh_proto::envelope::{Envelope, Kind, RecordId};
 use mesh_proto::key::AccountId;

@@ -37,8 +37,8 @@ use bus::Bus;
 use catchup::CatchUp;
 use counters::Counters;
 use feed::Feed;
-use healing::Healing;
 use heads::Heads;
+use healing::Healing;
 use intake::Intake;
 use log::Log;
 use mesh_proto::address::Domain;
@@ -168,15 +168,8 @@ impl Node {
         let parts = (Arc::clone(&accounts), Arc::clone(&objects), Arc::clone(&peers), Arc::clone(&bodies), Arc::clone(&log));
         let (intake, outbox, catchup, healing) = federate(parts, &bus, ports.clone());
         let views = Views::new(Arc::clone(&kv), Arc::clone(&accounts), Arc::clone(&peers), Arc::clone(&log), bodies);
-        let counters = Counters {
-            kv: Arc::clone(&kv),
-            accounts: Arc::clone(&accounts),
-            peers: Arc::clone(&peers),
-            views: Arc::clone(&views),
-            clock: Arc::clone(&clock),
-            key: config.request_key.clone(),
-            counting: Counters::places(),
-        };
+        let parts = (Arc::clone(&kv), Arc::clone(&accounts), Arc::clone(&peers), Arc::clone(&views));
+        let counters = Counters::new(parts, Arc::clone(&clock), config.request_key.clone());
         let records = Arc::new(Records {
             kv: Arc::clone(&kv),
             accounts: Arc::clone(&accounts),

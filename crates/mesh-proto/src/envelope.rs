@@ -4,6 +4,7 @@
 //! object with base64url. The signature does not name its key: the body does, and the key log says what that key may do.
 
 pub(crate) mod body;
+pub mod counter;
 
 use crate::bytes::{Signature, base64url, from_base64url, hash_id};
 use crate::key::{KeyError, SecretKey, Verifier};

@@ -6,7 +6,6 @@
 pub mod address;
 pub mod api;
 pub mod bytes;
-pub mod counter;
 pub mod envelope;
 pub mod http_signature;
 pub mod json;
@@ -14,6 +13,7 @@ pub mod key;
 pub mod keylog;
 pub mod limits;
 pub mod log;
+pub use envelope::counter;
 pub use key::phrase;
 pub mod port;
 pub mod pow;

@@ -16,10 +16,10 @@ mod ports;
 mod problem;
 pub mod serve;
 mod transport;
-pub mod verify;
 
 pub use mesh_node::Node;
 use mesh_proto::http_signature::NonceWindow;
+pub use serve::verify;
 use std::sync::{Arc, Mutex};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;

@@ -72,7 +72,9 @@ impl Counted {
         match self.verdict {
             Verdict::Holds => None,
             Verdict::Unproven => Some(format!("{counts}, of which {} cannot be had now", self.absent.len())),
-            Verdict::Wrong if self.shown > self.signed + self.disowned => Some(format!("{home} shows {} {}s but signs {}", self.shown, self.kind, self.signed)),
+            Verdict::Wrong if self.shown > self.signed + self.disowned => {
+                Some(format!("{home} shows {} {}s but signs {}", self.shown, self.kind, self.signed))
+            }
             Verdict::Wrong if self.verified < self.signed => Some(format!("{counts} but can show only {} that verify", self.verified)),
             Verdict::Wrong if self.verified > self.signed => Some(format!("{counts} but shows {} that verify", self.verified)),
             Verdict::Wrong if !self.refused.is_empty() => Some(format!("{counts} and lists {} that do not verify", self.refused.len())),

@@ -338,7 +338,11 @@ impl Outbox {
         let (mut early, mut refused) = (Vec::new(), Vec::new());
         for (item, result) in delivery.items.iter().zip(&answer.results) {
             if let ItemResult::Refused { code, detail } = result {
-                if code == code::OBJECT { early.push(item.index) } else { refused.push(item.index) }
+                if code == code::OBJECT {
+                    early.push(item.index)
+                } else {
+                    refused.push(item.index)
+                }
                 let (code, detail) = (excerpt(code), excerpt(detail));
                 tracing::info!(peer.domain = %domain, leaf.index = item.index, refusal.code = code, refusal.detail = detail, "outbox.refused");
             }

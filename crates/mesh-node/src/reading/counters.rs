@@ -26,20 +26,23 @@ const COUNTING_MAX: usize = 2;
 /// What is counted.
 const KINDS: [Kind; 3] = [Kind::Comment, Kind::Like, Kind::Repost];
 
+/// The services that it needs, over the store.
+pub(crate) type Parts = (Arc<dyn Kv>, Arc<Accounts>, Arc<Peers>, Arc<Views>);
+
 /// The service that signs counters.
 pub struct Counters {
-    pub(crate) kv: Arc<dyn Kv>,
-    pub(crate) accounts: Arc<Accounts>,
-    pub(crate) peers: Arc<Peers>,
-    pub(crate) views: Arc<Views>,
-    pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) key: SecretKey,
-    pub(crate) counting: Semaphore,
+    kv: Arc<dyn Kv>,
+    accounts: Arc<Accounts>,
+    peers: Arc<Peers>,
+    views: Arc<Views>,
+    clock: Arc<dyn Clock>,
+    key: SecretKey,
+    counting: Semaphore,
 }
 
 impl Counters {
-    pub(crate) fn places() -> Semaphore {
-        Semaphore::new(COUNTING_MAX)
+    pub(crate) fn new((kv, accounts, peers, views): Parts, clock: Arc<dyn Clock>, key: SecretKey) -> Self {
+        Self { kv, accounts, peers, views, clock, key, counting: Semaphore::new(COUNTING_MAX) }
     }
 
     /// The counters of a record of this domain, one for each kind that there is. Blocks.

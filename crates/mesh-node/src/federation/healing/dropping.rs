@@ -3,10 +3,10 @@
 use crate::bodies;
 use crate::error::Result;
 use crate::index::{Indexer, News, later_versions};
+use crate::peers::Peers;
 use crate::tables::codec::Reader;
 use crate::tables::reference::{Reference, Standing};
 use crate::tables::{Lid, ObjectLid, PeerNo, half, object_key, ordered_key, pair_key, subscribers_key};
-use crate::peers::Peers;
 use mesh_proto::envelope::{Kind, RecordId};
 use mesh_store::{Batch, KeyRange, Kv, Order, Read, Space, counter};
 use std::collections::{BTreeMap, BTreeSet};
@@ -180,4 +180,3 @@ fn listed(read: &dyn Read, kind: Kind, (key, row): (&[u8], &[u8])) -> Result<Opt
         _ => Some(lid(row, 0)?),
     })
 }
-

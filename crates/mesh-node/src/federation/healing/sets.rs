@@ -54,9 +54,7 @@ impl<'a> Judge<'a> {
     pub(crate) fn stands(&mut self, reference: &Reference) -> Result<bool> {
         let stands = match (reference.standing, reference.object) {
             (Standing::Live, _) => true,
-            (Standing::Edit, Some(first)) => {
-                Reference::get(self.read, Lid(first.0))?.is_some_and(|first| first.standing == Standing::Live)
-            }
+            (Standing::Edit, Some(first)) => Reference::get(self.read, Lid(first.0))?.is_some_and(|first| first.standing == Standing::Live),
             _ => false,
         };
         Ok(stands && self.lives_there(reference.actor)?)

@@ -70,7 +70,7 @@ fn write(ours: &dyn Kv, theirs: &dyn Kv, leaves: &[Leaf]) -> u64 {
         reference(*leaf, index, OWN).insert(&mut at_home, Lid::new(OWN, index));
         match leaf.went {
             0 => {}
-            1 => drop(at_home.put(Space::Outbox, queue::row_key(PeerNo(PEER.0 + 1), index), [])),
+            1 => _ = at_home.put(Space::Outbox, queue::row_key(PeerNo(PEER.0 + 1), index), []),
             2 => queue::put_refused(&mut at_home, PEER, index),
             _ => {
                 queue::put_wanted(&mut at_home, PEER, index);

@@ -91,7 +91,8 @@ impl Behind {
             None => panic!("a home tells one story for each test"),
         };
         let to = self.home.port;
-        let handler = move |method: Method, uri: Uri, headers: HeaderMap, body: Bytes| forward(to, Arc::clone(&lie), (method, uri, headers, body));
+        let handler =
+            move |method: Method, uri: Uri, headers: HeaderMap, body: Bytes| forward(to, Arc::clone(&lie), (method, uri, headers, body));
         let router = axum::Router::new().fallback(handler);
         self.front = Some(tokio::spawn(async move { axum::serve(listener, router).await.expect("serves") }));
     }
@@ -119,7 +120,7 @@ impl Behind {
     }
 
     /// The counters with one of them changed and signed anew.
-    fn signed(&self, kind: Kind, change: impl Fn(&mut Counter) + Send + Sync + 'static) -> impl Fn(&str, Vec<u8>) -> Vec<u8> + use<> {
+    fn signed(&self, kind: Kind, change: fn(&mut Counter)) -> impl Fn(&str, Vec<u8>) -> Vec<u8> + use<> {
         let key = self.key.clone();
         move |path, body| {
             if !path.ends_with("/counters") {
@@ -190,7 +191,7 @@ async fn invented_and_repeated_likes_are_found_out() {
     behind.check_wrong("HOME counts 4 likes but can show only 3 that verify").await;
     // A like whose signature was changed on the way.
     behind
-        .tell_instead(|path, body| {
+        .tell_instead(|_, body| {
             let mut view: Value = serde_json::from_slice(&body).unwrap_or_default();
             if view["card"]["kind"] != "like" {
                 return body;
@@ -226,6 +227,7 @@ async fn counters_are_signed_by_the_records_home_only() {
         answer.counters.iter().map(|envelope| Counter::open(envelope, &key).expect("signed")).map(|one| (one.kind, one.count)).collect();
     assert_eq!(counts, [(Kind::Comment, 4), (Kind::Like, 3), (Kind::Repost, 0)]);
     let comments: mesh_proto::api::Comments = behind.home.get(&format!("/api/v1/records/{}/comments", behind.hello.id())).await.json();
-    let foreign = comments.comments.iter().find(|comment| comment.card.address.domain().to_string() == behind.two.domain).expect("a comment");
+    let foreign =
+        comments.comments.iter().find(|comment| comment.card.address.domain().to_string() == behind.two.domain).expect("a comment");
     assert_eq!(behind.home.get(&format!("/api/v1/records/{}/counters", foreign.card.id)).await.problem(), "not_home");
 }
