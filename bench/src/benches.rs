@@ -3,6 +3,7 @@
 pub(crate) mod crash;
 pub(crate) mod disk;
 pub(crate) mod feed;
+pub(crate) mod heal;
 pub(crate) mod idle;
 pub(crate) mod ingest;
 pub(crate) mod simulate;

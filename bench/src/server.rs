@@ -28,7 +28,17 @@ pub(crate) struct Server {
 impl Server {
     /// Starts the `meshd` beside this program on a data folder, and waits until it is ready.
     pub(crate) async fn start(data: &Path) -> anyhow::Result<Self> {
-        let address = listen_on_free_port(data)?;
+        Self::start_on(data, listen_on_free_port(data)?).await
+    }
+
+    /// The same, where others look for its domain.
+    pub(crate) async fn start_at_home(data: &Path) -> anyhow::Result<Self> {
+        let config: Config = toml::from_str(&std::fs::read_to_string(data.join("mesh.toml"))?)?;
+        let address = config.listen().first().copied().context("it listens nowhere")?;
+        Self::start_on(data, address).await
+    }
+
+    async fn start_on(data: &Path, address: SocketAddr) -> anyhow::Result<Self> {
         let log = std::fs::File::options().create(true).append(true).open(data.join("server.log"))?;
         let started = Instant::now();
         let mut command = Command::new(program("meshd")?);
@@ -91,7 +101,7 @@ impl Drop for Server {
 }
 
 /// A program built beside this one.
-fn program(name: &str) -> anyhow::Result<PathBuf> {
+pub(crate) fn program(name: &str) -> anyhow::Result<PathBuf> {
     let path = std::env::current_exe()?.with_file_name(name);
     if !path.exists() {
         bail!("{} is missing: `cargo xtask bench` builds it", path.display());

@@ -4,6 +4,8 @@ mod answers;
 mod dating;
 mod names;
 mod split;
+mod ssrf;
+mod witness;
 
 use crate::federation::{post, subscribe};
 use crate::network::{Home, until};

@@ -6,13 +6,13 @@ mod delivery;
 mod durability;
 mod erasure;
 mod federation;
+mod healing;
 mod hostile;
 mod keys;
 mod moving;
 mod network;
-mod peer;
 mod people;
 mod simulation;
-mod ssrf;
 mod vectors;
-mod witness;
+
+use network::peer;

@@ -1,5 +1,7 @@
 //! Domains to test with: real servers in this process, each with its own data folder and port.
 
+pub(crate) mod peer;
+
 use mesh_proto::address::Domain;
 use mesh_proto::api::{Accepted, AccountView, NewAccount, Problem, RecordView};
 use mesh_proto::envelope::{Envelope, Kind, RecordId};

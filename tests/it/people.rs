@@ -40,6 +40,13 @@ impl Terminal {
         (output.status.code().unwrap_or(-1), if printed.is_empty() { words.into_owned() } else { printed })
     }
 
+    /// Runs a command; answers its exit code and all that it said.
+    pub(crate) async fn run_all(&self, arguments: &[&str]) -> (i32, String) {
+        let output = self.command(arguments).output().await.expect("the program runs");
+        let said = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
+        (output.status.code().unwrap_or(-1), said)
+    }
+
     /// Runs a command that must succeed and reads its JSON, one value a line.
     #[track_caller]
     fn json(&self, arguments: &[&str]) -> impl Future<Output = Vec<Value>> {

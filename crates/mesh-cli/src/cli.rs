@@ -313,6 +313,9 @@ pub(crate) struct ProfileArgs {
 pub(crate) struct VerifyArgs {
     /// A mesh:// link, a page, or a file with a signed record (JSON); - for stdin
     pub(crate) target: String,
+    /// Check the counters of a post or comment: all that its home counts is fetched and verified
+    #[arg(long, conflicts_with_all = ["via", "accept_new_person"])]
+    pub(crate) thread: bool,
     /// The domain to ask if the link or the file does not say where its author lives
     #[arg(long, value_name = "DOMAIN")]
     pub(crate) via: Option<Domain>,

@@ -1,5 +1,6 @@
 //! The commands, one file per family.
 
+mod counted;
 mod doctor;
 mod elsewhere;
 mod id;
@@ -50,6 +51,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<()> {
         Command::Thread(args) => read::thread(context, args).await,
         Command::Feed(args) => read::feed(context, args).await,
         Command::Notifications(args) => read::notifications(context, args).await,
+        Command::Verify(args) if args.thread => counted::run(context, &args.target).await,
         Command::Verify(args) => verify::run(context, args).await,
         Command::Doctor => doctor::run(context).await,
         Command::Completions { .. } | Command::Man { .. } => Ok(()),

@@ -7,8 +7,8 @@ use crate::http::{Http, Signer, To, encode_query};
 use crate::limits::TILE_BYTES_MAX;
 use mesh_proto::address::{Address, Domain};
 use mesh_proto::api::{
-    Accepted, AccountView, Acts, Comments, Discovery, FeedPage, KeysAdded, KeysBatch, KeysBatchAnswer, KeysKnown, KeysView, KnownUnder,
-    NewAccount, NotificationPage, Pairing, PairingList, PairingRequest, RecordView, Registered, Registration,
+    Accepted, AccountView, Acts, Cards, Comments, Counters, Discovery, FeedPage, KeysAdded, KeysBatch, KeysBatchAnswer, KeysKnown,
+    KeysView, KnownUnder, NewAccount, NotificationPage, Pairing, PairingList, PairingRequest, RecordView, Registered, Registration,
 };
 use mesh_proto::envelope::{Envelope, Kind, RecordId};
 use mesh_proto::key::AccountId;
@@ -143,6 +143,17 @@ impl Home {
     /// One page of a thread, oldest first.
     pub async fn comments(&self, id: &RecordId, page: &Page) -> Result<Comments> {
         self.http.get(self.to(&format!("/api/v1/records/{id}/comments{}", page.query("after")))).await
+    }
+
+    /// One page of who liked or reposted a record.
+    pub async fn references(&self, id: &RecordId, kind: Kind, page: &Page) -> Result<Cards> {
+        let query = page.query("after").replacen('?', "&", 1);
+        self.http.get(self.to(&format!("/api/v1/records/{id}/references?kind={kind}{query}"))).await
+    }
+
+    /// What the record's home counts, signed.
+    pub async fn counters(&self, id: &RecordId) -> Result<Counters> {
+        self.http.get(self.to(&format!("/api/v1/records/{id}/counters"))).await
     }
 
     /// One page of an account's posts, newest first.

@@ -26,6 +26,8 @@ pub const KEYS_ASKED_MAX: usize = 64;
 pub const KEYS_CACHED_MAX: usize = 4096;
 /// Comments that a whole thread is read up to.
 pub const THREAD_COMMENTS_MAX: usize = 20_000;
+/// How often the counters of a record are checked anew because something came in between.
+pub const THREAD_TRIES_MAX: usize = 3;
 /// Accounts whose key-log head is remembered on disk; beyond it the longest unseen are forgotten.
 pub const PINS_MAX: usize = 20_000;
 /// Largest file of pins, bytes.

@@ -7,6 +7,7 @@ pub(crate) mod dating;
 pub(crate) mod export;
 pub(crate) mod forks;
 pub(crate) mod frame;
+pub mod healing;
 pub mod intake;
 pub(crate) mod moved;
 pub mod outbox;

@@ -393,7 +393,10 @@ impl<'a> Indexer<'a> {
 
     pub(crate) fn withdraw(&mut self, lid: Lid, target: &Reference, statement: &Statement<'_>) -> Result<()> {
         if target.standing == Standing::Live {
-            self.uncount(lid, target, statement)?;
+            self.uncount(lid, target, statement.peer)?;
+            if statement.ours && target.kind.is_once_per_object() {
+                self.undo_act(lid, target)?;
+            }
         }
         for version in later_versions(self.read, lid)?.into_iter().chain([lid]) {
             crate::bodies::erase(&mut self.batch, self.read, version)?;
@@ -404,10 +407,11 @@ impl<'a> Indexer<'a> {
         Ok(())
     }
 
-    fn uncount(&mut self, lid: Lid, target: &Reference, statement: &Statement<'_>) -> Result<()> {
+    /// Takes back what a live statement of a domain's people had changed.
+    pub(crate) fn uncount(&mut self, lid: Lid, target: &Reference, peer: PeerNo) -> Result<()> {
         let kind = target.kind;
         if let Some(object) = target.object {
-            let peer = self.counted_for(object, kind, target.actor)?.unwrap_or(statement.peer);
+            let peer = self.counted_for(object, kind, target.actor)?.unwrap_or(peer);
             if kind.is_once_per_object() {
                 self.batch.delete(Space::Object, once_key(object, kind, target.actor));
             }
@@ -415,12 +419,9 @@ impl<'a> Indexer<'a> {
                 self.count(object, kind, peer, -1);
             }
             if kind == Kind::Comment {
-                self.uncount_parent(target, object, statement.peer)?;
+                self.uncount_parent(target, object, peer)?;
             }
             self.unnotify(lid, target, object)?;
-        }
-        if statement.ours && kind.is_once_per_object() {
-            self.undo_act(lid, target)?;
         }
         if matches!(kind, Kind::Post | Kind::Repost) {
             self.batch.delete(Space::Timeline, account_place_key(target.actor, target.received, lid));

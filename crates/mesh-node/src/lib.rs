@@ -2,7 +2,7 @@
 //!
 //! Services form a layered graph; each knows only those before it:
 //! `tables` → [`accounts`], [`log`], [`heads`] → [`objects`], [`peers`] → `index` → [`bus`] → [`bodies`], [`registration`], [`pairing`], [`buckets`] →
-//! [`outbox`] → `append` → [`records`], [`intake`] → [`remote`] → [`views`] → [`feed`], [`notices`]. What happens further down is told upward as [`News`].
+//! [`outbox`] → `append` → [`records`], [`intake`] → [`catchup`], [`healing`] → [`remote`] → [`views`] → [`feed`], [`notices`], [`counters`]. What happens further down is told upward as [`News`].
 //!
 //! [`Node`] owns the services, the append thread and the outbox task. Everything that a crash must not lose is in the store when an answer is given;
 //! memory holds only what can be read again.
@@ -18,10 +18,10 @@ mod reading;
 mod tables;
 mod writing;
 
-pub use federation::{buckets, catchup, comparing, intake, outbox, peers};
+pub use federation::{buckets, catchup, comparing, healing, intake, outbox, peers};
 use federation::{dating, forks, frame, moved, packing, pin, queue};
 pub use mesh_store::{Health, Kv, MemoryStore};
-pub use reading::{bodies, feed, heads, notices, remote, views};
+pub use reading::{bodies, counters, feed, heads, notices, remote, views};
 pub use writing::{pairing, records, registration};
 
 use writing::append;
@@ -36,8 +36,10 @@ use buckets::{Buckets, Rates};
 use bus::Bus;
 use catchup::CatchUp;
 use comparing::Comparing;
+use counters::Counters;
 use feed::Feed;
 use heads::Heads;
+use healing::Healing;
 use intake::Intake;
 use log::Log;
 use mesh_proto::address::Domain;
@@ -122,8 +124,12 @@ pub struct Node {
     pub comparing: Arc<Comparing>,
     /// Asking others for what is missing.
     pub catchup: Arc<CatchUp>,
+    /// Comparing what others have with what is here.
+    pub healing: Arc<Healing>,
     /// Reading.
     pub views: Arc<Views>,
+    /// Signed counters.
+    pub counters: Arc<Counters>,
     /// Feeds.
     pub feed: Arc<Feed>,
     /// Notifications.
@@ -149,8 +155,8 @@ impl Node {
         let objects = Arc::new(Objects::new(Arc::clone(&kv), Arc::clone(&accounts), config.domain.clone()));
         let peers = Arc::new(Peers::open(Arc::clone(&kv), Arc::clone(&clock), Arc::clone(&transport), log.origin().clone())?);
         let bus = Arc::new(Bus::new(Arc::clone(&heads), Arc::clone(&objects)));
-        let services = (Arc::clone(&accounts), Arc::clone(&peers), Arc::clone(&transport));
-        let bodies = Bodies::open(Arc::clone(&kv), services, config.cache_bytes_max)?;
+        let bodies =
+            Bodies::open(Arc::clone(&kv), (Arc::clone(&accounts), Arc::clone(&peers), Arc::clone(&transport)), config.cache_bytes_max)?;
         let registrar = Arc::new(Registrar::new(Arc::clone(&kv), Arc::clone(&clock), &*rng, config.domain.clone(), config.registration));
         let archives = Arc::new(AtomicU64::new(tables::carried::next_sequence(&*kv)?));
         let (queue, appender) = append::Appender {
@@ -168,8 +174,9 @@ impl Node {
         }
         .spawn()?;
         let parts = (Arc::clone(&accounts), Arc::clone(&objects), Arc::clone(&peers), Arc::clone(&bodies), Arc::clone(&log), archives);
-        let (intake, outbox, comparing) = federate(parts, &bus, ports.clone());
-        let views = Views::new(Arc::clone(&kv), Arc::clone(&accounts), Arc::clone(&peers), Arc::clone(&log), bodies);
+        let (intake, outbox, comparing, healing) = federate(parts, &bus, ports.clone());
+        let parts = (Arc::clone(&accounts), Arc::clone(&peers), Arc::clone(&log), bodies, heads);
+        let (views, counters, feed, notices) = read(&kv, parts, (Arc::clone(&clock), config.request_key.clone()));
         let records = Arc::new(Records {
             kv: Arc::clone(&kv),
             accounts: Arc::clone(&accounts),
@@ -186,7 +193,7 @@ impl Node {
         });
         Ok(Self {
             domain: config.domain,
-            request_key: config.request_key,
+            request_key: config.request_key.clone(),
             ports,
             accounts,
             log,
@@ -196,10 +203,12 @@ impl Node {
             registrar,
             catchup: CatchUp::new(peers, (Arc::clone(&intake), Arc::clone(&records), Arc::clone(&comparing)), transport),
             comparing,
+            healing,
             intake,
             outbox,
-            feed: Arc::new(Feed { kv: Arc::clone(&kv), heads, views: Arc::clone(&views) }),
-            notices: Arc::new(Notices { kv, views: Arc::clone(&views) }),
+            counters,
+            feed,
+            notices,
             views,
             pairings: Pairings::default(),
             buckets: Buckets::new(config.rates),
@@ -211,7 +220,11 @@ impl Node {
 
     /// Starts delivering and catching up. Needs a tokio runtime.
     pub fn start(&self) {
-        let tasks = [tokio::spawn(Arc::clone(&self.outbox).run()), tokio::spawn(Arc::clone(&self.catchup).run())];
+        let tasks = [
+            tokio::spawn(Arc::clone(&self.outbox).run()),
+            tokio::spawn(Arc::clone(&self.catchup).run()),
+            tokio::spawn(Arc::clone(&self.healing).run()),
+        ];
         self.tasks.lock().unwrap_or_else(PoisonError::into_inner).extend(tasks);
     }
 
@@ -287,9 +300,24 @@ impl Node {
     }
 }
 
-/// The services that take in, deliver and compare.
-fn federate(parts: intake::Parts, bus: &Arc<Bus>, ports: Ports) -> (Arc<Intake>, Arc<Outbox>, Arc<Comparing>) {
-    let Ports { kv, clock, rng, transport } = ports;
+/// The services by which people read, and what they need.
+type Readable = (Arc<Accounts>, Arc<Peers>, Arc<Log>, Arc<Bodies>, Arc<Heads>);
+
+fn read(
+    kv: &Arc<dyn Kv>,
+    (accounts, peers, log, bodies, heads): Readable,
+    (clock, key): (Arc<dyn Clock>, SecretKey),
+) -> (Arc<Views>, Arc<Counters>, Arc<Feed>, Arc<Notices>) {
+    let views = Views::new(Arc::clone(kv), Arc::clone(&accounts), Arc::clone(&peers), log, bodies);
+    let counters = Counters::new((Arc::clone(kv), accounts, peers, Arc::clone(&views)), clock, key);
+    let feed = Feed { kv: Arc::clone(kv), heads, views: Arc::clone(&views) };
+    let notices = Notices { kv: Arc::clone(kv), views: Arc::clone(&views) };
+    (views, Arc::new(counters), Arc::new(feed), Arc::new(notices))
+}
+
+/// The services that take in, deliver, compare and heal.
+fn federate(parts: intake::Parts, bus: &Arc<Bus>, ports: Ports) -> (Arc<Intake>, Arc<Outbox>, Arc<Comparing>, Arc<Healing>) {
+    let Ports { kv, clock, rng, transport } = ports.clone();
     let (accounts, _, peers, _, log, _) = &parts;
     let outbox = Outbox {
         kv: Arc::clone(&kv),
@@ -303,10 +331,11 @@ fn federate(parts: intake::Parts, bus: &Arc<Bus>, ports: Ports) -> (Arc<Intake>,
         shown: Mutex::default(),
         asleep: Mutex::default(),
     };
-    let (peers, log) = (Arc::clone(peers), Arc::clone(log));
+    let (accounts, peers, log, outbox) = (Arc::clone(accounts), Arc::clone(peers), Arc::clone(log), Arc::new(outbox));
     let intake = Arc::new(Intake::new(Arc::clone(&kv), parts, Arc::clone(bus), clock));
-    let comparing = Comparing::new(kv, (peers, Arc::clone(&intake), log), transport, rng);
-    (intake, Arc::new(outbox), Arc::new(comparing))
+    let comparing = Comparing::new(kv, (Arc::clone(&peers), Arc::clone(&intake), Arc::clone(&log)), transport, rng);
+    let healing = Healing::new((accounts, peers, Arc::clone(&intake), Arc::clone(bus)), (log, Arc::clone(&outbox)), ports);
+    (intake, outbox, Arc::new(comparing), Arc::new(healing))
 }
 
 /// A store belongs to one domain for ever: ids and logs name it.

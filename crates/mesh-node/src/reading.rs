@@ -1,6 +1,7 @@
 //! What people read.
 
 pub mod bodies;
+pub mod counters;
 pub mod feed;
 pub mod heads;
 pub mod notices;

@@ -7,6 +7,7 @@ mod compare;
 mod content;
 mod discovery;
 mod federation;
+mod healing;
 mod live;
 mod moving;
 mod problem;
@@ -24,6 +25,7 @@ pub use federation::{
     Challenge, ChallengeRequest, Delivery, DeliveryAnswer, DeliveryItem, Found, Growth, ItemResult, KeysBatch, KeysBatchAnswer, KeysKnown,
     KeysPush, KeysView, NameLeaf, Pull, Pulled, RecordsBatch, RecordsBatchAnswer,
 };
+pub use healing::{Counters, Fetch, Fetched, Reconcile, Reconciled, Settle, Settled, Verdict};
 pub use live::Event;
 pub use moving::{Announced, Arrival, ExportPage, ImportEnd, Imported, MirrorAgreement, MirrorRequest, RecordProof};
 pub use problem::{PROBLEM_PREFIX, Problem, code};

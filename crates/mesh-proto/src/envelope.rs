@@ -4,6 +4,7 @@
 //! object with base64url. The signature does not name its key: the body does, and the key log says what that key may do.
 
 pub(crate) mod body;
+pub mod counter;
 
 use crate::bytes::{Signature, base64url, from_base64url, hash_id};
 use crate::key::{KeyError, SecretKey, Verifier};
@@ -27,6 +28,8 @@ pub enum Kind {
     Name = 2,
     /// A domain's answer to a challenge.
     Challenge = 3,
+    /// A home's word on what it counts.
+    Counter = 4,
     /// Who an account is, in its own words.
     Profile = 16,
     /// A post.
@@ -47,10 +50,11 @@ pub enum Kind {
 
 impl Kind {
     /// All kinds, in the order of their numbers.
-    pub const ALL: [Kind; 11] = [
+    pub const ALL: [Kind; 12] = [
         Kind::Key,
         Kind::Name,
         Kind::Challenge,
+        Kind::Counter,
         Kind::Profile,
         Kind::Post,
         Kind::Comment,
@@ -67,6 +71,7 @@ impl Kind {
             Kind::Key => "key",
             Kind::Name => "name",
             Kind::Challenge => "challenge",
+            Kind::Counter => "counter",
             Kind::Profile => "profile",
             Kind::Post => "post",
             Kind::Comment => "comment",

@@ -13,6 +13,7 @@ pub mod key;
 pub mod keylog;
 pub mod limits;
 pub mod log;
+pub use envelope::counter;
 pub use key::phrase;
 pub mod port;
 pub mod pow;

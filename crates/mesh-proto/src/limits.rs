@@ -85,3 +85,7 @@ pub const MIRRORS_MAX: usize = 3;
 pub const MIRROR_BYTES_MAX: u64 = 256 * 1024 * 1024;
 /// Most domains that an arriving account names to be told.
 pub const ARRIVAL_DOMAINS_MAX: usize = 10_000;
+/// Largest negentropy message of one exchange of sets, bytes.
+pub const SET_MESSAGE_BYTES_MAX: usize = 60 * 1024;
+/// Most records in the part of a set that one exchange is about, on the side that is asked.
+pub const SET_ITEMS_MAX: usize = 1 << 19;

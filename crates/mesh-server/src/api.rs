@@ -58,6 +58,7 @@ impl Paging {
         records::show,
         records::comments,
         records::references,
+        records::counters,
         feed::page,
         feed::notifications,
         feed::acts,
@@ -75,6 +76,9 @@ impl Paging {
         crate::federation::compare::pins,
         crate::federation::compare::evidence,
         crate::federation::known::known,
+        crate::federation::healing::fetch,
+        crate::federation::healing::reconcile,
+        crate::federation::healing::settle,
     )
 )]
 struct Description;
@@ -102,6 +106,7 @@ pub(crate) fn router() -> Router<App> {
         .route("/api/v1/records/{id}", get(records::show))
         .route("/api/v1/records/{id}/comments", get(records::comments))
         .route("/api/v1/records/{id}/references", get(records::references))
+        .route("/api/v1/records/{id}/counters", get(records::counters))
         .route("/api/v1/feed", get(feed::page))
         .route("/api/v1/notifications", get(feed::notifications))
         .route("/api/v1/acts", get(feed::acts))

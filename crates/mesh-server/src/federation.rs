@@ -1,6 +1,7 @@
 //! What other domains say. `spec/federation.md`.
 
 pub(crate) mod compare;
+pub(crate) mod healing;
 pub(crate) mod known;
 
 use crate::App;
@@ -36,6 +37,9 @@ pub(crate) fn router() -> Router<App> {
         .route("/mesh/v1/challenges", post(challenge))
         .route("/mesh/v1/deliveries", post(deliver))
         .route("/mesh/v1/deliveries:pull", post(pull))
+        .route("/mesh/v1/deliveries:fetch", post(healing::fetch))
+        .route("/mesh/v1/sets:reconcile", post(healing::reconcile))
+        .route("/mesh/v1/sets:settle", post(healing::settle))
         .route("/mesh/v1/keys", post(push_keys))
         .route("/mesh/v1/keys:batch", post(keys_batch))
         .route("/mesh/v1/accounts/{id}/keys", get(keys))
@@ -77,7 +81,12 @@ pub(crate) async fn deliver(
     let delivered = blocking(move || {
         let delivery: Delivery = body::json(&body::decode(&parts.headers, sent)?)?;
         app.node.buckets.delivery(peer.domain(), delivery.items.len())?;
-        Ok(app.node.intake.deliver(&peer, &delivery)?)
+        let delivered = app.node.intake.deliver(&peer, &delivery);
+        if delivered.as_ref().is_err_and(|error| error.code() == code::NOT_LOGGED) {
+            // One of us is mistaken about its log.
+            app.node.healing.suspect(peer.no());
+        }
+        Ok(delivered?)
     });
     Ok(Json(delivered.await?))
 }

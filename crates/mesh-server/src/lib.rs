@@ -19,6 +19,7 @@ mod transport;
 
 pub use mesh_node::Node;
 use mesh_proto::http_signature::NonceWindow;
+pub use serve::verify;
 use std::sync::{Arc, Mutex};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;

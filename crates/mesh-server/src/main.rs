@@ -3,8 +3,9 @@
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
+use mesh_node::healing::Aim;
 use mesh_proto::address::Domain;
-use mesh_server::{config, serve};
+use mesh_server::{config, serve, verify};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -45,6 +46,15 @@ enum Command {
         #[arg(long)]
         data: PathBuf,
     },
+    /// Compare what is here of other domains with what they have (the server must not be running)
+    Verify {
+        /// The data folder
+        #[arg(long)]
+        data: PathBuf,
+        /// Mend what differs: fetch what is missing, drop what its home does not know
+        #[arg(long)]
+        repair: bool,
+    },
     /// Print the API description (OpenAPI, JSON)
     Openapi,
 }
@@ -79,6 +89,7 @@ fn run(command: Command) -> anyhow::Result<()> {
             println!("{}", node.registrar.invite(node.rng())?.code);
             Ok(node.stop()?)
         }
+        Command::Verify { data, repair } => verify_folder(&data, if repair { Aim::Repair } else { Aim::Look }),
         Command::Openapi => {
             println!("{}", mesh_server::openapi_json());
             Ok(())
@@ -98,6 +109,23 @@ fn serve_folder(data: &std::path::Path, domain: Option<Domain>) -> anyhow::Resul
         tracing::info!(domain = %folder.config.domain, url = folder.config.domain.base_url(), "server.ready");
         serve::serve(node, listeners, &folder.config, stop_signal()?).await
     })
+}
+
+fn verify_folder(data: &std::path::Path, aim: Aim) -> anyhow::Result<()> {
+    let folder = config::read(data)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the runtime")?;
+    println!("{}", verify::HEADER);
+    let compared = runtime.block_on(verify::run(&folder, aim, |compared| println!("{}", verify::line(compared))))?;
+    let reports = || compared.iter().filter_map(|compared| compared.outcome.as_ref().ok());
+    let (missing, extra) = reports().fold((0, 0), |sum, report| (sum.0 + report.missing, sum.1 + report.extra));
+    let unheard = compared.len() - reports().count();
+    match aim {
+        Aim::Look if missing + extra > 0 => {
+            anyhow::bail!("{missing} records are missing here and {extra} are not known at their homes: `meshd verify --repair` mends that")
+        }
+        _ if unheard > 0 => anyhow::bail!("{unheard} of {} domains could not be compared with: try again later", compared.len()),
+        _ => Ok(()),
+    }
 }
 
 /// Resolves on Ctrl-C and on SIGTERM.

@@ -3,6 +3,8 @@
 //! To stop: no new connections, `/readyz` says so, event streams end, requests under way finish within a bound, then the node finishes what it took and the
 //! store is closed. A crash skips all of that and loses nothing that was answered.
 
+pub mod verify;
+
 use crate::config::{Config, Folder};
 use crate::connection::{Stream, UnderWay};
 use crate::ports::{SystemClock, SystemRng};

@@ -67,7 +67,8 @@ spaces! {
     Act = 18, "act";
     /// Notifications. Account (8), received (8), local id (8) → kind (1), object (8).
     Notice = 19, "notice";
-    /// Which records go where, for ever: so others catch up, and a withdrawal finds its way. Peer (4), local id (8) → nothing.
+    /// Which records go where, for ever: so others catch up, and a withdrawal finds its way. Peer (4), local id (8) → nothing, or 1 (1)
+    /// if it was refused for ever.
     Outbox = 20, "outbox";
     /// Withdrawn records. SHA-256 (32) → tombstone row.
     Tombstone = 21, "tombstone";

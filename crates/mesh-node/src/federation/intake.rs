@@ -225,6 +225,13 @@ impl Intake {
         Arc::clone(lanes.entry(peer).or_insert_with(new))
     }
 
+    /// Does what reads and writes a domain's statements, while nothing that it delivers is stored.
+    pub(crate) fn alone<T>(&self, peer: PeerNo, work: impl FnOnce() -> T) -> T {
+        let lane = self.lane(peer);
+        let _stored = lane.stored.lock().unwrap_or_else(PoisonError::into_inner);
+        work()
+    }
+
     /// Indexes and stores what was verified, in as few batches as the statements allow. Answers the watermark too.
     fn store(
         &self,

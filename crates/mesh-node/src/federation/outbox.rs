@@ -103,6 +103,8 @@ impl Told {
 struct Delivered {
     /// Leaves that the destination refused because it does not know what they act on.
     early: Vec<u64>,
+    /// Leaves that it refused for another reason: for ever.
+    refused: Vec<u64>,
     /// The end of what it took.
     taken: Option<u64>,
     /// Its watermark.
@@ -256,9 +258,14 @@ impl Outbox {
             let mut batch = Batch::new();
             queue::put_cursor(&mut batch, no, moved);
             // What came before the record that it needs, because several deliveries were under way, is sent once more.
-            for index in delivered.early.iter().filter(|_| !alone) {
-                batch.put(Space::Late, outbox_key(no, *index), []);
+            for index in &delivered.early {
+                if alone {
+                    queue::put_refused(&mut batch, no, *index);
+                } else {
+                    batch.put(Space::Late, outbox_key(no, *index), []);
+                }
             }
+            delivered.refused.iter().for_each(|index| queue::put_refused(&mut batch, no, *index));
             self.kv.commit(batch).await?;
         }
         if moved <= cursor && told == Some(since) {
@@ -275,8 +282,9 @@ impl Outbox {
         let (no, _) = to;
         for chunk in self.chunks(no, late, None).await? {
             let dealt = chunk.indexes.clone();
-            self.deliver(to, chunk).await?;
+            let delivered = self.deliver(to, chunk).await?;
             let mut batch = Batch::new();
+            delivered.early.iter().chain(&delivered.refused).for_each(|index| queue::put_refused(&mut batch, no, *index));
             for index in dealt {
                 batch.delete(Space::Late, outbox_key(no, index));
             }
@@ -332,20 +340,27 @@ impl Outbox {
         let mut since = delivery.since;
         match self.send(to, delivery).await? {
             Ok(delivered) => return Ok(delivered),
-            Err(words) if indexes.len() == 1 => undeliverable(domain, indexes[0], &words),
+            Err(words) if indexes.len() == 1 => {
+                undeliverable(domain, indexes[0], &words);
+                return Ok(Delivered { refused: indexes, ..Delivered::default() });
+            }
             Err(_) => {}
         }
         let mut all = Delivered::default();
-        for index in indexes.iter().filter(|_| indexes.len() > 1) {
+        for index in &indexes {
             for chunk in self.chunks(no, vec![*index], since).await? {
                 let Some(delivery) = chunk.delivery else { continue };
                 match self.send(to, delivery).await? {
                     Ok(delivered) => {
                         all.early.extend(delivered.early);
+                        all.refused.extend(delivered.refused);
                         (all.taken, all.told) = (delivered.taken, all.told.max(delivered.told));
                         since = since.and(delivered.taken);
                     }
-                    Err(words) => undeliverable(domain, *index, &words),
+                    Err(words) => {
+                        undeliverable(domain, *index, &words);
+                        all.refused.push(*index);
+                    }
                 }
             }
         }
@@ -381,11 +396,13 @@ impl Outbox {
         if answer.results.len() != delivery.items.len() {
             return Err(remote(domain, "it answered another number of results than there were records".into()));
         }
-        let mut early = Vec::new();
+        let (mut early, mut refused) = (Vec::new(), Vec::new());
         for (item, result) in delivery.items.iter().zip(&answer.results) {
             if let ItemResult::Refused { code, detail } = result {
                 if code == code::OBJECT {
-                    early.push(item.index);
+                    early.push(item.index)
+                } else {
+                    refused.push(item.index)
                 }
                 let (code, detail) = (excerpt(code), excerpt(detail));
                 tracing::info!(peer.domain = %domain, leaf.index = item.index, refusal.code = code, refusal.detail = detail, "outbox.refused");
@@ -393,7 +410,7 @@ impl Outbox {
         }
         self.note_shown((no, domain), &delivery, answer.cosignature);
         let taken = delivery.items.last().map(|item| item.index + 1);
-        Ok(Ok(Delivered { early, taken, told: Some(answer.watermark) }))
+        Ok(Ok(Delivered { early, refused, taken, told: Some(answer.watermark) }))
     }
 
     /// Adds the key operations that a destination asked for, once each, and only of those that the delivery is about.

@@ -202,7 +202,7 @@ impl Peers {
     }
 
     /// Those who said who they are.
-    pub(crate) fn met(&self) -> Vec<Arc<Peer>> {
+    pub fn met(&self) -> Vec<Arc<Peer>> {
         self.read().by_domain.values().filter(|peer| peer.row.discovery.is_some()).cloned().collect()
     }
 

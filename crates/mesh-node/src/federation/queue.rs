@@ -152,6 +152,24 @@ pub(crate) fn copy(batch: &mut Batch, read: &dyn Read, peer: PeerNo, account: Ac
 /// Payloads that are looked at in one go for a copy.
 const COPIED_AT_ONCE: usize = 1_000;
 
+/// The value of a row whose record its destination refused for ever: it stays out of their common set.
+const REFUSED: [u8; 1] = [1];
+
+/// Notes that a destination refused a record for ever.
+pub(crate) fn put_refused(batch: &mut Batch, peer: PeerNo, index: u64) {
+    batch.put(Space::Outbox, outbox_key(peer, index), REFUSED);
+}
+
+/// Notes that a record goes to a destination, whatever was noted before.
+pub(crate) fn put_wanted(batch: &mut Batch, peer: PeerNo, index: u64) {
+    batch.put(Space::Outbox, outbox_key(peer, index), []);
+}
+
+/// Whether a row says that its destination refused the record.
+pub(crate) fn is_refused(row: &[u8]) -> bool {
+    row == REFUSED
+}
+
 /// The leaves of this domain's log from `from` on that go to a domain.
 pub(crate) fn leaves(read: &dyn Read, peer: PeerNo, from: u64, limit: usize) -> Result<Vec<u64>> {
     numbers(read, Space::Outbox, peer, (from, LEAF_INDEX_MAX + 1), limit)

@@ -1,6 +1,7 @@
 //! `spec/vectors`: written by `MESH_WRITE_VECTORS=1`, else compared byte for byte; either way each case is then read back from the file's
 //! text and put through the public API, as a stranger's implementation would do.
 
+mod counter;
 mod envelope;
 mod key_log;
 mod log;
@@ -69,10 +70,19 @@ fn check(file: &File) {
 }
 
 fn all() -> Vec<File> {
-    [envelope::files(), record::files(), signature::files(), key_log::files(), log::files(), witness::files(), names::files()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        envelope::files(),
+        record::files(),
+        signature::files(),
+        key_log::files(),
+        log::files(),
+        witness::files(),
+        names::files(),
+        counter::files(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 #[test]

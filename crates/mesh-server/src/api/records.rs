@@ -9,7 +9,7 @@ use crate::problem::{Answer, ApiError};
 use axum::Json;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::StatusCode;
-use mesh_proto::api::{Accepted, Cards, Comments, RecordView};
+use mesh_proto::api::{Accepted, Cards, Comments, Counters, RecordView};
 use mesh_proto::envelope::{Envelope, Kind, RecordId};
 use serde::Deserialize;
 use std::net::SocketAddr;
@@ -63,4 +63,18 @@ pub(crate) struct Wanted {
 pub(crate) async fn references(State(app): State<App>, Path(text): Path<String>, Query(wanted): Query<Wanted>) -> Answer<Json<Cards>> {
     let id = id(&text)?;
     blocking(move || Ok(Json(app.node.views.references(&id, wanted.kind, wanted.after.as_deref(), wanted.limit.unwrap_or(50))?))).await
+}
+
+/// What this home counts about a record of its own, signed, so that it can be held to it.
+#[utoipa::path(get, path = "/api/v1/records/{id}/counters", params(("id" = String, Path)),
+    responses((status = 200, body = Counters), (status = 403), (status = 404), (status = 429)))]
+pub(crate) async fn counters(
+    State(app): State<App>,
+    ConnectInfo(from): ConnectInfo<SocketAddr>,
+    Path(text): Path<String>,
+) -> Answer<Json<Counters>> {
+    // All of them are looked at.
+    app.node.buckets.write(from.ip())?;
+    let id = id(&text)?;
+    blocking(move || Ok(Json(app.node.counters.of(&id)?))).await
 }

@@ -27,12 +27,16 @@ struct Received {
     keys: usize,
 }
 
+/// What a played domain answers to all that it does not understand: a path and a body become a status and a body.
+pub(crate) type Answers = Box<dyn Fn(&str, &[u8]) -> (u16, Vec<u8>) + Send>;
+
 /// A played domain.
 pub(crate) struct Peer {
     pub(crate) domain: String,
     pub(crate) key: SecretKey,
     pub(crate) log: TestLog,
     received: Arc<Mutex<Received>>,
+    answers: Arc<Mutex<Option<Answers>>>,
     task: JoinHandle<()>,
 }
 
@@ -64,8 +68,14 @@ impl Peer {
             policy: PolicyView { registration: RegistrationMode::Closed, mirrors: false },
         };
         let received = Arc::new(Mutex::default());
-        let task = tokio::spawn(serve(listener, (discovery, more), key.clone(), Arc::clone(&received)));
-        Self { domain, key, log, received, task }
+        let answers = Arc::new(Mutex::default());
+        let task = tokio::spawn(serve(listener, (discovery, more), key.clone(), (Arc::clone(&received), Arc::clone(&answers))));
+        Self { domain, key, log, received, answers, task }
+    }
+
+    /// Says what is answered to questions that a played domain does not understand by itself.
+    pub(crate) fn answers(&self, answers: impl Fn(&str, &[u8]) -> (u16, Vec<u8>) + Send + 'static) {
+        *self.answers.lock().expect("no panic") = Some(Box::new(answers));
     }
 
     /// The leaves that were delivered here.
@@ -149,7 +159,9 @@ impl Peer {
     }
 }
 
-async fn serve(listener: TcpListener, (discovery, more): (Discovery, axum::Router), key: SecretKey, received: Arc<Mutex<Received>>) {
+type State = (Arc<Mutex<Received>>, Arc<Mutex<Option<Answers>>>);
+
+async fn serve(listener: TcpListener, (discovery, more): (Discovery, axum::Router), key: SecretKey, (received, answers): State) {
     let domain = discovery.domain.clone();
     let challenge = move |Json(asked): Json<ChallengeRequest>| async move {
         let answer = Challenge { domain, from: asked.from, nonce: asked.nonce, at: 0 };
@@ -172,7 +184,14 @@ async fn serve(listener: TcpListener, (discovery, more): (Discovery, axum::Route
         received.keys += 1;
         if received.keys == 1 { StatusCode::UNAUTHORIZED } else { StatusCode::OK }
     };
+    let other = move |uri: axum::http::Uri, headers: HeaderMap, body: Bytes| async move {
+        let body = if headers.contains_key("content-encoding") { zstd::decode_all(&body[..]).expect("zstd") } else { body.to_vec() };
+        let answers = answers.lock().expect("no panic");
+        let (status, body) = answers.as_ref().map_or((404, Vec::new()), |answers| answers(uri.path(), &body));
+        (axum::http::StatusCode::from_u16(status).expect("a status"), body)
+    };
     let router = axum::Router::new()
+        .fallback(other)
         .route("/mesh/v1/keys", post(keys))
         .route("/.well-known/mesh", get(move || async move { Json(discovery) }))
         .route("/mesh/v1/challenges", post(challenge))
