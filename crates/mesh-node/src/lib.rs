@@ -155,8 +155,8 @@ impl Node {
         let objects = Arc::new(Objects::new(Arc::clone(&kv), Arc::clone(&accounts), config.domain.clone()));
         let peers = Arc::new(Peers::open(Arc::clone(&kv), Arc::clone(&clock), Arc::clone(&transport), log.origin().clone())?);
         let bus = Arc::new(Bus::new(Arc::clone(&heads), Arc::clone(&objects)));
-        let bodies =
-            Bodies::open(Arc::clone(&kv), (Arc::clone(&accounts), Arc::clone(&peers), Arc::clone(&transport)), config.cache_bytes_max)?;
+        let known = (Arc::clone(&accounts), Arc::clone(&peers), Arc::clone(&transport));
+        let bodies = Bodies::open(Arc::clone(&kv), known, config.cache_bytes_max)?;
         let registrar = Arc::new(Registrar::new(Arc::clone(&kv), Arc::clone(&clock), &*rng, config.domain.clone(), config.registration));
         let archives = Arc::new(AtomicU64::new(tables::carried::next_sequence(&*kv)?));
         let (queue, appender) = append::Appender {
@@ -186,8 +186,7 @@ impl Node {
             clock: Arc::clone(&clock),
             registrar: Arc::clone(&registrar),
             bus: Arc::clone(&bus),
-            origin: log.origin().clone(),
-            log_key: log.key_id(),
+            log: Arc::clone(&log),
             mirrors_max: config.mirrors_max,
             queue,
         });

@@ -118,7 +118,7 @@ impl World {
         for (key, row) in &rows {
             let actor =
                 key[key.len() - 8..].try_into().map(u64::from_be_bytes).ok().and_then(|lid| node.accounts.by_lid(AccountLid(lid)).ok());
-            let record = <[u8; 8]>::try_from(&row[..]).ok().and_then(|lid| node.kv().get(Space::Reference, &lid).ok().flatten());
+            let record = row.first_chunk::<8>().and_then(|lid| node.kv().get(Space::Reference, lid).ok().flatten());
             let (Some(actor), Some(_)) = (actor, record) else {
                 self.violation(place, format!("holds a subscription to p{author} by nobody"));
                 continue;

@@ -90,7 +90,7 @@ impl Records {
         learned.await;
         let peer = self.peers.get(&domain);
         let key = match domain == *self.domain() {
-            true => Some(self.log_key),
+            true => Some(self.log.key_id()),
             false => peer.and_then(|peer| peer.key(DomainKeyUse::Log)),
         };
         let (peers, named) = (Arc::clone(&self.peers), delivery.origin.clone());

@@ -4,6 +4,7 @@ use crate::accounts::{Account, Accounts, Sender, refused_op, refused_use};
 use crate::bus::Bus;
 use crate::error::{NodeError, Result};
 use crate::index::act;
+use crate::log::Log;
 use crate::objects::Objects;
 use crate::peers::Peers;
 use crate::registration::Registrar;
@@ -13,7 +14,7 @@ use crate::writing::append::{Entry, NewRecord};
 use mesh_proto::address::Domain;
 use mesh_proto::api::{Accepted, Acts, KeysAdded, KeysView, NewAccount, Registered, code};
 use mesh_proto::envelope::{Envelope, Kind, RecordId, id_of_pae};
-use mesh_proto::key::{AccountId, KeyId};
+use mesh_proto::key::AccountId;
 use mesh_proto::keylog::{Action, KeyLog, KeyOp, LogPosition, LoggedOp};
 use mesh_proto::log::Origin;
 use mesh_proto::port::{Clock, Transport};
@@ -32,11 +33,9 @@ pub struct Records {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) registrar: Arc<Registrar>,
     pub(crate) bus: Arc<Bus>,
-    pub(crate) origin: Origin,
+    pub(crate) log: Arc<Log>,
     /// Accounts of other domains of which copies are kept at most.
     pub(crate) mirrors_max: u32,
-    /// Signs this domain's checkpoints.
-    pub(crate) log_key: KeyId,
     pub(crate) queue: mpsc::Sender<Entry>,
 }
 
@@ -62,7 +61,7 @@ impl Records {
         self.check_home(&actor)?;
         let pae = envelope.pae();
         let id = id_of_pae(&pae);
-        if let Some(accepted) = known(&*self.kv, &self.origin, &id)? {
+        if let Some(accepted) = known(&*self.kv, self.log.origin(), &id)? {
             return Ok((false, accepted));
         }
         let allowed = actor.log.check_open().and_then(|()| actor.log.check_use(&record.head.device, &record.head.keys, None));
