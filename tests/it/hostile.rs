@@ -3,6 +3,7 @@
 mod answers;
 mod dating;
 mod names;
+mod restored;
 mod split;
 mod ssrf;
 mod witness;

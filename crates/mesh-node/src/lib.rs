@@ -47,7 +47,7 @@ use mesh_proto::api::{Challenge, ChallengeRequest, KeysView, NameLeaf};
 use mesh_proto::envelope::{Envelope, Kind};
 use mesh_proto::key::SecretKey;
 use mesh_proto::keylog::LogPosition;
-use mesh_proto::log::{Opening, Origin};
+use mesh_proto::log::Opening;
 use mesh_proto::port::{Clock, Rng, Transport};
 use mesh_store::{Batch, Space};
 use notices::Notices;
@@ -149,11 +149,11 @@ impl Node {
     pub fn open(config: Config, ports: Ports) -> Result<Self> {
         let Ports { kv, clock, rng, transport } = ports.clone();
         check_domain(&*kv, &config.domain)?;
-        let (log, tree) = Log::open(Arc::clone(&kv), Origin::new(config.domain.clone(), 1), config.log_key)?;
+        let (log, tree) = Log::open(Arc::clone(&kv), &config.domain, config.log_key)?;
         let accounts = Arc::new(Accounts::open(Arc::clone(&kv), config.domain.clone(), config.accounts_bytes_max)?);
         let heads = Arc::new(Heads::new(Arc::clone(&kv), config.heads_bytes_max));
         let objects = Arc::new(Objects::new(Arc::clone(&kv), Arc::clone(&accounts), config.domain.clone()));
-        let peers = Arc::new(Peers::open(Arc::clone(&kv), Arc::clone(&clock), Arc::clone(&transport), log.origin().clone())?);
+        let peers = Arc::new(Peers::open(Arc::clone(&kv), Arc::clone(&clock), Arc::clone(&transport), log.origins())?);
         let bus = Arc::new(Bus::new(Arc::clone(&heads), Arc::clone(&objects)));
         let known = (Arc::clone(&accounts), Arc::clone(&peers), Arc::clone(&transport));
         let bodies = Bodies::open(Arc::clone(&kv), known, config.cache_bytes_max)?;
@@ -275,13 +275,15 @@ impl Node {
 
     fn name_leaf(&self, account: &accounts::Account, index: u64) -> Result<Option<NameLeaf>> {
         let Some(payload) = tables::payload::Payload::get(&*self.ports.kv, Lid::new(tables::OWN, index))? else { return Ok(None) };
+        let mut part = self.log.part(index);
         // A checkpoint that others have seen says more than a newer one that nobody has.
-        let head = self.log.witnessed().filter(|head| head.size > index).unwrap_or_else(|| self.log.head());
-        let proof = self.log.prove(&head, &[index])?;
+        let witnessed = self.log.witnessed().filter(|head| part.base == self.log.base() && head.size > index - part.base);
+        part.head = witnessed.unwrap_or(part.head);
+        let proof = self.log.prove_part(&part, &[index])?;
         let opening =
             Opening { salt: payload.salt, record: payload.record, account: account.id(), kind: payload.kind, received: payload.received };
-        let leaf = LogPosition { origin: self.log.origin().clone(), index };
-        Ok(Some(NameLeaf { leaf, opening, checkpoint: head.note.to_string(), proof }))
+        let leaf = LogPosition { origin: part.origin, index: index - part.base };
+        Ok(Some(NameLeaf { leaf, opening, checkpoint: part.head.note.to_string(), proof }))
     }
 
     /// Stops: no new work is taken, what was taken is finished, the store is closed. Blocks.

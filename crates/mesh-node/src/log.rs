@@ -1,7 +1,11 @@
 //! The home log as readers see it: its size, checkpoints, proofs, tiles. Only [`crate::writing::append`] makes it grow.
 
 use crate::error::{NodeError, Result};
+use crate::queue;
 use crate::tables::codec::damaged;
+use crate::tables::outbox_key;
+use crate::tables::peer::PeerRow;
+use mesh_proto::address::Domain;
 use mesh_proto::api::{Growth, code};
 use mesh_proto::bytes::Hash;
 use mesh_proto::key::{SecretKey, Verifier};
@@ -11,6 +15,8 @@ use mesh_proto::log::{
     with_cosignature,
 };
 use mesh_store::{Batch, KeyRange, Kv, Order, Read, Space, StoreError};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use std::sync::{Arc, PoisonError, RwLock};
 
 /// Height of a tile: 256 hashes.
@@ -27,11 +33,36 @@ pub struct Head {
 
 /// The newest note that was cosigned, in Meta.
 const WITNESSED: &str = "witnessed";
+/// The logs that this domain had before, in Meta.
+const PAST: &str = "past_logs";
+
+/// One of this domain's logs. All their leaves are numbered through here: the first leaf of each follows the last one of the log before.
+#[derive(Debug, Clone)]
+pub(crate) struct Part {
+    pub(crate) origin: Origin,
+    /// The number here of its first leaf.
+    pub(crate) base: u64,
+    /// Its state; of a past log the last one.
+    pub(crate) head: Head,
+}
+
+/// A past log as it is stored.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct PastRow {
+    number: u32,
+    base: u64,
+    size: u64,
+    note: String,
+}
 
 /// The home log.
 pub struct Log {
     kv: Arc<dyn Kv>,
     origin: Origin,
+    /// The number here of its first leaf.
+    base: u64,
+    /// The logs before it.
+    past: Vec<Part>,
     key: SecretKey,
     head: RwLock<Head>,
     witnessed: RwLock<Option<Head>>,
@@ -39,13 +70,17 @@ pub struct Log {
 
 impl Log {
     /// Reads the log's present state. Answers the tree too, for the one who appends.
-    pub(crate) fn open(kv: Arc<dyn Kv>, origin: Origin, key: SecretKey) -> Result<(Arc<Self>, Tree)> {
+    pub(crate) fn open(kv: Arc<dyn Kv>, domain: &Domain, key: SecretKey) -> Result<(Arc<Self>, Tree)> {
+        let past = past(&*kv, domain)?;
+        let base = past.last().map_or(0, |last| last.base + last.head.size);
+        let origin = Origin::new(domain.clone(), past.last().map_or(1, |last| last.origin.number() + 1));
         let last = kv.scan(Space::LogEntry, &KeyRange::all(), Order::Backward, 1)?;
-        let size = match last.first() {
+        let end = match last.first() {
             Some((key, _)) => crate::tables::codec::key_u64(key, 0, "log_entry")? + 1,
             None => 0,
         };
-        let mut nodes = StoredNodes(&*kv);
+        let size = end.checked_sub(base).ok_or_else(|| damaged("log_entry"))?;
+        let mut nodes = StoredNodes { read: &*kv, base };
         let mut peaks = Vec::new();
         let mut start = 0;
         for height in (0..=LEAF_INDEX_MAX.ilog2() + 1).rev().filter(|height| (size >> height) & 1 == 1) {
@@ -58,7 +93,7 @@ impl Log {
             (Some(note), Ok(own)) => read_head(&note, &origin, &own),
             _ => None,
         };
-        Ok((Arc::new(Self { kv, origin, key, head: RwLock::new(head), witnessed: RwLock::new(witnessed) }), tree))
+        Ok((Arc::new(Self { kv, origin, base, past, key, head: RwLock::new(head), witnessed: RwLock::new(witnessed) }), tree))
     }
 
     /// Shows a grown tree to readers, once it is durable.
@@ -70,6 +105,36 @@ impl Log {
     /// The log's name.
     pub fn origin(&self) -> &Origin {
         &self.origin
+    }
+
+    /// The number here of the first leaf of the present log.
+    pub(crate) fn base(&self) -> u64 {
+        self.base
+    }
+
+    /// The log that holds the leaf with a number here.
+    pub(crate) fn part(&self, leaf: u64) -> Part {
+        let past = self.past.iter().find(|part| leaf < part.base + part.head.size);
+        past.cloned().unwrap_or_else(|| Part { origin: self.origin.clone(), base: self.base, head: self.head() })
+    }
+
+    /// The log of this domain with a number.
+    pub(crate) fn numbered(&self, number: u32) -> Option<Part> {
+        let past = self.past.iter().find(|part| part.origin.number() == number).cloned();
+        past.or_else(|| (number == self.origin.number()).then(|| Part { origin: self.origin.clone(), base: self.base, head: self.head() }))
+    }
+
+    /// All logs of this domain with the numbers of their first leaves, the present one last.
+    pub(crate) fn origins(&self) -> Vec<(u64, Origin)> {
+        let past = self.past.iter().map(|part| (part.base, part.origin.clone()));
+        past.chain([(self.base, self.origin.clone())]).collect()
+    }
+
+    /// A proof for leaves of one log, by their numbers here, strictly ascending.
+    pub(crate) fn prove_part(&self, part: &Part, leaves: &[u64]) -> Result<BatchProof> {
+        let indexes: Vec<u64> = leaves.iter().map(|leaf| leaf.saturating_sub(part.base)).collect();
+        let proof = prove(&mut StoredNodes { read: &*self.kv, base: part.base }, part.head.size, &indexes)?;
+        proof.ok_or_else(|| NodeError::refused(code::MALFORMED, "no such leaves"))
     }
 
     /// The public key that signs checkpoints.
@@ -99,13 +164,13 @@ impl Log {
 
     /// A proof for leaves, by strictly ascending index, under a state of this log.
     pub fn prove(&self, head: &Head, indexes: &[u64]) -> Result<BatchProof> {
-        let proof = prove(&mut StoredNodes(&*self.kv), head.size, indexes)?;
+        let proof = prove(&mut self.nodes(), head.size, indexes)?;
         proof.ok_or_else(|| NodeError::refused(code::MALFORMED, "no such leaves"))
     }
 
     /// The proof that a state of this log grew from an older one; `None` if that is larger.
     pub fn prove_growth(&self, head: &Head, size: u64) -> Result<Option<Growth>> {
-        let proof = prove_consistency(&mut StoredNodes(&*self.kv), size, head.size)?;
+        let proof = prove_consistency(&mut self.nodes(), size, head.size)?;
         Ok(proof.map(|proof| Growth { size, proof }))
     }
 
@@ -114,7 +179,7 @@ impl Log {
         if to > self.size() {
             return Ok(None);
         }
-        let proof = prove_consistency(&mut StoredNodes(&*self.kv), from, to)?;
+        let proof = prove_consistency(&mut self.nodes(), from, to)?;
         Ok(proof.map(|proof| Growth { size: from, proof }))
     }
 
@@ -152,20 +217,35 @@ impl Log {
         Ok(())
     }
 
-    /// A tile of C2SP tlog-tiles: `width` hashes of level `level`, which covers heights from 8 × level.
-    pub fn tile(&self, level: u8, number: u64, width: u64) -> Result<Vec<u8>> {
+    fn nodes(&self) -> StoredNodes<'_> {
+        StoredNodes { read: &*self.kv, base: self.base }
+    }
+
+    fn find(&self, log: u32) -> Result<Part> {
+        self.numbered(log).ok_or(NodeError::NotFound("log"))
+    }
+
+    /// The newest checkpoint of one of this domain's logs, as a signed note.
+    pub fn checkpoint_of(&self, log: u32) -> Result<Arc<str>> {
+        Ok(self.find(log)?.head.note)
+    }
+
+    /// A tile of C2SP tlog-tiles of one of this domain's logs: `width` hashes of level `level`, which covers heights from 8 × level.
+    pub fn tile(&self, log: u32, level: u8, (number, width): (u64, u64)) -> Result<Vec<u8>> {
+        let part = self.find(log)?;
         let height = u32::from(level) * TILE_HEIGHT;
-        let complete = if height < 64 { self.size() >> height } else { 0 };
+        let complete = if height < 64 { part.head.size >> height } else { 0 };
         self.check_tile(complete, number, width)?;
-        let mut nodes = StoredNodes(&*self.kv);
+        let mut nodes = StoredNodes { read: &*self.kv, base: part.base };
         let hashes = nodes.run(height, number * TILE_WIDTH, width)?;
         Ok(hashes.iter().flat_map(|hash| hash.0).collect())
     }
 
     /// A bundle of leaf entries, each after its length in two bytes.
-    pub fn entries(&self, number: u64, width: u64) -> Result<Vec<u8>> {
-        self.check_tile(self.size(), number, width)?;
-        let entries = StoredNodes(&*self.kv).entries(number * TILE_WIDTH, width)?;
+    pub fn entries(&self, log: u32, (number, width): (u64, u64)) -> Result<Vec<u8>> {
+        let part = self.find(log)?;
+        self.check_tile(part.head.size, number, width)?;
+        let entries = StoredNodes { read: &*self.kv, base: part.base }.entries(number * TILE_WIDTH, width)?;
         Ok(entries.iter().flat_map(|entry| [0u8, 32].into_iter().chain(entry.0)).collect())
     }
 
@@ -175,6 +255,63 @@ impl Log {
         if there { Ok(()) } else { Err(NodeError::NotFound("tile")) }
     }
 }
+
+fn past(read: &dyn Read, domain: &Domain) -> Result<Vec<Part>> {
+    let rows: Vec<PastRow> = match read.get(Space::Meta, PAST.as_bytes())? {
+        Some(rows) => serde_json::from_slice(&rows).map_err(|_| damaged("meta"))?,
+        None => Vec::new(),
+    };
+    let part = |row: PastRow| Part {
+        origin: Origin::new(domain.clone(), row.number),
+        base: row.base,
+        head: Head { size: row.size, note: row.note.into() },
+    };
+    Ok(rows.into_iter().map(part).collect())
+}
+
+/// The entry of a new log's first leaf: it commits to the last checkpoint of the log before it.
+pub fn first_entry(last_checkpoint: &str) -> Hash {
+    Hash(Sha256::new_with_prefix(b"mesh-log-start-v1").chain_update(last_checkpoint).finalize().into())
+}
+
+/// Begins a new log in the store of a domain that does not run, because what the present one showed was lost with newer data: nobody believes a log that
+/// became shorter. What was not delivered yet goes out of order, from the old log. Answers the new log's name. Blocks.
+pub fn begin_new(kv: &Arc<dyn Kv>, domain: &Domain, key: SecretKey) -> Result<Origin> {
+    let (log, tree) = Log::open(Arc::clone(kv), domain, key)?;
+    if tree.size() < 2 {
+        return Err(NodeError::refused(code::MALFORMED, "the present log has hardly begun: there is nothing to leave behind"));
+    }
+    let (base, note) = (log.base + tree.size(), log.checkpoint());
+    let mut rows: Vec<PastRow> = Vec::new();
+    for part in log.past.iter().cloned().chain([log.part(base)]) {
+        let Head { size, note } = part.head;
+        rows.push(PastRow { number: part.origin.number(), base: part.base, size, note: note.to_string() });
+    }
+    let mut batch = Batch::new();
+    for row in PeerRow::all(&**kv, crate::peers::PEERS_MAX)? {
+        let mut from = queue::cursor(&**kv, row.no())?;
+        loop {
+            let left = queue::leaves(&**kv, row.no(), from, LEAVES_AT_ONCE)?;
+            for leaf in &left {
+                batch.put(Space::Late, outbox_key(row.no(), *leaf), []);
+            }
+            match left.last() {
+                Some(last) => from = last + 1,
+                None => break,
+            }
+            kv.commit(std::mem::take(&mut batch)).wait()?;
+        }
+        queue::put_cursor(&mut batch, row.no(), base);
+    }
+    batch.put(Space::Meta, PAST, serde_json::to_vec(&rows).map_err(|_| damaged("meta"))?);
+    batch.delete(Space::Meta, WITNESSED);
+    batch.put(Space::LogEntry, base.to_be_bytes(), first_entry(&note).0);
+    kv.commit(batch).wait()?;
+    Ok(Origin::new(domain.clone(), log.origin.number() + 1))
+}
+
+/// Leaves that are looked at in one go when a new log begins.
+const LEAVES_AT_ONCE: usize = 1_000;
 
 fn read_head(note: &[u8], origin: &Origin, key: &Verifier) -> Option<Head> {
     let note = std::str::from_utf8(note).ok()?;
@@ -188,7 +325,11 @@ fn sign(origin: &Origin, key: &SecretKey, tree: &Tree) -> Head {
 }
 
 /// Hashes from the store: leaf entries and the roots of complete tiles are kept, everything between is computed.
-struct StoredNodes<'a>(&'a dyn Read);
+struct StoredNodes<'a> {
+    read: &'a dyn Read,
+    /// The number of the log's first leaf. Nodes are numbered from there too: those of a log before it have lower numbers at every height.
+    base: u64,
+}
 
 impl StoredNodes<'_> {
     fn entries(&self, start: u64, count: u64) -> std::result::Result<Vec<Hash>, StoreError> {
@@ -196,8 +337,8 @@ impl StoredNodes<'_> {
     }
 
     fn scan(&self, space: Space, prefix: &[u8], start: u64, count: u64) -> std::result::Result<Vec<Hash>, StoreError> {
-        let key = |index: u64| [prefix, &index.to_be_bytes()].concat();
-        let rows = self.0.scan(space, &KeyRange::between(key(start), key(start + count)), Order::Forward, count as usize)?;
+        let key = |index: u64| [prefix, &(self.base + index).to_be_bytes()].concat();
+        let rows = self.read.scan(space, &KeyRange::between(key(start), key(start + count)), Order::Forward, count as usize)?;
         if rows.len() as u64 != count {
             return Err(damaged("log_entry"));
         }

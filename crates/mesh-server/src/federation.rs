@@ -15,7 +15,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use mesh_node::accounts::Sender;
-use mesh_node::peers::Peer;
+use mesh_node::peers::{Again, Peer};
 use mesh_proto::api::{
     ChallengeRequest, Delivery, DeliveryAnswer, KeysAdded, KeysBatch, KeysBatchAnswer, KeysPush, KeysView, Pull, Pulled, RecordsBatch,
     RecordsBatchAnswer, code,
@@ -24,6 +24,7 @@ use mesh_proto::envelope::Envelope;
 use mesh_proto::http_signature::SIGNATURE;
 use mesh_proto::key::AccountId;
 use mesh_proto::limits::{KEY_OPS_BATCH_MAX, KEYS_BATCH_MAX, TILE_WIDTH};
+use mesh_proto::log::Origin;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -78,17 +79,28 @@ pub(crate) async fn deliver(
     let sent = body::read(&app, sent).await?;
     auth::check_body(&head, &sent)?;
     app.node.outbox.sign_of_life(peer.no());
-    let delivered = blocking(move || {
-        let delivery: Delivery = body::json(&body::decode(&parts.headers, sent)?)?;
-        app.node.buckets.delivery(peer.domain(), delivery.items.len())?;
-        let delivered = app.node.intake.deliver(&peer, &delivery);
-        if delivered.as_ref().is_err_and(|error| error.code() == code::NOT_LOGGED) {
-            // One of us is mistaken about its log.
-            app.node.healing.suspect(peer.no());
+    let delivery: Delivery = blocking(move || body::json(&body::decode(&parts.headers, sent)?)).await?;
+    let delivery = Arc::new(delivery);
+    app.node.buckets.delivery(peer.domain(), delivery.items.len())?;
+    let newer = |known: &Origin| delivery.origin.domain() == known.domain() && delivery.origin.number() > known.number();
+    // It may have begun a new log since it was asked what it is.
+    let peer = match peer.origin().is_some_and(newer) {
+        true => app.node.peers.discover_again(peer.domain(), Again::Now).await?,
+        false => peer,
+    };
+    match take_in(&app, &peer, &delivery).await {
+        Err(error) if error.code() == code::CHECKPOINT_WANTED => {
+            // Or this is what is left of the one before.
+            let now = app.node.peers.discover_again(peer.domain(), Again::Now).await?;
+            if now.origin() == peer.origin() { Err(error) } else { take_in(&app, &now, &delivery).await }
         }
-        Ok(delivered?)
-    });
-    Ok(Json(delivered.await?))
+        answer => answer,
+    }
+}
+
+async fn take_in(app: &App, peer: &Arc<Peer>, delivery: &Arc<Delivery>) -> Answer<Json<DeliveryAnswer>> {
+    let (app, peer, delivery) = (app.clone(), Arc::clone(peer), Arc::clone(delivery));
+    Ok(Json(blocking(move || Ok(app.node.intake.deliver(&peer, &delivery)?)).await?))
 }
 
 /// Hands out the records that concern the signing domain, from a leaf on: what it asks for it need not be sent.
@@ -208,6 +220,13 @@ pub(crate) async fn records_batch(State(app): State<App>, request: Request) -> A
     blocking(move || Ok(Json(RecordsBatchAnswer { records: app.node.views.batch(&asked.ids)? }))).await
 }
 
+/// The number of a log in a path.
+fn log_number(log: &str) -> Answer<u32> {
+    let number = log.parse().ok().filter(|number: &u32| number.to_string() == log);
+    number.ok_or_else(|| ApiError::new(code::NOT_FOUND, "there is no such log here"))
+}
+
+/// The present log alone is cosigned, and grows.
 fn check_log(app: &App, log: &str) -> Answer<()> {
     if log == app.node.log.origin().number().to_string() {
         Ok(())
@@ -218,9 +237,9 @@ fn check_log(app: &App, log: &str) -> Answer<()> {
 
 /// The present checkpoint of the log.
 async fn checkpoint(State(app): State<App>, Path(log): Path<String>) -> Answer<Response> {
-    check_log(&app, &log)?;
+    let note = app.node.log.checkpoint_of(log_number(&log)?)?;
     let headers = [(header::CONTENT_TYPE, "text/plain; charset=utf-8"), (header::CACHE_CONTROL, "no-cache")];
-    Ok((headers, app.node.log.checkpoint().to_string()).into_response())
+    Ok((headers, note.to_string()).into_response())
 }
 
 /// The newest checkpoint that other domains have cosigned.
@@ -233,7 +252,7 @@ async fn witnessed(State(app): State<App>, Path(log): Path<String>) -> Answer<Re
 
 /// A tile or an entry bundle (C2SP tlog-tiles).
 async fn tile(State(app): State<App>, Path((log, path)): Path<(String, String)>) -> Answer<Response> {
-    check_log(&app, &log)?;
+    let log = log_number(&log)?;
     let (level, rest) = path.split_once('/').ok_or_else(|| ApiError::malformed("a tile's path is <level>/<index>"))?;
     let (number, width) =
         tile_index(rest).ok_or_else(|| ApiError::malformed("a tile's index is x001/x234/567 with an optional .p/<width>"))?;
@@ -248,8 +267,8 @@ async fn tile(State(app): State<App>, Path((log, path)): Path<(String, String)>)
     };
     let bytes = blocking(move || {
         Ok(match level {
-            Some(level) => app.node.log.tile(level, number, width)?,
-            None => app.node.log.entries(number, width)?,
+            Some(level) => app.node.log.tile(log, level, (number, width))?,
+            None => app.node.log.entries(log, (number, width))?,
         })
     });
     let cache = if width == TILE_WIDTH { "public, max-age=31536000, immutable" } else { "public, max-age=60" };

@@ -55,6 +55,12 @@ enum Command {
         #[arg(long)]
         repair: bool,
     },
+    /// Begin a new log, after the data folder was put back from a backup (the server must not be running)
+    NewLog {
+        /// The data folder
+        #[arg(long)]
+        data: PathBuf,
+    },
     /// Print the API description (OpenAPI, JSON)
     Openapi,
 }
@@ -90,6 +96,13 @@ fn run(command: Command) -> anyhow::Result<()> {
             Ok(node.stop()?)
         }
         Command::Verify { data, repair } => verify_folder(&data, if repair { Aim::Repair } else { Aim::Look }),
+        Command::NewLog { data } => {
+            let origin = serve::begin_new_log(&config::read(&data)?)?;
+            println!(
+                "{origin} begins where the old log ends.\nOther domains take it in as soon as they hear of it. Start the server as usual."
+            );
+            Ok(())
+        }
         Command::Openapi => {
             println!("{}", mesh_server::openapi_json());
             Ok(())

@@ -43,7 +43,7 @@ impl ApiError {
         Self { retry_after_s: Some(retry_after_s), ..Self::new(code::UNAVAILABLE, detail) }
     }
 
-    #[cfg(test)]
+    /// One of [`code`].
     pub(crate) fn code(&self) -> &'static str {
         self.code
     }

@@ -17,6 +17,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
 use mesh_node::{Config as NodeConfig, Kv, Node, Ports};
+use mesh_proto::log::Origin;
 use mesh_proto::port::{Clock, Rng};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -60,6 +61,14 @@ pub fn open_over(kv: Arc<dyn Kv>, folder: &Folder) -> anyhow::Result<Node> {
         heads_bytes_max: HEADS_BYTES_MAX,
     };
     Ok(Node::open(node, Ports { kv, clock, rng, transport: Arc::new(transport) })?)
+}
+
+/// Begins a new log in a data folder whose server does not run: after it was put back from a backup nobody believes the old one. Answers its name.
+pub fn begin_new_log(folder: &Folder) -> anyhow::Result<Origin> {
+    let kv = folder.open_store()?;
+    let origin = mesh_node::log::begin_new(&kv, &folder.config.domain, folder.log_key.clone())?;
+    kv.close()?;
+    Ok(origin)
 }
 
 /// Binds the sockets of a configuration.

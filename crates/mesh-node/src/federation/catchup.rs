@@ -7,7 +7,7 @@ use crate::comparing::Comparing;
 use crate::error::{NodeError, Result};
 use crate::intake::Intake;
 use crate::packing::checkpoint_size;
-use crate::peers::{Peer, Peers};
+use crate::peers::{Again, Peer, Peers};
 use crate::records::Records;
 use futures_util::StreamExt;
 use mesh_proto::address::Domain;
@@ -109,7 +109,7 @@ impl CatchUp {
 
     /// Takes in all that a domain has for this one, as far as one turn goes. Answers the number of records.
     pub async fn pull(self: &Arc<Self>, peer: &Peer) -> Result<usize> {
-        let peer = self.peers.discover(peer.domain(), None).await?;
+        let peer = self.peers.discover_again(peer.domain(), Again::AfterPause).await?;
         let origin = peer.origin().cloned().ok_or(NodeError::NotFound("log"))?;
         self.peers.check_fork(&origin)?;
         let (mut records, mut pages, began) = (0, 0, tokio::time::Instant::now());

@@ -187,6 +187,7 @@ impl Comparing {
         let own = self.log.key_id().verifier().ok();
         let Some(shown) = own.and_then(|key| Checkpoint::open(note, self.log.origin(), &key).ok()) else { return Ok(()) };
         if !self.log.begins_with(&shown)? {
+            // Put back from a backup, most likely: `meshd new-log` goes on in a log of its own.
             tracing::error!(peer.domain = %peer.domain(), pin.size = shown.size, log.size = self.log.size(), "compare.own_log_forked");
         }
         Ok(())

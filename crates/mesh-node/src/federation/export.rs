@@ -43,6 +43,7 @@ impl Outbox {
         }
         let chunk = match lids.first().copied().map(Lid) {
             None => Chunk { indexes: Vec::new(), delivery: None },
+            Some(first) if first.0 < self.log.base() => self.past_chunk(&lids)?,
             Some(first) if first.is_own() => self.chunk(&lids, (&self.head_over(&lids), None), None)?,
             Some(_) => carried_chunk(&*self.kv, &self.peers, &lids)?,
         };
@@ -63,7 +64,7 @@ impl Outbox {
 
     /// The checkpoint under which own leaves are proven: one that others have seen says more than a newer one that nobody has.
     fn head_over(&self, lids: &[u64]) -> Head {
-        let last = lids.last().copied().unwrap_or(0);
+        let last = lids.last().copied().unwrap_or(0).saturating_sub(self.log.base());
         self.log.witnessed().filter(|head| head.size > last).unwrap_or_else(|| self.log.head())
     }
 
@@ -84,10 +85,14 @@ impl Outbox {
     /// A record that this domain answers for, with the proof of its leaf.
     pub fn prove(&self, record: LoggedRecord) -> Result<RecordProof> {
         let index = record.leaf.index;
-        if record.leaf.origin == *self.log.origin() {
-            let head = self.head_over(&[index]);
-            let proof = self.log.prove(&head, &[index])?;
-            return Ok(RecordProof { record, checkpoint: head.note.to_string(), proof });
+        if record.leaf.origin.domain() == self.peers.own_domain() {
+            let mut part = self.log.numbered(record.leaf.origin.number()).ok_or(NodeError::NotFound("log"))?;
+            let leaf = part.base + index;
+            if part.origin == *self.log.origin() {
+                part.head = self.head_over(&[leaf]);
+            }
+            let proof = self.log.prove_part(&part, &[leaf])?;
+            return Ok(RecordProof { record, checkpoint: part.head.note.to_string(), proof });
         }
         let missing = NodeError::NotFound("proof");
         let origin = self.peers.origin_known(&record.leaf.origin).ok_or(missing.clone())?;

@@ -131,7 +131,8 @@ impl Intake {
     /// they lie in, if that is known.
     fn frame<'a>(&self, peer: &Peer, delivery: &'a Delivery) -> Result<Frame<'a>> {
         let domain = delivery.origin.domain();
-        if domain == peer.domain() && peer.origin() != Some(&delivery.origin) {
+        let is_past = peer.origin().is_some_and(|present| delivery.origin.number() < present.number());
+        if domain == peer.domain() && peer.origin() != Some(&delivery.origin) && !is_past {
             return Err(NodeError::refused(code::NOT_HOME, "a domain delivers what its own present log holds: see its discovery document"));
         }
         let key = self.log_key(domain);
@@ -250,7 +251,7 @@ impl Intake {
         let subscribes = |item: &Checked<'_>| matches!(item, Checked::Good(verified) if verified.record.kind() == Kind::Subscribe);
         let _subscribing = checked.iter().any(subscribes).then(|| self.peers.subscribing());
         let origin = self.peers.origin_number(&delivery.origin)?;
-        if delivery.origin.domain() != peer.domain() {
+        if peer.origin() != Some(&delivery.origin) {
             self.check_known_root((origin, delivery), frame)?;
             let (results, group) = self.index_all(peer, (delivery, frame), (origin, &mut Some(LEAF_INDEX_MAX)), checked)?;
             self.flush(group)?;
@@ -312,7 +313,7 @@ impl Intake {
                     continue;
                 }
             };
-            let place = (Lid::new(origin, verified.item.index), *last_leaf);
+            let place = (Lid::new(origin, verified.item.index + self.peers.base_of(&delivery.origin)), *last_leaf);
             let (actor, id, record) = (verified.actor.lid, &verified.id, &*verified.record);
             if writing.group.matters_to(actor, id, record) {
                 self.flush(writing.take())?;

@@ -230,7 +230,8 @@ impl Outbox {
             self.send_keys(to, keys).await?;
         } else if !expanded.is_empty() {
             self.expand(no, expanded).await?;
-        } else if records.is_empty() {
+        } else if records.is_empty() || (!due.is_empty() && records.iter().all(|lid| *lid < self.log.base())) {
+            // What is left of a past log comes after what shows that there is a new one.
             let known = told.watermark.unwrap_or(cursor).min(cursor);
             let (watermark, moved) = self.deliver_due(to, (due, known), cursor).await?;
             told.watermark = Some(watermark);
@@ -337,7 +338,7 @@ impl Outbox {
     async fn deliver(self: &Arc<Self>, to: Destination<'_>, chunk: Chunk) -> Result<Delivered> {
         let (no, domain) = to;
         let Chunk { indexes, delivery: Some(delivery) } = chunk else { return Ok(Delivered::default()) };
-        let mut since = delivery.since;
+        let mut since = delivery.since.map(|since| self.log.base() + since);
         match self.send(to, delivery).await? {
             Ok(delivered) => return Ok(delivered),
             Err(words) if indexes.len() == 1 => {
@@ -381,6 +382,9 @@ impl Outbox {
             let problem: Problem = self.parse(domain, &answer)?;
             match problem.code() {
                 code::KEYS_WANTED => self.add_keys(domain, &mut delivery, problem.keys_wanted).await?,
+                code::CHECKPOINT_WANTED if delivery.origin != *self.log.origin() => {
+                    return Err(remote(domain, "it does not know yet that this log is a past one".into()));
+                }
                 code::CHECKPOINT_WANTED => delivery = self.shown_to_grow(domain, delivery, problem.checkpoint_wanted.unwrap_or(0)).await?,
                 // No record is to blame: it all waits until somebody has looked into it.
                 code::LOG_FORKED => return Err(remote(domain, excerpt(&problem.detail))),
@@ -409,8 +413,9 @@ impl Outbox {
             }
         }
         self.note_shown((no, domain), &delivery, answer.cosignature);
-        let taken = delivery.items.last().map(|item| item.index + 1);
-        Ok(Ok(Delivered { early, refused, taken, told: Some(answer.watermark) }))
+        let base = self.log.base();
+        let taken = delivery.items.last().map(|item| base + item.index + 1);
+        Ok(Ok(Delivered { early, refused, taken, told: Some(base.saturating_add(answer.watermark)) }))
     }
 
     /// Adds the key operations that a destination asked for, once each, and only of those that the delivery is about.

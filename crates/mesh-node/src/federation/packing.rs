@@ -1,7 +1,7 @@
 //! Making deliveries: records, proofs and checkpoint, for leaves of the home log and for what lies in other logs and is answered for here.
 
 use crate::error::{NodeError, Result};
-use crate::log::Head;
+use crate::log::{Head, Part};
 use crate::outbox::{IN_FLIGHT, Outbox, remote};
 use crate::peers::{Peer, Peers};
 use crate::queue;
@@ -26,20 +26,22 @@ impl Outbox {
         if pull.origin != *self.log.origin() {
             return Err(NodeError::refused(code::NOT_HOME, "this is not the present log: see the discovery document"));
         }
-        let (size, watermark) = (self.log.size(), pull.watermark.min(self.log.size()));
+        // Leaves are numbered here across this domain's logs, and by each log for others.
+        let base = self.log.base();
+        let (size, watermark) = (self.log.size(), base + pull.watermark.min(self.log.size()));
         if watermark > queue::cursor(&*self.kv, peer.no())? {
             let mut batch = Batch::new();
             queue::put_cursor(&mut batch, peer.no(), watermark);
             self.kv.commit(batch).wait()?;
         }
-        let leaves = queue::leaves(&*self.kv, peer.no(), pull.from, BATCH_RECORDS_MAX + 1)?;
+        let leaves = queue::leaves(&*self.kv, peer.no(), base.saturating_add(pull.from), BATCH_RECORDS_MAX + 1)?;
         if leaves.is_empty() {
             return Ok(Pulled { delivery: None, next: size.max(pull.from), more: false });
         }
         let head = self.log.head();
         let growth = pull.checkpoint.map(|size| self.log.prove_growth(&head, size)).transpose()?.flatten();
-        let chunk = self.chunk(&leaves[..leaves.len().min(BATCH_RECORDS_MAX)], (&head, growth), Some(pull.from))?;
-        let next = chunk.indexes.last().map_or(pull.from, |last| last + 1);
+        let chunk = self.chunk(&leaves[..leaves.len().min(BATCH_RECORDS_MAX)], (&head, growth), Some(base + pull.from))?;
+        let next = chunk.indexes.last().map_or(pull.from, |last| last + 1 - base);
         Ok(Pulled { delivery: chunk.delivery, next, more: chunk.indexes.len() < leaves.len() })
     }
 
@@ -56,8 +58,10 @@ impl Outbox {
             while !rest.is_empty() && chunks.len() < IN_FLIGHT {
                 let some = &rest[..rest.len().min(BATCH_RECORDS_MAX)];
                 let own = some.partition_point(|number| Lid(*number).is_own());
-                let chunk = match own {
-                    0 => carried_chunk(&*this.kv, &this.peers, some)?,
+                let past = some.partition_point(|number| *number < this.log.base());
+                let chunk = match (past, own) {
+                    (0, 0) => carried_chunk(&*this.kv, &this.peers, some)?,
+                    (1.., _) => this.past_chunk(&some[..past])?,
                     _ => this.chunk(&some[..own], (&head, growth.clone()), since)?,
                 };
                 rest = &rest[chunk.indexes.len()..];
@@ -71,13 +75,26 @@ impl Outbox {
         made.await.map_err(|_| NodeError::Stopping)?
     }
 
-    /// Makes a delivery of the first leaves that fit into one.
+    /// Makes a delivery of leaves of a log that this domain had before.
+    pub(crate) fn past_chunk(&self, leaves: &[u64]) -> Result<Chunk> {
+        let part = leaves.first().map(|first| self.log.part(*first)).ok_or(NodeError::NotFound("leaf"))?;
+        let end = leaves.partition_point(|leaf| *leaf < part.base + part.head.size);
+        self.chunk_of(&part, &leaves[..end], (None, None))
+    }
+
+    /// Makes a delivery of the first leaves of the present log that fit into one.
     pub(crate) fn chunk(&self, indexes: &[u64], (head, growth): (&Head, Option<Growth>), since: Option<u64>) -> Result<Chunk> {
+        let part = Part { origin: self.log.origin().clone(), base: self.log.base(), head: head.clone() };
+        self.chunk_of(&part, indexes, (growth, since))
+    }
+
+    fn chunk_of(&self, part: &Part, indexes: &[u64], (growth, since): (Option<Growth>, Option<u64>)) -> Result<Chunk> {
         let mut items = Vec::new();
         let mut bytes = 0;
         let mut taken = 0;
         for index in indexes {
-            if let Some(item) = item(&*self.kv, Lid(*index))? {
+            if let Some(mut item) = item(&*self.kv, Lid(*index))? {
+                item.index -= part.base;
                 bytes += item_bytes(&item);
                 if bytes > DELIVERY_BYTES_MAX && !items.is_empty() {
                     break;
@@ -90,10 +107,10 @@ impl Outbox {
         if items.is_empty() {
             return Ok(Chunk { indexes: indexes_taken, delivery: None });
         }
-        let proven: Vec<u64> = items.iter().map(|item| item.index).collect();
-        let proof = self.log.prove(head, &proven)?;
-        let origin = self.log.origin().clone();
-        let delivery = Delivery { origin, checkpoint: head.note.to_string(), proof, growth, since, items, keys: Vec::new() };
+        let proven: Vec<u64> = items.iter().map(|item| item.index + part.base).collect();
+        let (proof, since) = (self.log.prove_part(part, &proven)?, since.map(|since| since.saturating_sub(part.base)));
+        let (origin, checkpoint) = (part.origin.clone(), part.head.note.to_string());
+        let delivery = Delivery { origin, checkpoint, proof, growth, since, items, keys: Vec::new() };
         Ok(Chunk { indexes: indexes_taken, delivery: Some(delivery) })
     }
 
@@ -109,8 +126,9 @@ impl Outbox {
         });
         let made = made.await.map_err(|_| NodeError::Stopping)??;
         if made.growth.is_none() {
-            let detail =
-                format!("it knows {known} leaves of our log, which has fewer: after a restore from a backup, a new log must be opened");
+            let detail = format!(
+                "it knows {known} leaves of our log, which has fewer: after a restore from a backup, begin a new log with `meshd new-log`"
+            );
             return Err(remote(domain, detail));
         }
         Ok(made)

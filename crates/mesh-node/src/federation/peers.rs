@@ -7,6 +7,7 @@ use crate::tables::{Lid, OWN, OriginNo, PeerNo};
 use mesh_proto::address::Domain;
 use mesh_proto::api::{Discovery, DomainKeyUse, code};
 use mesh_proto::key::KeyId;
+use mesh_proto::keylog::LogPosition;
 use mesh_proto::log::Origin;
 use mesh_proto::port::{Clock, Transport};
 use mesh_store::{Batch, KeyRange, Kv, Order, Space};
@@ -23,6 +24,15 @@ const DISCOVERY_PAUSE_MS: u64 = 60_000;
 const ASKED_KEPT: usize = 10_000;
 /// Discoveries under way because of requests that somebody signed, and so perhaps of nobody's.
 const ASKED_AT_ONCE_MAX: usize = 64;
+
+/// When a domain is asked anew what it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Again {
+    /// If that was a minute ago.
+    AfterPause,
+    /// Now, because what it says itself does not fit what it said then.
+    Now,
+}
 
 /// Another domain.
 #[derive(Debug, Clone)]
@@ -71,7 +81,8 @@ pub struct Peers {
     kv: Arc<dyn Kv>,
     clock: Arc<dyn Clock>,
     transport: Arc<dyn Transport>,
-    own: Origin,
+    /// This domain's logs with the numbers of their first leaves, the present one last.
+    own: Vec<(u64, Origin)>,
     known: RwLock<Known>,
     forks: Forks,
     /// Held while a number is given.
@@ -84,7 +95,7 @@ pub struct Peers {
 }
 
 impl Peers {
-    pub(crate) fn open(kv: Arc<dyn Kv>, clock: Arc<dyn Clock>, transport: Arc<dyn Transport>, own: Origin) -> Result<Self> {
+    pub(crate) fn open(kv: Arc<dyn Kv>, clock: Arc<dyn Clock>, transport: Arc<dyn Transport>, own: Vec<(u64, Origin)>) -> Result<Self> {
         let mut known = Known::default();
         for row in PeerRow::all(&*kv, PEERS_MAX)? {
             known.by_no.insert(row.no(), row.domain.clone());
@@ -145,7 +156,7 @@ impl Peers {
 
     /// This domain.
     pub fn own_domain(&self) -> &Domain {
-        self.own.domain()
+        self.own[0].1.domain()
     }
 
     /// A domain that is known already.
@@ -161,7 +172,22 @@ impl Peers {
 
     /// The log in which a record lies.
     pub fn origin_of(&self, lid: Lid) -> Result<Origin> {
-        if lid.is_own() { Ok(self.own.clone()) } else { self.origin_by_number(lid.origin()) }
+        Ok(self.position(lid)?.origin)
+    }
+
+    /// The leaf of a record.
+    pub fn position(&self, lid: Lid) -> Result<LogPosition> {
+        if !lid.is_own() {
+            return Ok(LogPosition { origin: self.origin_by_number(lid.origin())?, index: lid.index() });
+        }
+        let own = self.own.iter().rev().find(|(base, _)| *base <= lid.index());
+        let (base, origin) = own.ok_or_else(|| crate::tables::codec::damaged("reference"))?;
+        Ok(LogPosition { origin: origin.clone(), index: lid.index() - base })
+    }
+
+    /// The number here of the first leaf of a log: 0, but for those that this domain began after others.
+    pub(crate) fn base_of(&self, origin: &Origin) -> u64 {
+        self.own.iter().find(|(_, own)| own == origin).map_or(0, |(base, _)| *base)
     }
 
     /// The log with this number, of another domain.
@@ -190,7 +216,7 @@ impl Peers {
 
     /// The number of a log, if it has one.
     pub(crate) fn origin_known(&self, origin: &Origin) -> Option<OriginNo> {
-        if *origin == self.own {
+        if self.own.iter().any(|(_, own)| own == origin) {
             return Some(OWN);
         }
         self.read().origins.get(origin).copied()
@@ -208,9 +234,6 @@ impl Peers {
 
     /// The number of a log, which is given now if it has none. Blocks until it is durable.
     pub fn origin_number(&self, origin: &Origin) -> Result<OriginNo> {
-        if *origin == self.own {
-            return Ok(OWN);
-        }
         if let Some(no) = self.origin_known(origin) {
             return Ok(no);
         }
@@ -289,6 +312,17 @@ impl Peers {
         asked.await.map_err(|_| NodeError::Stopping)?
     }
 
+    /// A domain, which is asked anew what it is.
+    pub async fn discover_again(self: &Arc<Self>, domain: &Domain, again: Again) -> Result<Arc<Peer>> {
+        let known = self.discover(domain, None).await?;
+        if again == Again::AfterPause && self.clock.now_ms() < known.asked_ms.saturating_add(DISCOVERY_PAUSE_MS) {
+            return Ok(known);
+        }
+        let discovery = self.ask(domain).await?;
+        let (this, domain) = (Arc::clone(self), domain.clone());
+        tokio::task::spawn_blocking(move || this.learn(&domain, discovery)).await.map_err(|_| NodeError::Stopping)?
+    }
+
     /// What is known already, if it will do.
     fn discovered(&self, domain: &Domain, key: Option<&KeyId>) -> Option<Arc<Peer>> {
         let peer = self.get(domain).filter(|peer| peer.row.discovery.is_some())?;
@@ -324,6 +358,16 @@ impl Peers {
                 code::BAD_SIGNATURE,
                 format!("{domain} shows other keys than before: its old keys must sign the change"),
             ));
+        }
+        let before = known.as_ref().and_then(|peer| peer.origin()).map_or(0, Origin::number);
+        if discovery.origin.number() < before {
+            return Err(NodeError::refused(
+                code::LOG_FORKED,
+                format!("{domain} shows log {} after log {before}", discovery.origin.number()),
+            ));
+        }
+        if before > 0 && discovery.origin.number() > before {
+            tracing::warn!(peer.domain = %domain, peer.log = %discovery.origin, "peers.new_log");
         }
         let challenged = known.is_some_and(|peer| peer.row.challenged);
         self.store(PeerRow { no: no.0, domain: domain.clone(), discovery: Some(discovery), challenged }, now)?;

@@ -16,7 +16,6 @@ use mesh_proto::address::Domain;
 use mesh_proto::api::{DeliveryItem, Found, LoggedRecord, RecordsBatch, RecordsBatchAnswer};
 use mesh_proto::bytes::{Salt, Signature};
 use mesh_proto::envelope::{Envelope, Kind, RecordId, id_of_pae};
-use mesh_proto::keylog::LogPosition;
 use mesh_proto::limits::{BATCH_RECORDS_MAX, LEAF_INDEX_MAX};
 use mesh_proto::log::Opening;
 use mesh_proto::port::Transport;
@@ -201,7 +200,7 @@ impl Bodies {
             match self.verify(&wanted, &record) {
                 Ok(true) => {
                     let Ok(origin) = self.peers.origin_number(&record.leaf.origin) else { continue };
-                    let version = Lid::new(origin, record.leaf.index);
+                    let version = Lid::new(origin, record.leaf.index + self.peers.base_of(&record.leaf.origin));
                     let carried = encode(version, (record.opening.salt, record.opening.received), &record.envelope);
                     kept.push(Kept { lid: wanted.lid, carried, again: true });
                     good.insert(wanted.lid, record);
@@ -313,7 +312,7 @@ fn encode(version: Lid, (salt, received): (Salt, u64), envelope: &Envelope) -> V
 fn decode(row: &[u8], peers: &Peers) -> Result<LoggedRecord> {
     let mut reader = Reader::new(row, "cache");
     let version = Lid(reader.u64()?);
-    let (origin, index) = (peers.origin_of(version)?, version.index());
+    let leaf = peers.position(version)?;
     let kind = Kind::from_number(reader.byte()?).ok_or_else(|| damaged("cache"))?;
     let salt = Salt(reader.array()?);
     let received = reader.u64()?;
@@ -321,7 +320,7 @@ fn decode(row: &[u8], peers: &Peers) -> Result<LoggedRecord> {
     let envelope = Envelope::new(kind, reader.rest().to_vec(), signature).map_err(|_| damaged("cache"))?;
     let account = actor(&envelope)?;
     let opening = Opening { salt, record: envelope.id(), account, kind, received };
-    Ok(LoggedRecord { envelope, leaf: LogPosition { origin, index }, opening })
+    Ok(LoggedRecord { envelope, leaf, opening })
 }
 
 fn actor(envelope: &Envelope) -> Result<mesh_proto::key::AccountId> {

@@ -11,7 +11,6 @@ use mesh_proto::api::{Counters as Answer, code};
 use mesh_proto::counter::{Counter, SetSum};
 use mesh_proto::envelope::{Kind, RecordId};
 use mesh_proto::key::SecretKey;
-use mesh_proto::keylog::LogPosition;
 use mesh_proto::port::Clock;
 use mesh_store::{KeyRange, Kv, Order, Read, Space};
 use std::sync::Arc;
@@ -99,7 +98,7 @@ impl Counters {
 
     fn is_disowned(&self, lid: Lid, reference: &Reference) -> Result<bool> {
         let actor = self.accounts.by_lid(reference.actor)?;
-        let leaf = LogPosition { origin: self.peers.origin_of(lid)?, index: lid.index() };
+        let leaf = self.peers.position(lid)?;
         Ok(actor.log.is_disowned(usize::from(reference.device), &leaf))
     }
 }

@@ -15,7 +15,6 @@ use mesh_proto::api::{
     AccountView, Card, Cards, Comments, Counts, FeedPage, Found, LoggedRecord, ProfileView, RecordView, Tombstone, code,
 };
 use mesh_proto::envelope::{Kind, RecordId};
-use mesh_proto::keylog::LogPosition;
 use mesh_proto::limits::{BATCH_RECORDS_MAX, PAGE_MAX};
 use mesh_proto::log::{Opening, cosignatures};
 use mesh_proto::record::{Content, Record};
@@ -124,7 +123,7 @@ impl Views {
     }
 
     fn card(&self, lid: Lid, reference: &Reference, actor: &Account) -> Result<Card> {
-        let leaf = LogPosition { origin: self.peers.origin_of(lid)?, index: lid.index() };
+        let leaf = self.peers.position(lid)?;
         let disowned = actor.log.is_disowned(usize::from(reference.device), &leaf);
         Ok(Card {
             id: reference.id,
@@ -152,7 +151,7 @@ impl Views {
         let Some(envelope) = payload.envelope else { return Ok(None) };
         let opening =
             Opening { salt: payload.salt, record: payload.record, account: actor.id(), kind: payload.kind, received: payload.received };
-        let leaf = LogPosition { origin: self.peers.origin_of(current)?, index: current.index() };
+        let leaf = self.peers.position(current)?;
         Ok(Some(LoggedRecord { envelope, leaf, opening }))
     }
 
@@ -193,7 +192,8 @@ impl Views {
     /// The domains that cosigned a checkpoint of this log that covers the account's name. They were verified when they came.
     fn witnesses(&self, account: &Account) -> Vec<Domain> {
         let here = account.home() == self.peers.own_domain();
-        let covering = account.name_leaf.filter(|_| here).and_then(|leaf| self.log.witnessed().filter(|head| head.size > leaf));
+        let covering =
+            account.name_leaf.filter(|_| here).and_then(|leaf| self.log.witnessed().filter(|head| head.size + self.log.base() > leaf));
         let lines = covering.and_then(|head| cosignatures(&head.note).ok()).unwrap_or_default();
         let domains: BTreeSet<Domain> = lines.iter().map(|line| line.domain().clone()).collect();
         domains.into_iter().collect()

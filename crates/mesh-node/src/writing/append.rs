@@ -251,21 +251,22 @@ impl Appender {
         }
         let opening = Opening { salt: Salt(random(&*self.rng)), record, account: account.id(), kind, received: round.received };
         let entry = opening.entry();
-        round.batch.put(Space::LogEntry, index.to_be_bytes(), entry.0);
+        let base = self.log.base();
+        round.batch.put(Space::LogEntry, (base + index).to_be_bytes(), entry.0);
         let batch = &mut round.batch;
         round.tree.push(entry_hash(&entry), |height, position, hash| {
             if height > 0 && height % 8 == 0 {
-                let key: [u8; 9] = crate::tables::codec::join(&[height as u8], &position.to_be_bytes());
+                let key: [u8; 9] = crate::tables::codec::join(&[height as u8], &(base + position).to_be_bytes());
                 batch.put(Space::LogNode, key, hash.0);
             }
         });
         Payload { kind, salt: opening.salt, received: round.received, account: account.lid, record, envelope }
-            .put(&mut round.batch, Lid::new(OWN, index));
+            .put(&mut round.batch, Lid::new(OWN, base + index));
         Ok(LogPosition { origin: self.log.origin().clone(), index })
     }
 
     fn record(&self, round: &mut Round, new: NewRecord) -> Result<(bool, Accepted)> {
-        if let Some(known) = known(&*self.kv, self.log.origin(), &new.id)? {
+        if let Some(known) = known(&*self.kv, &self.peers, &new.id)? {
             return Ok((false, known));
         }
         // The key log may have moved on while the record waited.
@@ -276,7 +277,7 @@ impl Appender {
             .and_then(|()| actor.log.check_use(&new.record.head.device, &new.record.head.keys, None))
             .map_err(|e| refused_use(&e))?;
         let resolved = self.objects.resolve(&new.record, &actor)?;
-        let lid = Lid::new(OWN, round.tree.size());
+        let lid = Lid::new(OWN, self.log.base() + round.tree.size());
         let mut indexer = Indexer::new(&*self.kv);
         let statement =
             Statement { lid, peer: HERE, id: new.id, received: round.received, record: &new.record, actor: &actor, ours: true, resolved };
@@ -311,7 +312,7 @@ impl Appender {
             self.name(round, &mut account)?;
         }
         if account.log.view().status() == Status::Closed {
-            account::begin_closing(&mut round.batch, account.lid, leaf.index);
+            account::begin_closing(&mut round.batch, account.lid, self.log.base() + leaf.index);
         }
         if let Action::MirrorSet { mirrors } = &op.action {
             let before = self.accounts.expect(&account.id())?;
@@ -353,7 +354,7 @@ impl Appender {
         if account::by_name(&*self.kv, address.user().as_str())?.is_none() {
             account::put_name(&mut round.batch, &address, account.lid);
         }
-        account.name_leaf = Some(round.tree.size());
+        account.name_leaf = Some(self.log.base() + round.tree.size());
         let row = AccountRow { id: account.id(), name_leaf: account.name_leaf, keeps: account.keeps };
         account::put_row(&mut round.batch, account.lid, &row);
         self.leaf(round, account, (Kind::Name, name_id(&address), None))?;
@@ -396,7 +397,7 @@ impl Appender {
 
     pub(super) fn registered(&self, account: &Account) -> Result<Registered> {
         let index = account.name_leaf.ok_or_else(|| NodeError::refused(code::NOT_HOME, "the account lives elsewhere"))?;
-        let leaf = LogPosition { origin: self.log.origin().clone(), index: index.saturating_sub(1) };
+        let leaf = self.peers.position(Lid::new(OWN, index.saturating_sub(1)))?;
         Ok(Registered { account: account.id(), address: account.address().clone(), leaf })
     }
 }

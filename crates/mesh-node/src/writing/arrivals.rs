@@ -160,7 +160,7 @@ impl Import<'_> {
     fn take(&mut self, frame: &Frame<'_>, (item, id, record): (&DeliveryItem, RecordId, &Record)) -> Result<ItemResult> {
         let appender = self.appender;
         let kv = &*appender.kv;
-        let lid = Lid::new(self.part.origin, item.index);
+        let lid = Lid::new(self.part.origin, item.index + appender.peers.base_of(&self.part.delivery.origin));
         let known = Reference::find(kv, &id)?;
         if TombstoneRow::get(kv, &id)?.is_some() || known.as_ref().is_some_and(|(known, _)| *known != lid) {
             return Ok(ItemResult::Known);

@@ -15,8 +15,7 @@ use mesh_proto::address::Domain;
 use mesh_proto::api::{Accepted, Acts, KeysAdded, KeysView, NewAccount, Registered, code};
 use mesh_proto::envelope::{Envelope, Kind, RecordId, id_of_pae};
 use mesh_proto::key::AccountId;
-use mesh_proto::keylog::{Action, KeyLog, KeyOp, LogPosition, LoggedOp};
-use mesh_proto::log::Origin;
+use mesh_proto::keylog::{Action, KeyLog, KeyOp, LoggedOp};
 use mesh_proto::port::{Clock, Transport};
 use mesh_proto::record::{Content, Record, RecordError};
 use mesh_store::{Kv, Read};
@@ -40,12 +39,9 @@ pub struct Records {
 }
 
 /// Where a record of this domain is that was accepted before.
-pub(crate) fn known(read: &dyn Read, origin: &Origin, id: &RecordId) -> Result<Option<Accepted>> {
-    let found = Reference::find(read, id)?.filter(|(lid, _)| lid.is_own());
-    Ok(found.map(|(lid, reference)| {
-        let leaf = LogPosition { origin: origin.clone(), index: lid.index() };
-        Accepted { id: *id, leaf, received: reference.received }
-    }))
+pub(crate) fn known(read: &dyn Read, peers: &Peers, id: &RecordId) -> Result<Option<Accepted>> {
+    let Some((lid, reference)) = Reference::find(read, id)?.filter(|(lid, _)| lid.is_own()) else { return Ok(None) };
+    Ok(Some(Accepted { id: *id, leaf: peers.position(lid)?, received: reference.received }))
 }
 
 impl Records {
@@ -61,7 +57,7 @@ impl Records {
         self.check_home(&actor)?;
         let pae = envelope.pae();
         let id = id_of_pae(&pae);
-        if let Some(accepted) = known(&*self.kv, self.log.origin(), &id)? {
+        if let Some(accepted) = known(&*self.kv, &self.peers, &id)? {
             return Ok((false, accepted));
         }
         let allowed = actor.log.check_open().and_then(|()| actor.log.check_use(&record.head.device, &record.head.keys, None));

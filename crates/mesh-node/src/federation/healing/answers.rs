@@ -93,7 +93,7 @@ impl Answers {
         check_count(asked.ids.len())?;
         let mut leaves = Vec::with_capacity(asked.ids.len());
         for id in &asked.ids {
-            if let Some((lid, _)) = self.known(peer, id)?.filter(|(lid, _)| lid.is_own()) {
+            if let Some((lid, _)) = self.known(peer, id)?.filter(|(lid, _)| lid.is_own() && lid.index() >= self.log.base()) {
                 leaves.push(lid.index());
             }
         }
@@ -177,8 +177,10 @@ impl Answers {
         let (no, origin, from, to) = name;
         let snapshot = self.kv.snapshot()?;
         let mut judge = Judge::new(&*snapshot, &self.accounts, self.log.origin().domain());
-        let part = sets::sent(&mut judge, no, (origin, from, to), SET_ITEMS_MAX)?;
-        if part.end < to {
+        let base = self.log.base();
+        let mut part = sets::sent(&mut judge, no, (origin, base + from, base + to), SET_ITEMS_MAX)?;
+        part.members.iter_mut().for_each(|member| member.index -= base);
+        if part.end < base + to {
             let words = format!("this part has more than {SET_ITEMS_MAX} records: ask for a smaller one");
             return Err(NodeError::refused(code::TOO_LARGE, words));
         }
