@@ -4,6 +4,8 @@ mod doctor;
 mod id;
 mod init;
 mod manual;
+mod mirror;
+mod moving;
 mod read;
 mod verify;
 mod write;
@@ -46,6 +48,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<()> {
         Command::Feed(args) => read::feed(context, args).await,
         Command::Notifications(args) => read::notifications(context, args).await,
         Command::Verify(args) => verify::run(context, args).await,
+        Command::Export(args) => moving::export(context, &args.file).await,
         Command::Doctor => doctor::run(context).await,
         Command::Completions { .. } | Command::Man { .. } => Ok(()),
     }

@@ -1,12 +1,15 @@
 //! Proofs: who signed, with which key, under which key log, in which log at which leaf.
 //!
-//! [`check`] holds the checks, which are pure; [`tiles`] computes inclusion from log tiles; [`proof`] fetches what the checks need.
+//! [`check`] holds the checks, which are pure; [`tiles`] computes inclusion from log tiles; [`proof`] fetches what the checks need, `kept` where
+//! those who should have it do not answer.
 
 pub mod check;
+mod kept;
 mod mistrust;
 pub mod proof;
 pub mod tiles;
 
 pub use check::{Checked, NameProof, Standing};
+pub use kept::Vouched;
 pub use mistrust::Mistrust;
 pub use proof::{Evidence, Person, Proof, Verifying};
