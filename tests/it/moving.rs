@@ -1,6 +1,8 @@
 //! Moving home: the same person, records and readers at another domain; with the old home's help, and without it.
 
+mod gate;
 mod mirror;
+mod people;
 
 use crate::network::{Home, until};
 use mesh_proto::address::Domain;

@@ -17,12 +17,12 @@ fn program() -> PathBuf {
 }
 
 /// Someone at a terminal, with a folder of their own.
-struct Terminal {
-    folder: tempfile::TempDir,
+pub(crate) struct Terminal {
+    pub(crate) folder: tempfile::TempDir,
 }
 
 impl Terminal {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { folder: tempfile::tempdir().expect("a folder") }
     }
 
@@ -33,7 +33,7 @@ impl Terminal {
     }
 
     /// Runs a command; answers its exit code and what it printed.
-    async fn run(&self, arguments: &[&str]) -> (i32, String) {
+    pub(crate) async fn run(&self, arguments: &[&str]) -> (i32, String) {
         let output = self.command(arguments).output().await.expect("the program runs");
         let words = String::from_utf8_lossy(&output.stderr);
         let printed = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -42,7 +42,7 @@ impl Terminal {
 
     /// Runs a command that must succeed and reads its JSON, one value a line.
     #[track_caller]
-    fn json(&self, arguments: &[&str]) -> impl Future<Output = Vec<Value>> {
+    pub(crate) fn json(&self, arguments: &[&str]) -> impl Future<Output = Vec<Value>> {
         let arguments: Vec<String> = ["--json"].iter().chain(arguments).map(|&word| word.to_owned()).collect();
         async move {
             let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
@@ -52,15 +52,22 @@ impl Terminal {
         }
     }
 
-    async fn one(&self, arguments: &[&str]) -> Value {
+    /// Runs a command; answers its exit code and all that it said, data and talk.
+    pub(crate) async fn says(&self, arguments: &[&str]) -> (i32, String) {
+        let output = self.command(arguments).output().await.expect("the program runs");
+        let words = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        (output.status.code().unwrap_or(-1), words)
+    }
+
+    pub(crate) async fn one(&self, arguments: &[&str]) -> Value {
         self.json(arguments).await.remove(0)
     }
 
-    fn phrase_file(&self) -> String {
+    pub(crate) fn phrase_file(&self) -> String {
         self.folder.path().join("phrase").to_str().expect("plain").to_owned()
     }
 
-    async fn join(&self, address: &str) {
+    pub(crate) async fn join(&self, address: &str) {
         self.one(&["init", "--address", address, "--yes", "--phrase-file", &self.phrase_file()]).await;
     }
 }
@@ -99,7 +106,7 @@ impl Running {
     }
 }
 
-fn uri(value: &Value) -> &str {
+pub(crate) fn uri(value: &Value) -> &str {
     value["uri"].as_str().expect("a uri")
 }
 
