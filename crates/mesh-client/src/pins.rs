@@ -179,7 +179,9 @@ impl Pins {
             }
             ours.key = key;
         }
-        if let Some(theirs) = other.own.filter(|theirs| self.own.as_ref().is_none_or(|own| own.account == theirs.account && own.ops.len() < theirs.ops.len())) {
+        if let Some(theirs) =
+            other.own.filter(|theirs| self.own.as_ref().is_none_or(|own| own.account == theirs.account && own.ops.len() < theirs.ops.len()))
+        {
             self.own = Some(theirs);
         }
     }

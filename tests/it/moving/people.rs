@@ -74,7 +74,10 @@ async fn person_moves_with_the_old_home_and_everything_goes_on() {
     assert_eq!(shown["address"], new);
     // The old link is still the same record, and so is its proof.
     let proof = ada.one(&["verify", uri(&first)]).await;
-    assert_eq!((proof["standing"].as_str(), proof["vouched"].as_str(), proof["address"].as_str()), (Some("good"), Some("log-domain"), Some(new.as_str())));
+    assert_eq!(
+        (proof["standing"].as_str(), proof["vouched"].as_str(), proof["address"].as_str()),
+        (Some("good"), Some("log-domain"), Some(new.as_str()))
+    );
     // Another device learns where it lives now.
     let (code, words) = tablet.says(&["post", "lost"]).await;
     assert!(code == 6 && words.contains("mesh id show"), "{code} {words}");
@@ -122,7 +125,11 @@ async fn person_moves_from_a_saved_export_when_the_home_is_destroyed() {
     // A reader who had met the old home: its log key still vouches, as soon as the reader's home knows where neo lives.
     until("three knows where neo lives", async || trinity.says(&["verify", uri(&first)]).await.0 == 0).await;
     let proof = trinity.one(&["verify", uri(&first)]).await;
-    assert_eq!((proof["standing"].as_str(), proof["vouched"].as_str(), proof["kept_by"].as_str()), (Some("good"), Some("seen-before"), Some(two.domain.as_str())), "{proof}");
+    assert_eq!(
+        (proof["standing"].as_str(), proof["vouched"].as_str(), proof["kept_by"].as_str()),
+        (Some("good"), Some("seen-before"), Some(two.domain.as_str())),
+        "{proof}"
+    );
     let (code, words) = trinity.says(&["verify", uri(&first)]).await;
     assert!(code == 0 && words.contains("(gone)") && words.contains("seen here before"), "{words}");
     let (code, words) = trinity.says(&["show", uri(&first)]).await;

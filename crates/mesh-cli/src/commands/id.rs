@@ -42,7 +42,10 @@ pub(super) async fn run(context: &Context, command: IdCommand) -> Result<()> {
         return super::moving::run(context, args).await;
     }
     let session = context.session()?;
-    let changes = matches!(command, IdCommand::Pair { .. } | IdCommand::Revoke { .. } | IdCommand::Rotate { .. } | IdCommand::Mirror { command: Some(_) });
+    let changes = matches!(
+        command,
+        IdCommand::Pair { .. } | IdCommand::Revoke { .. } | IdCommand::Rotate { .. } | IdCommand::Mirror { command: Some(_) }
+    );
     if let (true, Stage::Moving(moving)) = (changes, &session.identity().stored.stage) {
         // What is signed now would stand beside the move that is signed already, and both together could ruin the account.
         let message = format!("you are on your way to {}: keys cannot be changed until you are there", moving.to);

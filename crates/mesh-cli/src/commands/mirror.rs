@@ -29,7 +29,8 @@ struct Found<'a> {
 /// What a person should think of, about mirrors.
 pub(super) fn advice(mirrors: &[Domain]) -> String {
     match mirrors {
-        [] => "none: if your home is destroyed, only a saved export brings your posts back. mesh id mirror add DOMAIN, or mesh export FILE".to_owned(),
+        [] => "none: if your home is destroyed, only a saved export brings your posts back. mesh id mirror add DOMAIN, or mesh export FILE"
+            .to_owned(),
         some => text::domains(some),
     }
 }
@@ -55,7 +56,8 @@ pub(super) async fn run(context: &Context, session: &Session, command: Option<Mi
         Some(MirrorCommand::Remove { domain }) => {
             let keys = session.keys().await?;
             let named = mirrors::without(&keys, &domain)?;
-            set(context, session, (keys, named), &format!("{domain} is not your mirror any more; what it has is public and may stay there")).await
+            set(context, session, (keys, named), &format!("{domain} is not your mirror any more; what it has is public and may stay there"))
+                .await
         }
     }
 }
@@ -75,7 +77,8 @@ async fn list(context: &Context, session: &Session) -> Result<()> {
     if let Err(error) = &page {
         context.out.talk(&safe::line(&format!("{}: whether the mirrors have everything cannot be compared", error.words())));
     }
-    for mirror in person.keys.view().mirrors() {
+    // Who moved to a mirror has it as home now.
+    for mirror in person.keys.view().mirrors().iter().filter(|mirror| *mirror != person.keys.view().address().domain()) {
         let found = look(context, mirror, (&person.keys, newest)).await;
         context.out.either(&found, || {
             let words = match found.state {

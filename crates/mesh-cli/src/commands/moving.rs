@@ -331,7 +331,9 @@ impl<'a> Traveller<'a> {
                         carried.add(late);
                         Told::Yes
                     }
-                    Err(error) => Told::No(format!("it knows where you went, but may have records that did not come along: {}", error.words())),
+                    Err(error) => {
+                        Told::No(format!("it knows where you went, but may have records that did not come along: {}", error.words()))
+                    }
                 },
                 Err(error) => Told::No(error.words()),
             };
@@ -372,7 +374,9 @@ impl<'a> Traveller<'a> {
         }
         for (domain, told) in old {
             out.talk(&safe::line(&match told {
-                Told::Yes => format!("{domain} takes nothing in your name any more and sends your readers on to {}", stored.address.domain()),
+                Told::Yes => {
+                    format!("{domain} takes nothing in your name any more and sends your readers on to {}", stored.address.domain())
+                }
                 Told::No(why) => format!("{domain} was not told ({why}): {} tells it when it answers", stored.address.domain()),
             }));
         }

@@ -115,7 +115,8 @@ impl<'a> Writer<'a> {
 
     /// Writes whom the account follows and the end.
     pub(super) fn finish(mut self) -> Result<End> {
-        let follows: BTreeMap<AccountId, AccountRef> = std::mem::take(&mut self.follows).into_values().map(|who| (who.actor, who)).collect();
+        let follows: BTreeMap<AccountId, AccountRef> =
+            std::mem::take(&mut self.follows).into_values().map(|who| (who.actor, who)).collect();
         for who in follows.into_values().take(EXPORT_NAMES_MAX) {
             self.end.follows += 1;
             self.line(&Line::Follow(who))?;

@@ -63,8 +63,7 @@ mod tests {
     use mesh_testkit::{TestAccount, TestLog};
 
     fn part(log: &mut TestLog, account: &TestAccount, texts: &[&str]) -> Delivery {
-        let logged: Vec<_> =
-            texts.iter().map(|text| log.accept(account, account.sign(Content::Post(Post::free(*text))))).collect();
+        let logged: Vec<_> = texts.iter().map(|text| log.accept(account, account.sign(Content::Post(Post::free(*text))))).collect();
         let indexes: Vec<u64> = logged.iter().map(|record| record.leaf.index).collect();
         let items = logged.into_iter().map(|record| DeliveryItem {
             index: record.leaf.index,
@@ -74,7 +73,8 @@ mod tests {
         });
         let items = items.collect();
         let (checkpoint, proof) = (log.checkpoint(), log.prove(&indexes));
-        Delivery { origin: log.origin.clone(), checkpoint, proof, growth: None, since: None, items, keys: Vec::new() }
+        let origin = "one.localhost:8001/log/1".parse().expect("an origin");
+        Delivery { origin, checkpoint, proof, growth: None, since: None, items, keys: Vec::new() }
     }
 
     #[test]

@@ -164,7 +164,8 @@ fn take(keys: &mut KeyLog, op: &Envelope, now_ms: u64) -> Result<()> {
     match keys.view().status() {
         Status::Active => Ok(()),
         Status::Compromised => Err(ClientError::NotAllowed(
-            "the recovery phrase signed something else since this move was signed: both together would make the account compromised".to_owned(),
+            "the recovery phrase signed something else since this move was signed: both together would make the account compromised"
+                .to_owned(),
         )),
         _ => Err(ClientError::NotAllowed("the account is frozen or closed".to_owned())),
     }
@@ -175,8 +176,7 @@ pub async fn arrive(to: &Home, keys: &KeyLog, terms: &Terms, worked: &mut dyn Fn
     let account = keys.account();
     let admission = create::admission((to.domain(), account), (&terms.registration, terms.invite.clone()), worked)?;
     let ops = keys.ops().cloned().collect();
-    let arrival =
-        Arrival { account, ops, invite: admission.invite, pow_salt: admission.pow_salt, pow_nonce: admission.pow_nonce };
+    let arrival = Arrival { account, ops, invite: admission.invite, pow_salt: admission.pow_salt, pow_nonce: admission.pow_nonce };
     let registered = persist(async || to.arrive(&arrival).await).await?;
     if registered.account != account || registered.address != *keys.view().address() {
         return Err(ClientError::malformed(to.domain(), "it took in another account than was asked for"));
@@ -186,11 +186,7 @@ pub async fn arrive(to: &Home, keys: &KeyLog, terms: &Terms, worked: &mut dyn Fn
 
 /// Hands the parts of an export over to the new home; `progress` is told how many records were handed over. Answers what became of them, and which
 /// domains are to be told.
-pub async fn carry(
-    to: (&Home, &Signer),
-    luggage: (&Path, &AccountId),
-    progress: &mut dyn FnMut(u64),
-) -> Result<(Carried, Vec<Domain>)> {
+pub async fn carry(to: (&Home, &Signer), luggage: (&Path, &AccountId), progress: &mut dyn FnMut(u64)) -> Result<(Carried, Vec<Domain>)> {
     let (path, account) = luggage;
     let (mut reader, _, _) = open(path, account)?;
     let mut carried = Carried::default();

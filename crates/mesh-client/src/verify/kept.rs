@@ -138,8 +138,7 @@ impl Verifying {
             pins.meet_log(&checkpoint, &key)?;
             return Ok((checkpoint, Some(key), Vouched::SeenBefore));
         }
-        let checkpoint =
-            Checkpoint::unverified(note, origin).map_err(|source| Mistrust::Checkpoint { origin: origin.clone(), source })?;
+        let checkpoint = Checkpoint::unverified(note, origin).map_err(|source| Mistrust::Checkpoint { origin: origin.clone(), source })?;
         let vouched = if pins.knows_checkpoint(&checkpoint) { Vouched::SeenBefore } else { Vouched::Nobody };
         Ok((checkpoint, None, vouched))
     }
