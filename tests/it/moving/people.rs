@@ -35,6 +35,12 @@ async fn until_in_feed(terminal: &Terminal, words: &str) {
     until(words, async || terminal.says(&["feed"]).await.1.contains(words)).await;
 }
 
+/// Waits until a mirror keeps a record and proves it.
+async fn until_kept(mirror: &Home, record: &Value) {
+    let path = format!("/mesh/v1/records/{}/proof", id(record));
+    until("the mirror keeps it", async || mirror.get(&path).await.status == 200).await;
+}
+
 /// Number of key operations in the log.
 async fn operations(terminal: &Terminal, address: &str) -> u64 {
     terminal.one(&["verify", address]).await["operations"].as_u64().expect("a number")
@@ -163,7 +169,11 @@ async fn person_moves_from_a_mirror_without_saying_so() {
     assert!(code == 6 && words.contains("keeps no copies"), "{code} {words}");
     let (code, words) = neo.says(&["id", "mirror", "add", &one.domain]).await;
     assert!(code == 2 && words.contains("is your home"), "{code} {words}");
+    let trinity = Terminal::new();
+    trinity.join(&three.address("trinity")).await;
+    let follow = neo.one(&["subscribe", &three.address("trinity")]).await;
     neo.one(&["id", "mirror", "add", &two.domain]).await;
+    until_kept(&two, &follow).await;
     until("the mirror has the post", async || neo.one(&["id", "mirror"]).await["state"] == "current").await;
     // There is room for one.
     let (code, _) = ada.says(&["id", "mirror", "add", &two.domain]).await;
@@ -175,13 +185,45 @@ async fn person_moves_from_a_mirror_without_saying_so() {
     assert!(code == 0 && words.contains(&format!("kept by   {}", two.domain)), "{code} {words}");
     let new = three.address("neo");
     let moved = move_to(&neo, &new, &[]).await;
-    assert_eq!((moved["address"].as_str(), moved["along"].as_u64()), (Some(new.as_str()), Some(1)), "{moved}");
+    assert_eq!((moved["address"].as_str(), moved["along"].as_u64()), (Some(new.as_str()), Some(2)), "{moved}");
     let (code, words) = neo.says(&["show", &format!("mesh://{new}/{}", id(&first))]).await;
     assert!(code == 0 && words.contains("kept twice"), "{words}");
+    trinity.one(&["post", "follow the rabbit"]).await;
+    until_in_feed(&neo, "follow the rabbit").await;
     neo.one(&["id", "mirror", "remove", &two.domain]).await;
     assert_eq!(neo.one(&["id", "show"]).await["mirrors"], serde_json::json!([]));
     let (code, _) = neo.says(&["id", "mirror", "remove", &two.domain]).await;
     assert_eq!(code, 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn person_moves_to_the_mirror_and_still_follows_whom_it_did_not_know() {
+    let mut one = Home::start("one").await;
+    let two = Home::start_with("two", |config| config.mirrors_max = 1).await;
+    let three = Home::start("three").await;
+    let (neo, trinity) = (Terminal::new(), Terminal::new());
+    neo.join(&one.address("neo")).await;
+    trinity.join(&three.address("trinity")).await;
+    neo.one(&["id", "mirror", "add", &two.domain]).await;
+    let follow = neo.one(&["subscribe", &three.address("trinity")]).await;
+    let like = neo.one(&["like", uri(&trinity.one(&["post", "knock knock"]).await)]).await;
+    until_kept(&two, &follow).await;
+    until_kept(&two, &like).await;
+    destroy(&mut one).await;
+    let new = two.address("neo");
+    let moved = move_to(&neo, &new, &["--from", &two.domain]).await;
+    assert_eq!((moved["along"].as_u64(), moved["refused"].as_array().map(Vec::len)), (Some(2), Some(0)), "{moved}");
+    trinity.one(&["post", "follow the rabbit"]).await;
+    until_in_feed(&neo, "follow the rabbit").await;
+    assert_eq!(three.get("/api/v1/accounts/trinity").await.json::<Value>()["counts"]["subscribe"], 1);
+    neo.one(&["undo", &three.address("trinity")]).await;
+    until("nobody follows trinity", async || {
+        let counts = three.get("/api/v1/accounts/trinity").await.json::<Value>()["counts"]["subscribe"].clone();
+        counts.is_null() || counts == 0
+    })
+    .await;
+    // One's own home is no mirror, though the key log still names it.
+    assert!(neo.json(&["id", "mirror"]).await.is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]

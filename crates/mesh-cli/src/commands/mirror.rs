@@ -3,6 +3,7 @@
 use super::id::apply;
 use crate::cli::{MirrorCommand, Mode};
 use crate::context::Context;
+use crate::fault::Fault;
 use crate::{safe, text};
 use anyhow::Result;
 use mesh_client::ClientError;
@@ -42,7 +43,10 @@ pub(super) async fn run(context: &Context, session: &Session, command: Option<Mi
             let keys = session.keys().await?;
             let named = mirrors::with(&keys, &domain)?;
             if context.mode == Mode::Send {
-                let agreement = mirrors::ask(session, &context.home(&domain)).await?;
+                let agreement = mirrors::ask(session, &context.home(&domain)).await.map_err(|error| {
+                    let next = "mesh id mirror add ANOTHER-DOMAIN".to_owned();
+                    Fault::new(error.kind(), error.words(), next)
+                })?;
                 context.out.talk(&format!("{domain} agrees to keep up to {} MiB of what you say", agreement.bytes_max >> 20));
             }
             if keys.view().mirrors().contains(&domain) {

@@ -50,7 +50,7 @@ pub(super) async fn export(context: &Context, file: &Path) -> Result<()> {
     say_left_out(context, &summary);
     let held = summary.holds;
     if file != Path::new("-") {
-        let words = format!("{} records, {} domains to tell, {} people you follow", held.records, held.domains, held.follows);
+        let words = format!("records {}, domains to tell {}, people you follow {}", held.records, held.domains, held.follows);
         let value = serde_json::json!({"file": file, "account": keys.account(), "address": keys.view().address(), "summary": summary});
         context.out.either(&value, || format!("{}: {words}", file.display()));
     }
@@ -364,12 +364,12 @@ impl<'a> Traveller<'a> {
         });
         out.either(&value, || stored.address.to_string());
         out.talk(&format!("you are {} now; your keys, devices and recovery phrase stay as they are", stored.address));
-        out.talk(&format!("{} records came along, {} did not", carried.along, carried.lost()));
+        out.talk(&format!("records that came along: {}; that did not: {}", carried.along, carried.lost()));
         for refusal in &carried.refused {
             out.talk(&safe::line(&format!("  {} did not: {} ({})", refusal.records, refusal.why, refusal.code)));
         }
         match named {
-            [] => out.talk(&format!("{announced} domains are told where you live now")),
+            [] => out.talk(&format!("domains that are told where you live now: {announced}, your old homes and mirrors")),
             named => out.talk(&format!("told where you live now: {}", text::domains(named))),
         }
         for (domain, told) in old {
