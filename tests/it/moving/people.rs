@@ -173,6 +173,7 @@ async fn person_moves_from_a_mirror_without_saying_so() {
     trinity.join(&three.address("trinity")).await;
     let follow = neo.one(&["subscribe", &three.address("trinity")]).await;
     neo.one(&["id", "mirror", "add", &two.domain]).await;
+    trinity.one(&["verify", &one.address("neo")]).await;
     until_kept(&two, &follow).await;
     until("the mirror has the post", async || neo.one(&["id", "mirror"]).await["state"] == "current").await;
     // There is room for one.
@@ -183,6 +184,8 @@ async fn person_moves_from_a_mirror_without_saying_so() {
 
     let (code, words) = neo.says(&["verify", uri(&first)]).await;
     assert!(code == 0 && words.contains(&format!("kept by   {}", two.domain)), "{code} {words}");
+    let (code, words) = trinity.says(&["show", &one.address("neo")]).await;
+    assert!(code == 0 && words.contains("kept twice") && words.contains("the mirror"), "{code} {words}");
     let new = three.address("neo");
     let moved = move_to(&neo, &new, &[]).await;
     assert_eq!((moved["address"].as_str(), moved["along"].as_u64()), (Some(new.as_str()), Some(2)), "{moved}");
@@ -224,6 +227,27 @@ async fn person_moves_to_the_mirror_and_still_follows_whom_it_did_not_know() {
     .await;
     // One's own home is no mirror, though the key log still names it.
     assert!(neo.json(&["id", "mirror"]).await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn leaf_for_which_nobody_vouches_does_not_save_a_revoked_device() {
+    let (mut one, two, three) = (Home::start("one").await, Home::start("two").await, Home::start("three").await);
+    let (neo, tablet, trinity, stranger) = (Terminal::new(), Terminal::new(), Terminal::new(), Terminal::new());
+    let phrase = neo.phrase_file();
+    neo.join(&one.address("neo")).await;
+    trinity.join(&three.address("trinity")).await;
+    let joined = tablet.one(&["init", "--recover", "--address", &one.address("neo"), "--phrase-file", &phrase, "--yes"]).await;
+    let post = tablet.one(&["post", "before the theft"]).await;
+    neo.one(&["id", "revoke", joined["device"].as_str().expect("a key"), "--phrase-file", &phrase]).await;
+    assert_eq!(trinity.one(&["verify", uri(&post)]).await["standing"], "good");
+    let new = two.address("neo");
+    assert_eq!(move_to(&neo, &new, &[]).await["along"], 1);
+    destroy(&mut one).await;
+    let link = format!("mesh://{new}/{}", id(&post));
+    let proof = trinity.one(&["verify", &link]).await;
+    assert_eq!((proof["vouched"].as_str(), proof["standing"].as_str()), (Some("seen-before"), Some("good")), "{proof}");
+    let (code, words) = stranger.says(&["verify", &link]).await;
+    assert!(code == 4 && words.contains("NOBODY vouches") && words.contains("DISOWNED"), "{code} {words}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -83,7 +83,11 @@ async fn check_home(doctor: &mut Doctor<'_>, stored: &StoredIdentity) {
     let (discovery, date) = match home.discovery_dated().await {
         Ok(answer) => answer,
         Err(error) => {
-            return doctor.bad("home", ErrorKind::Network, (error.words(), "check the network; ask the operator of the domain"));
+            return doctor.bad(
+                "home",
+                ErrorKind::Network,
+                (error.words(), "check the network; ask the operator of the domain; if it is gone for good: mesh id move NEW_ADDRESS"),
+            );
         }
     };
     doctor.good("home", format!("{} runs {}, log {}", discovery.domain, discovery.software, discovery.origin));
