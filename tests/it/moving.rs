@@ -1,8 +1,10 @@
 //! Moving home: the same person, records and readers at another domain; with the old home's help, and without it.
 
+mod gate;
 mod hostile;
 mod lost;
 mod mirror;
+mod people;
 
 use crate::federation::{comment, like, post, retract, subscribe};
 use crate::network::{Home, until};

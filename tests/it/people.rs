@@ -18,7 +18,7 @@ fn program() -> PathBuf {
 
 /// Someone at a terminal, with a folder of their own.
 pub(crate) struct Terminal {
-    folder: tempfile::TempDir,
+    pub(crate) folder: tempfile::TempDir,
 }
 
 impl Terminal {
@@ -49,7 +49,7 @@ impl Terminal {
 
     /// Runs a command that must succeed and reads its JSON, one value a line.
     #[track_caller]
-    fn json(&self, arguments: &[&str]) -> impl Future<Output = Vec<Value>> {
+    pub(crate) fn json(&self, arguments: &[&str]) -> impl Future<Output = Vec<Value>> {
         let arguments: Vec<String> = ["--json"].iter().chain(arguments).map(|&word| word.to_owned()).collect();
         async move {
             let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
@@ -63,7 +63,7 @@ impl Terminal {
         self.json(arguments).await.remove(0)
     }
 
-    fn phrase_file(&self) -> String {
+    pub(crate) fn phrase_file(&self) -> String {
         self.folder.path().join("phrase").to_str().expect("plain").to_owned()
     }
 
@@ -106,7 +106,7 @@ impl Running {
     }
 }
 
-fn uri(value: &Value) -> &str {
+pub(crate) fn uri(value: &Value) -> &str {
     value["uri"].as_str().expect("a uri")
 }
 

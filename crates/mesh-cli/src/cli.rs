@@ -88,6 +88,9 @@ pub(crate) enum Command {
     Notifications(ListArgs),
     /// Show or change your profile
     Profile(ProfileArgs),
+    /// Save all that is yours and public to a file: key log, records with their proof, whom you follow. It holds no secret key
+    #[command(after_help = EXPORT_HELP)]
+    Export(ExportArgs),
     /// Check who signed a record, with which key, in which log; needs no account
     Verify(VerifyArgs),
     /// Check keys, clock and home
@@ -102,6 +105,47 @@ pub(crate) enum Command {
         /// Write one page for each command into this folder
         #[arg(long, value_name = "DIR")]
         dir: Option<PathBuf>,
+    },
+}
+
+const EXPORT_HELP: &str = "The file is enough to move to another home when yours is gone: mesh id move NEW_ADDRESS --from FILE, with your recovery \
+phrase and this device. It holds no secret key and no phrase. Make a new one now and then, or name a mirror: mesh id mirror add DOMAIN.";
+
+const MOVE_HELP: &str = "Your keys, devices, recovery phrase, posts and readers stay yours; what you said keeps its proof. If something stops it, run \
+mesh id move again: it goes on where it was. Without an answer of the old home the records come from your mirrors, or from --from.";
+
+#[derive(Debug, Args)]
+pub(crate) struct ExportArgs {
+    /// The file, written whole or not at all; - for stdout
+    pub(crate) file: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct MoveArgs {
+    /// The new address, such as neo@mesh.org; without it, the move that was begun goes on
+    pub(crate) address: Option<String>,
+    /// File with the recovery phrase; without it, it is asked for
+    #[arg(long, value_name = "FILE")]
+    pub(crate) phrase_file: Option<PathBuf>,
+    /// Where the records come from, if not from the old home: a file that mesh export wrote, or the domain of a mirror
+    #[arg(long, value_name = "FILE|DOMAIN")]
+    pub(crate) from: Option<String>,
+    /// Invite code, where the new home asks for one
+    #[arg(long, value_name = "CODE")]
+    pub(crate) invite: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum MirrorCommand {
+    /// Ask a domain to keep a copy of what you say, and name it in your key log
+    Add {
+        /// The domain
+        domain: Domain,
+    },
+    /// Name it no more
+    Remove {
+        /// The domain
+        domain: Domain,
     },
 }
 
@@ -172,6 +216,14 @@ pub(crate) enum IdCommand {
         /// Recovery phrase, to revoke a device that this one did not add
         #[arg(long, value_name = "FILE")]
         phrase_file: Option<PathBuf>,
+    },
+    /// Move to another home, with all you said; needs the recovery phrase
+    #[command(after_help = MOVE_HELP)]
+    Move(MoveArgs),
+    /// List the domains that keep a copy of what you say, or add or remove one
+    Mirror {
+        #[command(subcommand)]
+        command: Option<MirrorCommand>,
     },
     /// Replace the recovery phrase
     Rotate {

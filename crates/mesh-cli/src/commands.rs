@@ -6,6 +6,8 @@ mod elsewhere;
 mod id;
 mod init;
 mod manual;
+mod mirror;
+mod moving;
 mod read;
 mod verify;
 mod write;
@@ -53,6 +55,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<()> {
         Command::Notifications(args) => read::notifications(context, args).await,
         Command::Verify(args) if args.thread => counted::run(context, &args.target).await,
         Command::Verify(args) => verify::run(context, args).await,
+        Command::Export(args) => moving::export(context, &args.file).await,
         Command::Doctor => doctor::run(context).await,
         Command::Completions { .. } | Command::Man { .. } => Ok(()),
     }

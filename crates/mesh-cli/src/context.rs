@@ -65,7 +65,9 @@ impl Context {
 
     /// Makes proofs.
     pub(crate) fn verifying(&self) -> Verifying {
-        Verifying::new(self.http.clone(), self.pins.clone())
+        // A damaged identity is told by the commands that need it.
+        let own = self.stored().ok().flatten().map(|stored| stored.address.domain().clone());
+        Verifying::new(self.http.clone(), self.pins.clone()).through(own)
     }
 
     pub(crate) fn home(&self, domain: &Domain) -> Home {
@@ -75,7 +77,7 @@ impl Context {
     /// Who one is here, if anybody.
     pub(crate) fn stored(&self) -> Result<Option<StoredIdentity>> {
         let stored = self.keystore.stored().map_err(mesh_client::ClientError::from)?;
-        Ok(stored.filter(|stored| stored.stage == Stage::Active))
+        Ok(stored.filter(|stored| stored.stage.is_ready()))
     }
 
     /// Who one is here, with the key.
@@ -87,7 +89,7 @@ impl Context {
             Fault::new(ErrorKind::Permission, message, next.to_owned())
         };
         match identity.stored.stage {
-            Stage::Active => Ok(identity),
+            Stage::Active | Stage::Moving(_) => Ok(identity),
             Stage::Registering { .. } => Err(unfinished(&format!("mesh init --address {}", identity.stored.address)).into()),
             Stage::Pairing => Err(unfinished(&format!("mesh init --pair --address {}", identity.stored.address)).into()),
         }

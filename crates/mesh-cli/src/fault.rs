@@ -106,6 +106,7 @@ fn next_after_problem(problem: &str, kind: ErrorKind) -> String {
         code::REGISTRATION => "mesh init --invite CODE, or another home",
         code::DEVICE => "mesh init --recover, or pair this device again: mesh init --pair",
         code::ACCOUNT => "mesh id show",
+        code::NOT_HOME => "mesh id show (it finds out where your account lives now)",
         code::UNAUTHENTICATED | code::FUTURE => "mesh doctor (it compares the clocks)",
         code::HEAD_MOVED => "run the same command again",
         code::SLOW_DOWN | code::UNAVAILABLE => "wait a little and run the same command again",

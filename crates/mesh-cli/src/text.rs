@@ -4,7 +4,7 @@ use crate::out::Out;
 use crate::{safe, time};
 use mesh_client::error;
 use mesh_client::reader::{Shown, State};
-use mesh_client::verify::Proof;
+use mesh_client::verify::{Proof, Vouched};
 use mesh_proto::address::Address;
 use mesh_proto::address::Domain;
 use mesh_proto::api::{Counts, LoggedRecord, Notification};
@@ -210,6 +210,26 @@ fn body(shown: &Shown) -> String {
     lines.join("\n")
 }
 
+/// Domains in a row.
+pub(crate) fn domains(domains: &[Domain]) -> String {
+    domains.iter().map(Domain::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// Who vouches for the checkpoint of a log whose domain did not answer.
+fn kept_lines(proof: &Proof) -> Option<String> {
+    let (leaf, keeper) = (proof.leaf.as_ref()?, proof.kept_by.as_ref()?);
+    let gone = leaf.origin.domain();
+    let word = match proof.vouched? {
+        Vouched::LogDomain => return None,
+        Vouched::SeenBefore => format!("{gone} does not answer; its log key was seen here before, and the checkpoint is signed by it"),
+        Vouched::Witnesses => format!("{gone} does not answer; the witnesses vouch for the checkpoint"),
+        Vouched::Nobody => {
+            format!("NOBODY vouches for the checkpoint: {gone} does not answer. The signature is good, the time is the word of {keeper}")
+        }
+    };
+    Some(format!("kept by   {keeper}\nvouched   {word}"))
+}
+
 /// Who vouches for a log besides its own domain.
 pub(crate) fn witness_line(witnesses: &[Domain]) -> String {
     match witnesses {
@@ -234,6 +254,9 @@ pub(crate) fn proof_lines(proof: &Proof) -> String {
     fact("device", format!("{} \"{}\"", proof.device, safe::line(&proof.device_name)));
     fact("key log", format!("{} operations, head {}, signed under {}", proof.operations, proof.head, proof.signed_under));
     match (&proof.leaf, proof.checkpoint_size) {
+        (Some(leaf), Some(size)) if proof.kept_by.is_some() => {
+            fact("log", format!("{} (gone), leaf {} of {size}", leaf.origin, leaf.index));
+        }
         (Some(leaf), Some(size)) => fact("log", format!("{}, leaf {} of {size}", leaf.origin, leaf.index)),
         _ => fact("log", "none: no log was found that holds this record".to_owned()),
     }
@@ -243,7 +266,17 @@ pub(crate) fn proof_lines(proof: &Proof) -> String {
     if let Some(received) = proof.received {
         fact("received", time::minute(received));
     }
-    fact("witness", witness_line(&proof.witnesses));
+    match proof.witnesses.as_slice() {
+        [] if proof.kept_by.is_some() => fact("witness", "none".to_owned()),
+        witnesses => fact("witness", witness_line(witnesses)),
+    }
+    if let Some(kept) = kept_lines(proof) {
+        kept.lines().for_each(|line| lines.push(line.to_owned()));
+    }
+    if !proof.silent.is_empty() {
+        lines.push(format!("silent    {}: the author's key log may have grown since", domains(&proof.silent)));
+    }
+    let mut fact = |name: &str, value: String| lines.push(format!("{name:<10}{value}"));
     let contact = match proof.contact {
         mesh_client::pins::Contact::First => "first: this account was not known here before",
         mesh_client::pins::Contact::Known => "known: its key log extends what was known here",

@@ -109,6 +109,15 @@ impl ClientError {
         }
     }
 
+    /// Whether nobody is there who speaks the protocol: no answer, the answer of something else, or of a server that cannot do its work.
+    pub fn is_silence(&self) -> bool {
+        match self {
+            Self::Network { .. } | Self::Malformed { .. } => true,
+            Self::Remote { problem, .. } => problem.status >= 500 || matches!(problem.code(), "no_endpoint" | "http"),
+            _ => false,
+        }
+    }
+
     pub(crate) fn malformed(domain: &Domain, what: impl std::fmt::Display) -> Self {
         Self::Malformed { domain: domain.clone(), what: what.to_string() }
     }

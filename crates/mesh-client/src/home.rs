@@ -2,6 +2,8 @@
 //!
 //! Nothing that an answer says is verified here.
 
+mod moving;
+
 use crate::error::{ClientError, Result};
 use crate::http::{Http, Signer, To, encode_query};
 use crate::limits::TILE_BYTES_MAX;

@@ -10,7 +10,7 @@ mod signer;
 pub use signer::Signer;
 
 use crate::error::{ClientError, Result};
-use crate::limits::{ANSWER_BYTES_MAX, PROBLEM_BYTES_MAX};
+use crate::limits::{ANSWER_BYTES_MAX, ANSWER_TIME_MAX, PROBLEM_BYTES_MAX};
 use futures_util::StreamExt;
 use mesh_proto::address::Domain;
 use mesh_proto::api::{PROBLEM_PREFIX, Problem};
@@ -19,6 +19,7 @@ use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The HTTP client with the clock and the random source that requests are signed with. Cloning is cheap.
 #[derive(Clone)]
@@ -38,17 +39,24 @@ pub struct To<'a> {
     pub path: &'a str,
     /// Who signs the request, where it needs that.
     pub signer: Option<&'a Signer>,
+    /// Longest wait for the answer.
+    pub patience: Duration,
 }
 
 impl<'a> To<'a> {
     /// A request that nobody signs.
     pub fn new(domain: &'a Domain, path: &'a str) -> Self {
-        Self { domain, path, signer: None }
+        Self { domain, path, signer: None, patience: ANSWER_TIME_MAX }
     }
 
     /// The same, signed.
     pub fn signed(self, signer: &'a Signer) -> Self {
         Self { signer: Some(signer), ..self }
+    }
+
+    /// The same, to a server that may take longer.
+    pub fn patient(self, patience: Duration) -> Self {
+        Self { patience, ..self }
     }
 }
 
@@ -119,7 +127,7 @@ impl Http {
     async fn send(&self, method: Method, to: To<'_>, body: Option<Vec<u8>>) -> Result<Response> {
         let request = self.request(method, to, body)?;
         #[cfg(not(target_arch = "wasm32"))]
-        let request = request.timeout(crate::limits::ANSWER_TIME_MAX);
+        let request = request.timeout(to.patience);
         check(to.domain, transmit(to.domain, request).await?).await
     }
 

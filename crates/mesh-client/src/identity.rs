@@ -5,10 +5,11 @@
 
 pub mod change;
 pub mod create;
+pub mod mirrors;
 pub mod pair;
 pub mod recover;
 
-use mesh_proto::address::Address;
+use mesh_proto::address::{Address, Domain};
 use mesh_proto::envelope::Envelope;
 use mesh_proto::key::{AccountId, KeyId, SecretKey};
 use serde::{Deserialize, Serialize};
@@ -46,6 +47,29 @@ pub enum Stage {
     Pairing,
     /// The device speaks for the account.
     Active,
+    /// The account is on its way to another home. The device speaks for it where the address says.
+    Moving(Box<Moving>),
+}
+
+/// A move that was signed and is not at its end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Moving {
+    /// The operations that root signed for it, in their order; the last one names the new address. No others may ever be signed in their place:
+    /// two different ones after the same head would make the account compromised.
+    pub ops: Vec<Envelope>,
+    /// Where the account lives afterwards.
+    pub to: Address,
+    /// The homes that it leaves.
+    pub leaves: Vec<Domain>,
+    /// Whether the new home has taken the account in.
+    pub arrived: bool,
+}
+
+impl Stage {
+    /// Whether the device speaks for the account.
+    pub fn is_ready(&self) -> bool {
+        matches!(self, Self::Active | Self::Moving(_))
+    }
 }
 
 /// Who one is: everything but the key.

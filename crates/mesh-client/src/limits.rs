@@ -16,6 +16,8 @@ pub const EVENT_BYTES_MAX: usize = 512 * 1024;
 pub const CONNECT_TIME_MAX: Duration = Duration::from_secs(5);
 /// Longest wait for a whole answer; event streams apart.
 pub const ANSWER_TIME_MAX: Duration = Duration::from_secs(30);
+/// Longest wait for a domain that asks others before it answers, as it does for everybody whom an arriving account follows.
+pub const IMPORT_TIME_MAX: Duration = Duration::from_secs(180);
 /// Longest silence on an event stream, whose server sends a comment every 15 s.
 pub const SILENCE_MAX: Duration = Duration::from_secs(45);
 /// Life of a request signature, seconds.
@@ -56,3 +58,13 @@ pub const ELSEWHERE_PERIOD_MS: u64 = 24 * 3_600_000;
 pub const ELSEWHERE_WAIT: Duration = Duration::from_secs(3);
 /// Domains asked for their keys because a note says that they cosigned it.
 pub const WITNESSES_MAX: usize = 4;
+/// Longest line of an export file, bytes: a whole key log of operations of the largest size.
+pub const EXPORT_LINE_BYTES_MAX: u64 = 8 * 1024 * 1024;
+/// Most pages of one export, and most parts of an export file: a hundred million records.
+pub const EXPORT_PARTS_MAX: u64 = 1_000_000;
+/// Most people and most domains that are read of an export file.
+pub const EXPORT_NAMES_MAX: usize = 100_000;
+/// Different reasons of refused records that are told one by one.
+pub const REFUSALS_TOLD_MAX: usize = 20;
+/// Domains that are asked for the copy of a record whose log's domain does not answer.
+pub const KEEPERS_ASKED_MAX: usize = 6;

@@ -7,10 +7,11 @@ use crate::error::Result;
 use crate::limits::PINS_MAX;
 use crate::verify::Mistrust;
 use mesh_proto::address::{Address, Domain};
+use mesh_proto::api::KeysView;
 use mesh_proto::bytes::Hash;
 use mesh_proto::envelope::RecordId;
-use mesh_proto::key::AccountId;
-use mesh_proto::keylog::KeyLog;
+use mesh_proto::key::{AccountId, KeyId};
+use mesh_proto::keylog::{KeyLog, LoggedOp};
 use mesh_proto::log::{Checkpoint, Origin};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,6 +25,9 @@ pub const PINS_FILE: &str = "pins.json";
 struct HeadPin {
     head: RecordId,
     seen: u64,
+    /// Who has it, should its home not answer: its home, then its mirrors, by the key log that was seen.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    kept_at: Vec<Domain>,
 }
 
 /// The longest known prefix of one log.
@@ -31,6 +35,9 @@ struct HeadPin {
 struct LogPin {
     size: u64,
     root: Hash,
+    /// The key under which this log's checkpoints verified when it was first met; older files have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    key: Option<KeyId>,
 }
 
 /// Whether an account was met before.
@@ -55,6 +62,9 @@ pub struct Pins {
     /// When other domains were last asked whom they know under one's own address, milliseconds since the epoch.
     #[serde(default)]
     elsewhere: u64,
+    /// One's own key log, as far as it was seen here: with it an account goes on if its home is lost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    own: Option<KeysView>,
 }
 
 impl Pins {
@@ -68,7 +78,9 @@ impl Pins {
             return Err(Mistrust::Rewritten { account, head: pin.head });
         }
         let contact = if known.is_some() { Contact::Known } else { Contact::First };
-        self.accounts.insert(account, HeadPin { head: keys.head(), seen: now_ms });
+        let mut kept_at = vec![keys.view().address().domain().clone()];
+        kept_at.extend(keys.view().mirrors().iter().cloned());
+        self.accounts.insert(account, HeadPin { head: keys.head(), seen: now_ms, kept_at });
         while self.accounts.len() > PINS_MAX {
             let oldest = self.accounts.iter().min_by_key(|(_, pin)| pin.seen).map(|(account, _)| *account);
             let Some(oldest) = oldest else { break };
@@ -93,24 +105,60 @@ impl Pins {
         Ok(())
     }
 
+    /// The account that a name was last seen to mean.
+    pub fn named(&self, address: &Address) -> Option<AccountId> {
+        self.names.get(address).copied()
+    }
+
+    /// Where an account was last seen to live, then its mirrors.
+    pub fn kept_at(&self, account: &AccountId) -> Vec<Domain> {
+        self.accounts.get(account).map(|pin| pin.kept_at.clone()).unwrap_or_default()
+    }
+
+    /// Keeps one's own key log, if it is not shorter than the one that is kept.
+    pub fn keep_own(&mut self, keys: &KeyLog) {
+        let shorter = |own: &KeysView| own.account == keys.account() && own.ops.len() > keys.len();
+        if !self.own.as_ref().is_some_and(shorter) {
+            self.own = Some(KeysView { account: keys.account(), ops: keys.ops().cloned().collect(), name: None });
+        }
+    }
+
+    /// The operations of one's own key log that were seen here.
+    pub fn own_ops(&self, account: &AccountId) -> &[LoggedOp] {
+        self.own.as_ref().filter(|own| own.account == *account).map(|own| own.ops.as_slice()).unwrap_or_default()
+    }
+
+    /// The key under which a log's checkpoints verified when it was first met.
+    pub fn log_key(&self, origin: &Origin) -> Option<KeyId> {
+        self.logs.get(origin).and_then(|pin| pin.key)
+    }
+
+    /// Whether just this checkpoint was verified before.
+    pub fn knows_checkpoint(&self, checkpoint: &Checkpoint) -> bool {
+        self.logs.get(&checkpoint.origin).is_some_and(|pin| (pin.size, pin.root) == (checkpoint.size, checkpoint.root))
+    }
+
     /// Takes the person now behind a name as a new acquaintance. Only on a person's word.
     pub fn forget_name(&mut self, address: &Address) -> Option<AccountId> {
         self.names.remove(address)
     }
 
-    /// Checks a verified checkpoint against the longest one known of its log, and pins it if it is longer.
-    pub fn meet_log(&mut self, checkpoint: &Checkpoint) -> Result<(), Mistrust> {
-        if let Some(pin) = self.logs.get(&checkpoint.origin) {
+    /// Checks a verified checkpoint against the longest one known of its log, and pins it if it is longer; `key` verified it.
+    pub fn meet_log(&mut self, checkpoint: &Checkpoint, key: &KeyId) -> Result<(), Mistrust> {
+        let mut first_key = Some(*key);
+        if let Some(pin) = self.logs.get_mut(&checkpoint.origin) {
             let same = checkpoint.size == pin.size && checkpoint.root != pin.root;
             if same {
                 return Err(Mistrust::LogForked { origin: checkpoint.origin.clone(), size: pin.size });
             }
+            pin.key.get_or_insert(*key);
+            first_key = pin.key;
             if checkpoint.size < pin.size {
                 // A cache on the way may be late; a log that stays shorter than it was is seen when its leaves are asked for.
                 return Ok(());
             }
         }
-        self.logs.insert(checkpoint.origin.clone(), LogPin { size: checkpoint.size, root: checkpoint.root });
+        self.logs.insert(checkpoint.origin.clone(), LogPin { size: checkpoint.size, root: checkpoint.root, key: first_key });
         Ok(())
     }
 
@@ -149,9 +197,16 @@ impl Pins {
         }
         for (origin, pin) in other.logs {
             let ours = self.logs.entry(origin).or_insert_with(|| pin.clone());
+            let key = ours.key.or(pin.key);
             if pin.size > ours.size {
                 *ours = pin;
             }
+            ours.key = key;
+        }
+        if let Some(theirs) =
+            other.own.filter(|theirs| self.own.as_ref().is_none_or(|own| own.account == theirs.account && own.ops.len() < theirs.ops.len()))
+        {
+            self.own = Some(theirs);
         }
     }
 }
@@ -286,10 +341,42 @@ mod tests {
     fn two_roots_for_one_size_are_a_fork() {
         let origin: Origin = "one.localhost:8001/log/1".parse().expect("an origin");
         let checkpoint = |size, byte| Checkpoint { origin: origin.clone(), size, root: Hash([byte; 32]) };
+        let key = |byte| mesh_proto::key::SecretKey::from_seed(&[byte; 32]).id();
         let mut pins = Pins::default();
-        assert_eq!(pins.meet_log(&checkpoint(5, 1)), Ok(()));
-        assert!(matches!(pins.meet_log(&checkpoint(5, 2)), Err(Mistrust::LogForked { .. })));
-        assert_eq!(pins.meet_log(&checkpoint(9, 2)), Ok(()));
+        assert_eq!(pins.meet_log(&checkpoint(5, 1), &key(1)), Ok(()));
+        assert!(matches!(pins.meet_log(&checkpoint(5, 2), &key(1)), Err(Mistrust::LogForked { .. })));
+        assert_eq!(pins.meet_log(&checkpoint(9, 2), &key(2)), Ok(()));
+        // The key that was seen first stays: who takes over a dead domain does not speak for its old log.
+        assert_eq!(pins.log_key(&origin), Some(key(1)));
+        assert!(pins.knows_checkpoint(&checkpoint(9, 2)) && !pins.knows_checkpoint(&checkpoint(9, 1)));
+    }
+
+    #[test]
+    fn file_of_an_earlier_version_is_read() {
+        let neo = TestAccount::new("neo@one.localhost:8001", 1);
+        let old = serde_json::json!({
+            "accounts": { neo.id().to_string(): { "head": neo.keys.head(), "seen": 1 } },
+            "names": { "neo@one.localhost:8001": neo.id() },
+            "logs": { "one.localhost:8001/log/1": { "size": 3, "root": Hash([7; 32]) } },
+        });
+        let mut pins: Pins = serde_json::from_value(old).expect("readable");
+        assert_eq!(pins.named(&"neo@one.localhost:8001".parse().expect("an address")), Some(neo.id()));
+        assert_eq!(pins.kept_at(&neo.id()), []);
+        assert_eq!(pins.meet(&neo.keys, 2), Ok(Contact::Known));
+        assert_eq!(pins.kept_at(&neo.id()), ["one.localhost:8001".parse().expect("a domain")]);
+    }
+
+    #[test]
+    fn own_key_log_is_kept_and_never_shortened() {
+        let mut neo = TestAccount::new("neo@one.localhost:8001", 1);
+        let before = neo.keys.clone();
+        neo.add_device(7);
+        let mut pins = Pins::default();
+        pins.keep_own(&neo.keys);
+        pins.keep_own(&before);
+        assert_eq!(pins.own_ops(&neo.id()).len(), 2);
+        let eve = TestAccount::new("eve@one.localhost:8001", 2);
+        assert_eq!(pins.own_ops(&eve.id()), []);
     }
 
     #[test]

@@ -119,7 +119,9 @@ impl Session {
     pub async fn own_keys(&self) -> Result<KeyLog> {
         let account = self.account();
         let keys = check::keys(self.home.keys(&account).await?, &account)?;
-        self.pins.lock().meet(&keys, self.home.http().now_ms())?;
+        let mut pins = self.pins.lock();
+        pins.meet(&keys, self.home.http().now_ms())?;
+        pins.keep_own(&keys);
         Ok(keys)
     }
 

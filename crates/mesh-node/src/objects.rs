@@ -74,7 +74,13 @@ impl Objects {
             Content::Report(report) => self.record_object(&report.object, Kind::Report, actor),
             Content::Comment(comment) => self.comment_object(comment, actor),
             Content::Subscribe(subscribe) => {
-                let author = self.accounts.expect(&subscribe.object.actor)?;
+                let author = self.accounts.get(&subscribe.object.actor)?;
+                let is_copy = actor.keeps && actor.home() != &self.domain;
+                if is_copy && author.as_ref().is_none_or(|author| author.home() != &self.domain) {
+                    // A mirror keeps it for the day on which the subscriber takes it elsewhere, whoever the author is.
+                    return Ok(Resolved::default());
+                }
+                let author = author.ok_or(NodeError::NotFound("account"))?;
                 if author.log.view().status() == Status::Closed {
                     return Err(NodeError::refused(code::ACCOUNT, "the account was closed by its owner"));
                 }

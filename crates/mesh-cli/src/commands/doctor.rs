@@ -4,7 +4,7 @@ use crate::context::Context;
 use crate::fault::Fault;
 use crate::safe;
 use anyhow::Result;
-use mesh_client::identity::StoredIdentity;
+use mesh_client::identity::{Stage, StoredIdentity};
 use mesh_client::session::Session;
 use mesh_client::verify::Known;
 use mesh_client::{ClientError, ErrorKind};
@@ -107,7 +107,11 @@ async fn check_home(doctor: &mut Doctor<'_>, stored: &StoredIdentity) {
     let (discovery, date) = match home.discovery_dated().await {
         Ok(answer) => answer,
         Err(error) => {
-            return doctor.bad("home", ErrorKind::Network, (error.words(), "check the network; ask the operator of the domain"));
+            return doctor.bad(
+                "home",
+                ErrorKind::Network,
+                (error.words(), "check the network; ask the operator of the domain; if it is gone for good: mesh id move NEW_ADDRESS"),
+            );
         }
     };
     doctor.good("home", format!("{} runs {}, log {}", discovery.domain, discovery.software, discovery.origin));
@@ -124,7 +128,13 @@ async fn check_home(doctor: &mut Doctor<'_>, stored: &StoredIdentity) {
 
 async fn check_account(doctor: &mut Doctor<'_>, session: &Session) {
     match session.keys().await {
-        Ok(keys) => doctor.good("key log", format!("{} operations, head {}, this device is live", keys.len(), keys.head())),
+        Ok(keys) => {
+            doctor.good("key log", format!("{} operations, head {}, this device is live", keys.len(), keys.head()));
+            doctor.good("mirrors", super::mirror::advice(keys.view().mirrors()));
+            if let Stage::Moving(moving) = &session.identity().stored.stage {
+                doctor.bad("moving", ErrorKind::Failed, (format!("on the way to {}", moving.to), "mesh id move"));
+            }
+        }
         Err(error) => {
             let next = if error.kind() == ErrorKind::Permission { "mesh init --recover, or mesh init --pair" } else { "mesh id show" };
             return doctor.bad("key log", error.kind(), (error.words(), next));

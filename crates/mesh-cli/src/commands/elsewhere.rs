@@ -28,6 +28,7 @@ pub(super) fn is_watched(command: &Command) -> bool {
         | Command::Id(_)
         | Command::Show(_)
         | Command::Verify(_)
+        | Command::Export(_)
         | Command::Doctor
         | Command::Completions { .. }
         | Command::Man { .. } => false,

@@ -7,7 +7,7 @@ use crate::out::Out;
 use crate::{phrase, safe, terminal, time};
 use anyhow::Result;
 use mesh_client::identity::change::{self, LastGood};
-use mesh_client::identity::{create, pair, recover};
+use mesh_client::identity::{Stage, StoredIdentity, create, pair, recover};
 use mesh_client::session::Session;
 use mesh_client::{ClientError, ErrorKind};
 use mesh_proto::api::PairingRequest;
@@ -38,7 +38,19 @@ pub(super) fn whoami(context: &Context) -> Result<()> {
 }
 
 pub(super) async fn run(context: &Context, command: IdCommand) -> Result<()> {
+    if let IdCommand::Move(args) = command {
+        return super::moving::run(context, args).await;
+    }
     let session = context.session()?;
+    let changes = matches!(
+        command,
+        IdCommand::Pair { .. } | IdCommand::Revoke { .. } | IdCommand::Rotate { .. } | IdCommand::Mirror { command: Some(_) }
+    );
+    if let (true, Stage::Moving(moving)) = (changes, &session.identity().stored.stage) {
+        // What is signed now would stand beside the move that is signed already, and both together could ruin the account.
+        let message = format!("you are on your way to {}: keys cannot be changed until you are there", moving.to);
+        return Err(Fault::new(ErrorKind::Permission, message, "mesh id move".to_owned()).into());
+    }
     match command {
         IdCommand::Show => show(context, &session).await,
         IdCommand::Export => export(context, &session).await,
@@ -48,6 +60,8 @@ pub(super) async fn run(context: &Context, command: IdCommand) -> Result<()> {
             let last_good = parse_last_good(&last_good)?;
             revoke(context, &session, (&device, last_good), phrase_file.as_deref()).await
         }
+        IdCommand::Move(_) => Ok(()),
+        IdCommand::Mirror { command } => super::mirror::run(context, &session, command).await,
         IdCommand::Rotate { lost: true, new_phrase_file, .. } => rotate_lost(context, &session, new_phrase_file.as_deref()).await,
         IdCommand::Rotate { phrase_file, new_phrase_file, lost: false } => {
             rotate(context, &session, phrase_file.as_deref(), new_phrase_file.as_deref()).await
@@ -56,9 +70,10 @@ pub(super) async fn run(context: &Context, command: IdCommand) -> Result<()> {
 }
 
 async fn show(context: &Context, session: &Session) -> Result<()> {
-    let keys = session.own_keys().await?;
-    let person = session.verifying().account(&session.account(), session.home().domain()).await?;
+    let person = context.verifying().account(&session.account(), session.home().domain()).await?;
+    let keys = &person.keys;
     let view = keys.view();
+    notice_move(context, session, keys)?;
     let live = view.devices().values().filter(|device| device.revoked.is_none()).count();
     let root = view.root_at(context.http.now_ms());
     let value = serde_json::json!({
@@ -71,6 +86,9 @@ async fn show(context: &Context, session: &Session) -> Result<()> {
         "root": root,
         "pending_root": view.pending_root().map(|pending| serde_json::json!({"root": pending.root, "effective": pending.effective})),
         "devices": live,
+        "homes": keys.homes(),
+        "mirrors": view.mirrors(),
+        "silent": person.silent,
         "created": view.created(),
     });
     context.out.either(&value, || {
@@ -83,7 +101,15 @@ async fn show(context: &Context, session: &Session) -> Result<()> {
             format!("root key  {root}"),
             format!("devices   {live} live"),
             format!("since     {}", time::minute(view.created())),
+            format!("homes     {}", crate::text::domains(&keys.homes())),
+            format!("mirrors   {}", if view.mirrors().is_empty() { "none".to_owned() } else { crate::text::domains(view.mirrors()) }),
         ];
+        if !person.silent.is_empty() {
+            lines.push(format!("SILENT    {}: what is shown may be old", crate::text::domains(&person.silent)));
+        }
+        if let Stage::Moving(moving) = &session.identity().stored.stage {
+            lines.push(format!("MOVING    to {}; to go on: mesh id move", moving.to));
+        }
         if let Some(pending) = view.pending_root() {
             let when = time::minute(pending.effective);
             lines.push(format!("PENDING   device {} asked for the new root key {}, effective {when}", pending.device, pending.root));
@@ -91,6 +117,18 @@ async fn show(context: &Context, session: &Session) -> Result<()> {
         }
         lines.join("\n")
     });
+    Ok(())
+}
+
+/// Another device may have moved the account: then this one speaks for it at the new home from now on.
+fn notice_move(context: &Context, session: &Session, keys: &KeyLog) -> Result<()> {
+    let (stored, address) = (&session.identity().stored, keys.view().address());
+    context.pins.lock().keep_own(keys);
+    if stored.stage != Stage::Active || stored.address == *address {
+        return Ok(());
+    }
+    context.keystore.save_stored(&StoredIdentity { address: address.clone(), ..stored.clone() }).map_err(ClientError::from)?;
+    context.out.talk(&format!("{} moved: you are {address} now, here too", stored.address));
     Ok(())
 }
 
@@ -208,7 +246,7 @@ fn new_root(context: &Context, file: Option<&Path>) -> Result<SecretKey> {
 }
 
 /// Signs and sends a key operation and says the words about it, or shows it.
-async fn apply(context: &Context, session: &Session, keys: (KeyLog, SecretKey), what: (Action, &str)) -> Result<()> {
+pub(super) async fn apply(context: &Context, session: &Session, keys: (KeyLog, SecretKey), what: (Action, &str)) -> Result<()> {
     let (mut keys, signer) = keys;
     let (action, words) = what;
     let op = change::draft(&context.http, &keys, action);
@@ -218,6 +256,7 @@ async fn apply(context: &Context, session: &Session, keys: (KeyLog, SecretKey), 
         return Ok(());
     }
     change::submit(session.home(), &mut keys, &op, &signer).await?;
+    context.pins.lock().keep_own(&keys);
     print_head(&context.out, &keys);
     context.out.talk(words);
     Ok(())

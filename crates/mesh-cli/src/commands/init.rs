@@ -54,7 +54,7 @@ pub(super) async fn run(context: &Context, args: InitArgs) -> Result<()> {
 async fn gives_way(context: &Context, args: &InitArgs, places: (&StoredIdentity, &Address)) -> Result<bool> {
     let (existing, address) = places;
     let is_another = existing.address != *address;
-    if existing.stage == Stage::Active {
+    if existing.stage.is_ready() {
         if is_another {
             let message = format!("{} lives in {} already", existing.address, context.keystore.folder().display());
             return Err(Fault::usage(message, "use another folder for another identity: --home DIR".to_owned()).into());
@@ -83,7 +83,7 @@ async fn gives_way(context: &Context, args: &InitArgs, places: (&StoredIdentity,
 /// Goes on where an earlier run stopped.
 async fn go_on(context: &Context, args: &InitArgs, existing: StoredIdentity) -> Result<()> {
     match existing.stage {
-        Stage::Active => {
+        Stage::Active | Stage::Moving(_) => {
             context.out.talk(&format!("you are {} already", existing.address));
             report(context, &existing);
             Ok(())

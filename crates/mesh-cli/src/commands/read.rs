@@ -7,10 +7,11 @@ use crate::text::{Entry, notification};
 use crate::{safe, time};
 use anyhow::Result;
 use mesh_client::follow::{Follow, News};
-use mesh_client::home::Page;
+use mesh_client::home::{Home, Page};
 use mesh_client::reader::{Reader, Shown, State, order};
 use mesh_client::verify::Proof;
 use mesh_client::{ClientError, ErrorKind};
+use mesh_proto::api::AccountView;
 use mesh_proto::envelope::RecordId;
 use mesh_proto::limits::PAGE_MAX;
 use mesh_proto::record::Content;
@@ -124,8 +125,7 @@ async fn show_person(context: &Context, person: &Person, proofs: Proofs) -> Resu
     let own = context.stored()?.map(|stored| stored.address.domain().clone());
     let found = context.verifying().person(person, own.as_ref()).await?;
     let address = found.keys.view().address().clone();
-    let home = context.home(address.domain());
-    let view = home.account(&found.keys.account().to_string()).await?;
+    let (home, view) = whoever_answers(context, &found).await?;
     let printed =
         PrintedPerson { view: &view, uri: format!("mesh://{address}"), name_proven: found.name.is_some(), contact: found.contact };
     context.out.either(&printed, || {
@@ -144,6 +144,24 @@ async fn show_person(context: &Context, person: &Person, proofs: Proofs) -> Resu
     let mut printer = Printer::new(context, proofs);
     printer.list(&reader, &page.items).await;
     printer.end()
+}
+
+/// A person's home with its view of them, or the first of their mirrors if it does not answer.
+async fn whoever_answers(context: &Context, found: &mesh_client::verify::Person) -> Result<(Home, AccountView)> {
+    let (account, view) = (found.keys.account().to_string(), found.keys.view());
+    let home = context.home(view.address().domain());
+    let silence = match home.account(&account).await {
+        Err(error) if error.is_silence() => error,
+        other => return Ok((home, other?)),
+    };
+    for mirror in view.mirrors() {
+        let mirror = context.home(mirror);
+        if let Ok(view) = mirror.account(&account).await {
+            context.out.talk(&format!("{} does not answer; this is what the mirror {} has", home.domain(), mirror.domain()));
+            return Ok((mirror, view));
+        }
+    }
+    Err(silence.into())
 }
 
 pub(super) async fn thread(context: &Context, args: ThreadArgs) -> Result<()> {

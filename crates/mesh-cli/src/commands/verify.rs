@@ -30,8 +30,20 @@ pub(super) async fn run(context: &Context, args: VerifyArgs) -> Result<()> {
     }
     match &target {
         Target::Person(person) => verify_person(context, person, via.as_ref()).await,
-        Target::Record { .. } => conclude(context, &verifying.record(&target, via.as_ref()).await?),
+        Target::Record { .. } => {
+            let verifying = if args.via.is_some() { verifying.through(args.via.clone()) } else { verifying };
+            conclude(context, &verifying.record(&target, via.as_ref()).await.map_err(|error| ask_another(error, &args))?)
+        }
     }
+}
+
+/// Names the way on if the domain that should know does not answer.
+fn ask_another(error: mesh_client::ClientError, args: &VerifyArgs) -> anyhow::Error {
+    if !error.is_silence() || args.via.is_some() {
+        return error.into();
+    }
+    let next = "mesh verify URI --via DOMAIN, where DOMAIN may have it: its author's new home, or a mirror".to_owned();
+    Fault::new(error.kind(), error.words(), next).into()
 }
 
 /// The record in a file or on stdin, if the argument means one.

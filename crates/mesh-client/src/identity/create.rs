@@ -8,7 +8,6 @@ use crate::limits::{SEND_PAUSE, SEND_TRIES_MAX, WORK_STEP};
 use mesh_proto::address::{Address, Domain};
 use mesh_proto::api::{NewAccount, Registered, Registration, RegistrationMode};
 use mesh_proto::bytes::Salt;
-use mesh_proto::envelope::Envelope;
 use mesh_proto::key::{AccountId, SecretKey};
 use mesh_proto::keylog::{Action, NewOp};
 use mesh_proto::phrase::Phrase;
@@ -58,7 +57,8 @@ pub async fn register(http: &Http, stored: &StoredIdentity, invite: Option<Strin
     };
     let home = Home::new(http.clone(), stored.address.domain().clone());
     let registration = home.registration().await?;
-    let request = request(home.domain(), genesis, (&registration, invite), worked)?;
+    let Admission { invite, pow_salt, pow_nonce } = admission((home.domain(), stored.account), (&registration, invite), worked)?;
+    let request = NewAccount { genesis: (**genesis).clone(), invite, pow_salt, pow_nonce };
     let mut tries = 1;
     let registered = loop {
         match home.register(&request).await {
@@ -75,32 +75,45 @@ pub async fn register(http: &Http, stored: &StoredIdentity, invite: Option<Strin
     Ok(registered)
 }
 
-fn request(domain: &Domain, genesis: &Envelope, terms: (&Registration, Option<String>), worked: &mut dyn FnMut(u64)) -> Result<NewAccount> {
-    let (registration, invite) = terms;
-    let mut request = NewAccount { genesis: genesis.clone(), invite, pow_salt: None, pow_nonce: None };
-    match registration.mode {
-        RegistrationMode::Open => {}
-        RegistrationMode::Invite if request.invite.is_some() => {}
-        RegistrationMode::Invite => {
-            return Err(ClientError::NotAllowed(format!(
-                "{domain} takes people with an invite only: ask for a code and give it with --invite"
-            )));
+/// What a home wants to see of those who come.
+#[derive(Default)]
+pub(crate) struct Admission {
+    pub(crate) invite: Option<String>,
+    pub(crate) pow_salt: Option<String>,
+    pub(crate) pow_nonce: Option<u64>,
+}
+
+/// Whether the rules of a home let somebody in at all.
+pub(crate) fn check_rules(domain: &Domain, registration: &Registration, invite: Option<&str>) -> Result<()> {
+    let refused = match registration.mode {
+        RegistrationMode::Invite if invite.is_none() => {
+            format!("{domain} takes people with an invite only: ask for a code and give it with --invite")
         }
-        RegistrationMode::Closed => {
-            return Err(ClientError::NotAllowed(format!("{domain} takes nobody now: choose another home")));
-        }
-        RegistrationMode::ProofOfWork => {
-            let missing = || ClientError::malformed(domain, "it asks for work without saying how much");
-            let salt = registration.pow_salt.clone().ok_or_else(missing)?;
-            let bits = registration.pow_bits.ok_or_else(missing)?;
-            let parsed: Salt = salt.parse().map_err(|error| ClientError::malformed(domain, error))?;
-            let account = AccountId::from_hash(*genesis.id().hash());
-            let challenge = Challenge::new(domain.clone(), parsed, bits, account).map_err(|error| ClientError::malformed(domain, error))?;
-            request.pow_nonce = Some(work(&challenge, worked));
-            request.pow_salt = Some(salt);
-        }
+        RegistrationMode::Closed => format!("{domain} takes nobody now: choose another home"),
+        RegistrationMode::Open | RegistrationMode::Invite | RegistrationMode::ProofOfWork => return Ok(()),
+    };
+    Err(ClientError::NotAllowed(refused))
+}
+
+/// Does what the rules of a home ask for.
+pub(crate) fn admission(
+    who: (&Domain, AccountId),
+    terms: (&Registration, Option<String>),
+    worked: &mut dyn FnMut(u64),
+) -> Result<Admission> {
+    let ((domain, account), (registration, invite)) = (who, terms);
+    check_rules(domain, registration, invite.as_deref())?;
+    let mut admission = Admission { invite, ..Admission::default() };
+    if registration.mode == RegistrationMode::ProofOfWork {
+        let missing = || ClientError::malformed(domain, "it asks for work without saying how much");
+        let salt = registration.pow_salt.clone().ok_or_else(missing)?;
+        let bits = registration.pow_bits.ok_or_else(missing)?;
+        let parsed: Salt = salt.parse().map_err(|error| ClientError::malformed(domain, error))?;
+        let challenge = Challenge::new(domain.clone(), parsed, bits, account).map_err(|error| ClientError::malformed(domain, error))?;
+        admission.pow_nonce = Some(work(&challenge, worked));
+        admission.pow_salt = Some(salt);
     }
-    Ok(request)
+    Ok(admission)
 }
 
 fn work(challenge: &Challenge, worked: &mut dyn FnMut(u64)) -> u64 {

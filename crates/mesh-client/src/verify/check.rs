@@ -161,7 +161,7 @@ pub fn leaf_hash(opening: &Opening) -> mesh_proto::bytes::Hash {
     entry_hash(&opening.entry())
 }
 
-pub(super) fn not_logged(what: &'static str, leaf: &LogPosition, why: String) -> Mistrust {
+pub(crate) fn not_logged(what: &'static str, leaf: &LogPosition, why: String) -> Mistrust {
     Mistrust::NotLogged { what, origin: leaf.origin.clone(), index: leaf.index, why }
 }
 

@@ -2,6 +2,7 @@
 
 use super::Mistrust;
 use super::check::{self, Checked, NameProof, Standing};
+use super::kept::Vouched;
 use super::tiles::{Tiles, Wanted};
 use crate::error::{ClientError, Result};
 use crate::home::Home;
@@ -29,6 +30,8 @@ pub struct Person {
     pub witnesses: Vec<Domain>,
     /// Whether the account was met before.
     pub contact: Contact,
+    /// Domains that should know the key log and did not answer. If the home is among them, there may be newer operations.
+    pub silent: Vec<Domain>,
 }
 
 /// What is to be proven.
@@ -77,6 +80,13 @@ pub struct Proof {
     pub log_key: Option<KeyId>,
     /// The other domains that vouch for the checkpoint: each has kept it, and takes no log from this domain that does not begin with it.
     pub witnesses: Vec<Domain>,
+    /// Who vouches for the checkpoint.
+    pub vouched: Option<Vouched>,
+    /// Who gave the proof of the leaf, if the log's own domain did not answer.
+    pub kept_by: Option<Domain>,
+    /// Domains that should know the author's key log and did not answer.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub silent: Vec<Domain>,
     /// Whether the account was met before.
     pub contact: Contact,
     /// Whether the author stands by it: `good` or `disowned`.
@@ -86,17 +96,20 @@ pub struct Proof {
 }
 
 /// A leaf that was found in its log.
-struct Inclusion {
-    checkpoint: Checkpoint,
-    witnesses: Vec<Domain>,
-    log_key: KeyId,
+pub(super) struct Inclusion {
+    pub(super) checkpoint: Checkpoint,
+    pub(super) witnesses: Vec<Domain>,
+    pub(super) log_key: Option<KeyId>,
+    pub(super) vouched: Vouched,
+    pub(super) kept_by: Option<Domain>,
 }
 
 /// Makes proofs. Cloning is cheap.
 #[derive(Clone)]
 pub struct Verifying {
     http: Http,
-    pins: PinBook,
+    pub(super) pins: PinBook,
+    pub(super) through: Option<Domain>,
 }
 
 impl Evidence {
@@ -127,7 +140,7 @@ impl Evidence {
 impl Verifying {
     /// Makes proofs over this client, with these pins.
     pub fn new(http: Http, pins: PinBook) -> Self {
-        Self { http, pins }
+        Self { http, pins, through: None }
     }
 
     pub(super) fn home(&self, domain: &Domain) -> Home {
@@ -138,12 +151,15 @@ impl Verifying {
     pub async fn person(&self, person: &uri::Person, via: Option<&Domain>) -> Result<Person> {
         match person {
             uri::Person::Address(address) => {
-                let view = self.home(address.domain()).account(&address.user().to_string()).await?;
-                self.pins.lock().check_name(address, &view.account)?;
+                let account = match self.home(address.domain()).account(address.user().as_str()).await {
+                    Ok(view) => view.account,
+                    Err(error) => self.seen_behind(address, error)?,
+                };
+                self.pins.lock().check_name(address, &account)?;
                 if self.pins.is_new(address) {
-                    self.check_first(address, &view.account, via).await?;
+                    self.check_first(address, &account, via).await?;
                 }
-                let found = self.account(&view.account, address.domain()).await?;
+                let found = self.account(&account, address.domain()).await?;
                 check::bears(&found.keys, address)?;
                 Ok(found)
             }
@@ -156,15 +172,23 @@ impl Verifying {
 
     /// Verifies an account: its key log as its own home has it, its pin, its name. `hint`: who knows its key log.
     pub async fn account(&self, account: &AccountId, hint: &Domain) -> Result<Person> {
-        let mut view = self.home(hint).keys(account).await?;
+        let (mut view, from, mut silent) = self.keys_from(account, hint).await?;
         let mut name_leaf = view.name.take();
         let mut keys = check::keys(view, account)?;
         let home = keys.view().address().domain().clone();
-        if home != *hint {
-            let mut view = self.home(&home).keys(account).await?;
-            name_leaf = view.name.take();
-            for op in view.ops {
-                keys.insert(op).map_err(|source| Mistrust::KeyLog { account: *account, source })?;
+        if home != from {
+            name_leaf = None;
+            let answer = if silent.contains(&home) { None } else { Some(self.home(&home).keys(account).await) };
+            match answer {
+                Some(Ok(mut view)) => {
+                    name_leaf = view.name.take();
+                    for op in view.ops {
+                        keys.insert_known(&op).map_err(|source| Mistrust::KeyLog { account: *account, source })?;
+                    }
+                }
+                Some(Err(error)) if error.is_silence() => silent.push(home.clone()),
+                Some(Err(error)) => return Err(error),
+                None => {}
             }
         }
         let contact = self.pins.lock().meet(&keys, self.http.now_ms())?;
@@ -174,9 +198,10 @@ impl Verifying {
         };
         let name = match name_leaf {
             Some(leaf) => {
-                let proven = check::name(&keys, &leaf, &self.log_key(&home).await?)?;
+                let log_key = self.log_key(&home).await?;
+                let proven = check::name(&keys, &leaf, &log_key)?;
                 let mut pins = self.pins.lock();
-                pins.meet_log(&proven.checkpoint)?;
+                pins.meet_log(&proven.checkpoint, &log_key)?;
                 pins.pin_name(&proven.address, account)?;
                 Some(proven)
             }
@@ -185,7 +210,7 @@ impl Verifying {
                 None
             }
         };
-        Ok(Person { keys, name, witnesses, contact })
+        Ok(Person { keys, name, witnesses, contact, silent })
     }
 
     /// Proves the record that a link points at. `via`: whom to ask if the link names no home.
@@ -197,7 +222,7 @@ impl Verifying {
             uri::Person::Address(address) => address.domain(),
             uri::Person::Account { id, home } => home.as_ref().or(via).ok_or_else(|| no_home(id))?,
         };
-        let view = self.home(asked).record(record).await?;
+        let (view, served) = self.record_from(person, asked, record).await?;
         let Some(logged) = view.record else {
             return Err(absent(record, view.tombstone.is_some()));
         };
@@ -205,7 +230,7 @@ impl Verifying {
         if let Some(version) = version.filter(|version| *version != found) {
             return Err(ClientError::NotFound(format!("version {version} is not the current one, which is {found}")));
         }
-        let ((checked, inclusion), author) = self.logged(&logged, view.card.address.domain()).await?;
+        let ((checked, inclusion), author) = self.logged(&logged, view.card.address.domain(), Some(&served)).await?;
         check::fits(target, &checked, &author.keys)?;
         Ok(summary(&checked, &author, Some((&logged, &inclusion))))
     }
@@ -214,7 +239,7 @@ impl Verifying {
     pub async fn evidence(&self, evidence: &Evidence, via: Option<&Domain>) -> Result<Proof> {
         match evidence {
             Evidence::Logged(logged) => {
-                let ((checked, inclusion), person) = self.logged(logged, logged.leaf.origin.domain()).await?;
+                let ((checked, inclusion), person) = self.logged(logged, logged.leaf.origin.domain(), None).await?;
                 Ok(summary(&checked, &person, Some((logged, &inclusion))))
             }
             Evidence::Bare(envelope) => {
@@ -226,8 +251,7 @@ impl Verifying {
                 let home = self.home(person.keys.view().address().domain());
                 let found = home.record(&id).await.ok().and_then(|view| view.record).filter(|found| found.envelope.id() == id);
                 if let Some(logged) = found {
-                    let checked = check::logged_record(&logged, &person.keys)?;
-                    let inclusion = self.include(&logged).await?;
+                    let (checked, inclusion) = self.prove_record(&logged, &person, None).await?;
                     return Ok(summary(&checked, &person, Some((&logged, &inclusion))));
                 }
                 let checked = check::record(envelope, None, &person.keys)?;
@@ -236,33 +260,55 @@ impl Verifying {
         }
     }
 
-    /// Proves a record with its leaf. `hint`: who knows its author's key log.
-    async fn logged(&self, logged: &LoggedRecord, hint: &Domain) -> Result<((Checked, Inclusion), Person)> {
+    /// Proves a record with its leaf. `hint`: who knows its author's key log; `served`: who showed the record.
+    async fn logged(&self, logged: &LoggedRecord, hint: &Domain, served: Option<&Domain>) -> Result<((Checked, Inclusion), Person)> {
         let id = logged.envelope.id();
         let record = Record::open(&logged.envelope).map_err(|source| Mistrust::Record { record: id, source })?;
         let person = self.account(&record.head.actor, hint).await?;
-        let checked = check::logged_record(logged, &person.keys)?;
-        let inclusion = self.include(logged).await?;
-        Ok(((checked, inclusion), person))
+        Ok((self.prove_record(logged, &person, served).await?, person))
     }
 
-    /// Proves that a record's leaf is in its log.
+    /// Proves a record of a person whose key log is at hand, by the log's own domain, or by whoever keeps the record.
+    async fn prove_record(&self, logged: &LoggedRecord, person: &Person, served: Option<&Domain>) -> Result<(Checked, Inclusion)> {
+        let checked = check::logged_record(logged, &person.keys)?;
+        let inclusion = match self.include(logged).await {
+            Err(error) if error.is_silence() => {
+                let view = person.keys.view();
+                let keepers = served.into_iter().chain([view.address().domain()]).chain(view.mirrors());
+                let keepers: Vec<Domain> = keepers.cloned().collect();
+                self.include_kept(logged, &keepers, error).await?
+            }
+            other => other?,
+        };
+        if inclusion.vouched == Vouched::Nobody {
+            // Then the leaf does not show that a device which was revoked since had signed before.
+            return Ok((check::record(&logged.envelope, None, &person.keys)?, inclusion));
+        }
+        Ok((checked, inclusion))
+    }
+
+    /// Proves by its own domain that a record's leaf is in its log.
     async fn include(&self, logged: &LoggedRecord) -> Result<Inclusion> {
         let origin = &logged.leaf.origin;
         let log_key = self.log_key(origin.domain()).await?;
+        let known = self.pins.lock().log_key(origin);
+        if known.is_some_and(|known| known != log_key) {
+            // Somebody else may hold the name by now; what is kept of the log decides.
+            return Err(ClientError::malformed(origin.domain(), "it shows another log key than the one seen before"));
+        }
         let (checkpoint, witnesses) = match self.witnessed_over(&logged.leaf, &log_key).await? {
             Some(witnessed) => witnessed,
             None => (self.checkpoint_over(&logged.leaf, &log_key).await?, Vec::new()),
         };
-        self.pins.lock().meet_log(&checkpoint)?;
+        self.pins.lock().meet_log(&checkpoint, &log_key)?;
         let proof = self.prove(origin, checkpoint.size, logged.leaf.index).await?;
         let leaf = (logged.leaf.index, check::leaf_hash(&logged.opening));
         verify(checkpoint.size, &checkpoint.root, &[leaf], &proof)
             .map_err(|error| check::not_logged("the record", &logged.leaf, error.to_string()))?;
-        Ok(Inclusion { checkpoint, witnesses, log_key })
+        Ok(Inclusion { checkpoint, witnesses, log_key: Some(log_key), vouched: Vouched::LogDomain, kept_by: None })
     }
 
-    async fn log_key(&self, domain: &Domain) -> Result<KeyId> {
+    pub(super) async fn log_key(&self, domain: &Domain) -> Result<KeyId> {
         let discovery = self.home(domain).discovery().await?;
         discovery.key(DomainKeyUse::Log).ok_or_else(|| ClientError::malformed(domain, "it names no log key"))
     }
@@ -279,7 +325,7 @@ impl Verifying {
     }
 
     /// The other domains whose cosignatures of a note hold, under the keys that they themselves show. Who does not answer vouches for nothing.
-    async fn witnesses(&self, note: &str, own: &Domain) -> Vec<Domain> {
+    pub(super) async fn witnesses(&self, note: &str, own: &Domain) -> Vec<Domain> {
         let mut witnesses = Vec::new();
         for cosignature in
             cosignatures(note).unwrap_or_default().iter().filter(|cosignature| cosignature.domain() != own).take(WITNESSES_MAX)
@@ -352,8 +398,11 @@ fn summary(checked: &Checked, person: &Person, logged: Option<(&LoggedRecord, &I
         leaf: logged.map(|(record, _)| record.leaf.clone()),
         received: logged.map(|(record, _)| record.opening.received),
         checkpoint_size: logged.map(|(_, inclusion)| inclusion.checkpoint.size),
-        log_key: logged.map(|(_, inclusion)| inclusion.log_key),
+        log_key: logged.and_then(|(_, inclusion)| inclusion.log_key),
         witnesses: logged.map(|(_, inclusion)| inclusion.witnesses.clone()).unwrap_or_default(),
+        vouched: logged.map(|(_, inclusion)| inclusion.vouched),
+        kept_by: logged.and_then(|(_, inclusion)| inclusion.kept_by.clone()),
+        silent: person.silent.clone(),
         contact: person.contact,
         standing: if checked.standing == Standing::Good { "good" } else { "disowned" },
         why: match &checked.standing {

@@ -165,15 +165,19 @@ impl Import<'_> {
         if TombstoneRow::get(kv, &id)?.is_some() || known.as_ref().is_some_and(|(known, _)| *known != lid) {
             return Ok(ItemResult::Known);
         }
-        if Payload::get(kv, lid)?.is_some_and(|payload| payload.record == id) {
+        let copied = Payload::get(kv, lid)?.is_some_and(|payload| payload.record == id);
+        if copied && (lid.is_own() || known.is_none()) {
             return Ok(ItemResult::Known);
         }
         if lid.is_own() || (known.is_none() && Reference::get(kv, lid)?.is_some()) {
             return Err(NodeError::refused(code::NOT_LOGGED, "another record is known to be at that leaf, or was and is withdrawn"));
         }
         let resolved = match &known {
-            Some((_, reference)) => Resolved { object: reference.object, ..Resolved::default() },
-            None => appender.objects.resolve(record, self.account)?,
+            Some((_, reference)) if record.kind() != Kind::Subscribe || reference.object.is_some() => {
+                Resolved { object: reference.object, ..Resolved::default() }
+            }
+            // Of whom it follows a mirror may not have known when it got its copy.
+            _ => appender.objects.resolve(record, self.account)?,
         };
         let statement = Statement { lid, peer: HERE, id, received: item.received, record, actor: self.account, ours: true, resolved };
         let mut indexer = Indexer::new(kv);
@@ -184,6 +188,10 @@ impl Import<'_> {
         let routes = Routes { read: kv, peers: &appender.peers, accounts: &appender.accounts };
         queue::enqueue(&mut indexer, routes, &statement)?;
         self.group.add(indexer);
+        if copied {
+            // It came before, or this was the account's mirror: then the copy is what it answers for, and what follows from it was still to do.
+            return Ok(ItemResult::Known);
+        }
         let archive = self.part;
         let batch = &mut self.group.batch;
         let sequence = *self.archive.get_or_insert_with(|| {
@@ -220,11 +228,14 @@ impl Import<'_> {
 /// A record that this domain knew from elsewhere is its own to answer for now.
 fn take_over(indexer: &mut Indexer<'_>, statement: &Statement<'_>, reference: &Reference) -> Result<()> {
     crate::bodies::erase(&mut indexer.batch, indexer.read, statement.lid)?;
+    if statement.record.kind() == Kind::Subscribe && reference.object.is_none() {
+        indexer.attach(statement)?;
+    }
     let about = statement.record.content.once_about().filter(|_| reference.standing == Standing::Live);
     let Some(about) = about else { return Ok(()) };
     let (actor, kind) = (statement.actor.lid, statement.record.kind());
     indexer.batch.put(Space::Act, act_key(actor, kind, about), statement.lid.key());
-    if let (Content::Subscribe(_), Some(author)) = (&statement.record.content, reference.object) {
+    if let (Content::Subscribe(_), Some(author)) = (&statement.record.content, statement.resolved.object) {
         indexer.batch.put(Space::Follow, pair_key(actor.0, author.0), statement.lid.key());
         indexer.resubscribe(statement)?;
     }
