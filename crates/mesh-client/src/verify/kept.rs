@@ -59,10 +59,21 @@ impl Verifying {
         }
     }
 
-    /// The account behind an address whose domain does not say it, if it was seen here.
-    pub(super) fn seen_behind(&self, address: &Address, error: ClientError) -> Result<AccountId> {
-        let known = self.pins.lock().named(address).filter(|_| may_be_elsewhere(&error));
-        known.ok_or(error)
+    /// The account behind an address whose domain does not say it, if it was seen here, or if `via`, or one's own home, knows just one.
+    pub(super) async fn seen_behind(&self, address: &Address, via: Option<&Domain>, error: ClientError) -> Result<AccountId> {
+        if !may_be_elsewhere(&error) {
+            return Err(error);
+        }
+        let seen = self.pins.lock().named(address);
+        let asked = via.or(self.through.as_ref()).filter(|_| seen.is_none());
+        let known = match asked {
+            Some(domain) => self.home(domain).known(address).await.unwrap_or_default(),
+            None => Vec::new(),
+        };
+        match known.as_slice() {
+            [one] => Ok(one.account),
+            _ => seen.ok_or(error),
+        }
     }
 
     /// An account's key log from the first who has it, with who that is.

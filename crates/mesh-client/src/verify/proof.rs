@@ -153,7 +153,7 @@ impl Verifying {
             uri::Person::Address(address) => {
                 let account = match self.home(address.domain()).account(address.user().as_str()).await {
                     Ok(view) => view.account,
-                    Err(error) => self.seen_behind(address, error)?,
+                    Err(error) => self.seen_behind(address, via, error).await?,
                 };
                 self.pins.lock().check_name(address, &account)?;
                 if self.pins.is_new(address) {
