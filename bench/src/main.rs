@@ -7,13 +7,16 @@
 mod baseline;
 mod benches;
 mod content;
+mod crowd;
 mod http;
 mod people;
 mod prefill;
 mod process;
+mod proofs;
 mod report;
 mod sender;
 mod server;
+mod source;
 
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
@@ -47,6 +50,8 @@ struct Options {
 enum Bench {
     /// Records of other domains, through the whole receiving path
     Ingest(Options),
+    /// What was missed while away, pulled at the start
+    Catchup(Options),
     /// Records of own people, one at a time over HTTP
     Write(Options),
     /// Pages of a feed with 1,000 subscriptions
@@ -90,6 +95,7 @@ fn main() -> anyhow::Result<()> {
             _ if arguments.list => report::list(),
             None => report::list(),
             Some(Bench::Ingest(options)) => benches::ingest::run(&options).await?.print(),
+            Some(Bench::Catchup(options)) => benches::catchup::run(&options).await?.print(),
             Some(Bench::Write(options)) => benches::write::run(&options).await?.print(),
             Some(Bench::Feed(options)) => benches::feed::run(&options).await?.print(),
             Some(Bench::Thread(options)) => benches::thread::run(&options).await?.print(),

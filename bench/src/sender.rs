@@ -5,7 +5,7 @@ use crate::http::now_ms;
 use crate::people::{Person, mixed};
 use anyhow::Context;
 use mesh_proto::address::Domain;
-use mesh_proto::api::{Delivery, DeliveryItem, Discovery, DomainKey, DomainKeyUse, Growth, KeysPush, PolicyView, RegistrationMode};
+use mesh_proto::api::{Delivery, DeliveryItem, Discovery, DomainKey, DomainKeyUse, Growth, KeysPush, PolicyView, Pulled, RegistrationMode};
 use mesh_proto::bytes::{Hash, Salt};
 use mesh_proto::envelope::Envelope;
 use mesh_proto::http_signature::ContentDigest;
@@ -109,6 +109,11 @@ impl Sender {
         }
     }
 
+    /// The number of leaves of its log.
+    pub(crate) fn size(&self) -> u64 {
+        self.tree.size()
+    }
+
     /// How its requests name their key.
     pub(crate) fn keyid(&self) -> String {
         format!("{}/{}", self.domain, self.request_key.id())
@@ -117,7 +122,7 @@ impl Sender {
     /// Logs a record of one of its people.
     pub(crate) fn log(&mut self, person: usize, envelope: Envelope) -> DeliveryItem {
         let mut salt = [0; 16];
-        salt[..8].copy_from_slice(&mixed(self.made).to_be_bytes());
+        salt.copy_from_slice(&scattered(self.seed ^ self.made)[..16]);
         let received = now_ms();
         let opening = Opening { salt: Salt(salt), record: envelope.id(), account: self.people[person].id, kind: envelope.kind(), received };
         let item = DeliveryItem { index: self.tree.size(), salt: opening.salt, received, envelope };
@@ -127,7 +132,7 @@ impl Sender {
 
     /// Logs what other domains will be told: the receiver of a delivery sees but a part of the log.
     pub(crate) fn log_for_others(&mut self) {
-        self.leaf(Hash([self.made as u8; 32]));
+        self.leaf(Hash(scattered(self.made)));
     }
 
     fn leaf(&mut self, leaf: Hash) {
@@ -159,6 +164,22 @@ impl Sender {
             }
         });
         deliveries.collect()
+    }
+
+    /// Pages of logged records as somebody who was away pulls them, each with the leaf from which on it is asked for. The first one shows that the log grew.
+    pub(crate) fn missed(&mut self, parts: Vec<Vec<DeliveryItem>>) -> Vec<(u64, Pulled)> {
+        let (count, size) = (parts.len(), self.tree.size());
+        let same = prove_consistency(&mut self.nodes, size, size).unwrap_or_else(|never| match never {});
+        let same = same.map(|proof| Growth { size, proof });
+        let pages = self.deliveries(parts).into_iter().enumerate().map(|(at, mut delivery)| {
+            if at > 0 {
+                delivery.growth = same.clone();
+            }
+            let from = delivery.since.unwrap_or_default();
+            let next = delivery.items.last().map_or(from, |last| last.index + 1);
+            (from, Pulled { delivery: Some(delivery), next, more: at + 1 < count })
+        });
+        pages.collect()
     }
 
     /// One delivery of logged records.
@@ -196,6 +217,15 @@ impl Sender {
         });
         keys.collect()
     }
+}
+
+/// Bytes that no compression makes shorter.
+fn scattered(number: u64) -> [u8; 32] {
+    let mut bytes = [0; 32];
+    for (at, part) in bytes.chunks_exact_mut(8).enumerate() {
+        part.copy_from_slice(&mixed(mixed(number) ^ at as u64).to_be_bytes());
+    }
+    bytes
 }
 
 impl Packed {

@@ -6,40 +6,25 @@
 
 use crate::Options;
 use crate::baseline::Baseline;
-use crate::content::{Mix, Objects};
-use crate::http::{Connection, answer_all, signed};
-use crate::prefill::{Prefill, domain};
+use crate::content::Objects;
+use crate::crowd::{AT_ONCE, DOMAINS, INTRODUCTIONS, Identity, MIX, PEOPLE_EACH, introduction, on_all, send};
+use crate::http::answer_all;
+use crate::prefill::Prefill;
 use crate::report::{Bound, Report, progress};
 use crate::sender::{Packed, Sender, Turns};
 use crate::server::Server;
-use anyhow::{Context, bail};
-use mesh_proto::api::{DeliveryAnswer, ItemResult};
-use mesh_proto::key::SecretKey;
+use anyhow::Context;
 use mesh_proto::limits::BATCH_RECORDS_MAX;
 use mesh_proto::record::Record;
-use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::net::Ipv4Addr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
-use tokio::task::JoinSet;
 
-const DOMAINS: usize = 8;
-const PEOPLE_EACH: u64 = 1_280;
-/// Deliveries of one domain that are under way at once.
-const AT_ONCE: usize = 2;
 /// Deliveries of one domain in a slice.
 const SLICE: usize = 125;
-const MIX: Mix = Mix { posts: 0, likes: 60, comments: 30 };
 /// How long the baseline is measured in each slice.
 const BASELINE: Duration = Duration::from_millis(1_500);
-
-/// How a domain sends.
-struct Identity {
-    address: SocketAddr,
-    target: String,
-    keyid: String,
-    key: SecretKey,
-}
 
 #[derive(Default)]
 struct Totals {
@@ -60,16 +45,9 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<Report> {
         tokio::spawn(answer_all(listener, serde_json::to_vec(&sender.discovery())?));
         senders.push(sender);
     }
-    let target = format!("{}/mesh/v1/deliveries", domain()?.base_url());
-    let identity = |sender: &Sender| Identity {
-        address: server.address,
-        target: target.clone(),
-        keyid: sender.keyid(),
-        key: sender.request_key.clone(),
-    };
-    let identities: Vec<Arc<Identity>> = senders.iter().map(|sender| Arc::new(identity(sender))).collect();
+    let identities = senders.iter().map(|sender| Identity::new(sender, server.address)).collect::<anyhow::Result<Vec<Arc<_>>>>()?;
     progress("everyone introduces themselves");
-    let introductions = on_all(&mut senders, |sender| introduction(sender, &objects))?;
+    let introductions = on_all(&mut senders, |sender| introduction(sender, &objects, INTRODUCTIONS))?;
     send(&identities, introductions).await?;
 
     let mut totals = Totals::default();
@@ -122,27 +100,6 @@ fn report(prefill: &Prefill, totals: &mut Totals, (cpu, rss_mb): (Duration, f64)
     report
 }
 
-/// Lets all domains work at once.
-fn on_all<T: Send>(senders: &mut [Sender], work: impl Fn(&mut Sender) -> anyhow::Result<T> + Sync) -> anyhow::Result<Vec<T>> {
-    tokio::task::block_in_place(|| {
-        std::thread::scope(|scope| {
-            let work = &work;
-            let threads: Vec<_> = senders.iter_mut().map(|sender| scope.spawn(move || work(sender))).collect();
-            threads.into_iter().map(|thread| thread.join().expect("a panic is a bug of the bench")).collect()
-        })
-    })
-}
-
-/// At least one statement of everyone, with the key logs of those who speak.
-fn introduction(sender: &mut Sender, objects: &Objects) -> anyhow::Result<Vec<Packed>> {
-    let parts = (0..sender.people.len().div_ceil(BATCH_RECORDS_MAX)).map(|_| sender.next(MIX, objects, Turns::InOrder)).collect();
-    let deliveries = sender.deliveries(parts).into_iter().map(|mut delivery| {
-        delivery.keys = sender.keys_of(&delivery)?;
-        Packed::new(&delivery)
-    });
-    deliveries.collect()
-}
-
 /// The baseline: records as they are about to be delivered, of everyone.
 fn sample(senders: &mut [Sender], objects: &Objects) -> anyhow::Result<Baseline> {
     let mut records = Vec::new();
@@ -155,40 +112,4 @@ fn sample(senders: &mut [Sender], objects: &Objects) -> anyhow::Result<Baseline>
         }
     }
     Ok(Baseline::new(records))
-}
-
-/// Delivers everything; answers the number of records and what each delivery took.
-async fn send(identities: &[Arc<Identity>], deliveries: Vec<Vec<Packed>>) -> anyhow::Result<(usize, Vec<Duration>)> {
-    let mut lanes = JoinSet::new();
-    for (identity, deliveries) in identities.iter().zip(deliveries) {
-        let waiting = Arc::new(Mutex::new(deliveries.into_iter()));
-        for _ in 0..AT_ONCE {
-            lanes.spawn(lane(Arc::clone(identity), Arc::clone(&waiting)));
-        }
-    }
-    let (mut records, mut taken) = (0, Vec::new());
-    while let Some(lane) = lanes.join_next().await {
-        let (delivered, times) = lane??;
-        records += delivered;
-        taken.extend(times);
-    }
-    Ok((records, taken))
-}
-
-async fn lane(identity: Arc<Identity>, waiting: Arc<Mutex<std::vec::IntoIter<Packed>>>) -> anyhow::Result<(usize, Vec<Duration>)> {
-    let mut connection = Connection::open(identity.address).await?;
-    let (mut records, mut taken) = (0, Vec::new());
-    loop {
-        let next = waiting.lock().unwrap_or_else(PoisonError::into_inner).next();
-        let Some(packed) = next else { return Ok((records, taken)) };
-        let headers = signed("POST", &identity.target, packed.digest, (&identity.keyid, &identity.key))?;
-        let started = Instant::now();
-        let reply = connection.post("/mesh/v1/deliveries", &format!("{headers}content-encoding: zstd\r\n"), &packed.body).await?;
-        taken.push(started.elapsed());
-        let answer: DeliveryAnswer = reply.json()?;
-        if let Some(other) = answer.results.iter().find(|result| **result != ItemResult::Accepted) {
-            bail!("a delivery was not accepted: {other:?}");
-        }
-        records += packed.records;
-    }
 }

@@ -46,6 +46,13 @@ pub(crate) struct Part {
     pub(crate) head: Head,
 }
 
+impl Part {
+    /// Whether it has the leaf with a number here.
+    pub(crate) fn holds(&self, leaf: u64) -> bool {
+        leaf >= self.base && leaf - self.base < self.head.size
+    }
+}
+
 /// A past log as it is stored.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct PastRow {

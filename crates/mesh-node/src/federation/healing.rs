@@ -76,6 +76,19 @@ pub struct Report {
     pub bytes: usize,
 }
 
+impl Report {
+    fn add(&mut self, other: Self) {
+        self.compared += other.compared;
+        self.missing += other.missing;
+        self.extra += other.extra;
+        self.fetched += other.fetched;
+        self.dropped += other.dropped;
+        self.refused += other.refused;
+        self.disputed += other.disputed;
+        self.bytes += other.bytes;
+    }
+}
+
 /// The services that healing needs.
 pub(crate) type Parts = (Arc<Accounts>, Arc<Peers>, Arc<Intake>, Arc<Bus>);
 
@@ -231,13 +244,23 @@ impl Healing {
             return Err(NodeError::SlowDown { retry_after_s: 60 });
         }
         let _under_way = UnderWay(self, peer.no());
-        let origin = peer.origin().cloned().ok_or(NodeError::NotFound("log"))?;
-        let exchange = Exchange::new(Arc::clone(&self.transport), peer.domain().clone(), origin.clone());
-        let Some(no) = self.peers.origin_known(&origin) else { return Ok(Report::default()) };
-        let course = Arc::new(Course { peer, origin: no, exchange, report: Mutex::default(), touched: Mutex::default() });
+        let mut whole = Report::default();
+        // It may have had other logs before its present one.
+        for (origin, no) in self.peers.logs_of(peer.domain()) {
+            let exchange = Exchange::new(Arc::clone(&self.transport), peer.domain().clone(), origin);
+            let course = Course { peer: Arc::clone(&peer), origin: no, exchange, report: Mutex::default(), touched: Mutex::default() };
+            whole.add(self.heal_log(&Arc::new(course), aim).await?);
+        }
+        let (domain, Report { compared, fetched, dropped, refused, disputed, bytes, .. }) = (peer.domain(), whole);
+        tracing::info!(peer.domain = %domain, compared, fetched, dropped, refused, disputed, bytes, "healing.done");
+        Ok(whole)
+    }
+
+    /// Heals what came from one log.
+    async fn heal_log(self: &Arc<Self>, course: &Arc<Course>, aim: Aim) -> Result<Report> {
         // What lies beyond was not delivered yet.
-        let end = self.blocking(&course, |this, course| this.intake.watermark(&course.peer)).await?;
-        let (this, reading) = (Arc::clone(self), Arc::clone(&course));
+        let end = self.blocking(course, |this, course| this.intake.watermark_of(course.origin)).await?;
+        let (this, reading) = (Arc::clone(self), Arc::clone(course));
         let parts = stream::unfold(0, move |from| {
             let (this, course) = (Arc::clone(&this), Arc::clone(&reading));
             async move {
@@ -249,7 +272,7 @@ impl Healing {
                 Some((read, next))
             }
         });
-        let comparing = Arc::clone(&course);
+        let comparing = Arc::clone(course);
         let compared = parts.map(move |read| {
             let course = Arc::clone(&comparing);
             async move {
@@ -266,16 +289,13 @@ impl Healing {
                 report.extra += differences.extra.len();
             });
             if aim == Aim::Repair {
-                self.mend(&course, differences).await?;
+                self.mend(course, differences).await?;
             }
         }
         if aim == Aim::Repair {
-            self.finish(&course).await?;
+            self.finish(course).await?;
         }
-        let report = Report { bytes: course.exchange.bytes(), ..*self.lock(&course.report) };
-        let (domain, Report { compared, fetched, dropped, refused, disputed, bytes, .. }) = (course.peer.domain(), report);
-        tracing::info!(peer.domain = %domain, compared, fetched, dropped, refused, disputed, bytes, "healing.done");
-        Ok(report)
+        Ok(Report { bytes: course.exchange.bytes(), ..*self.lock(&course.report) })
     }
 
     /// Reads a part of what is here, and up to where it goes.

@@ -341,6 +341,11 @@ impl Intake {
         Ok(Pin::read(&*self.kv, &self.peers, origin)?.0.map(|checkpoint| checkpoint.size))
     }
 
+    /// Below which leaf of a log everything that concerns this domain is here.
+    pub(crate) fn watermark_of(&self, origin: OriginNo) -> Result<u64> {
+        watermark(&*self.kv, origin)
+    }
+
     /// Below which leaf of a domain's present log everything that concerns this one is here.
     pub fn watermark(&self, peer: &Peer) -> Result<u64> {
         match peer.origin().and_then(|origin| self.peers.origin_known(origin)) {

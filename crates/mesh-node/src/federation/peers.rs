@@ -222,6 +222,14 @@ impl Peers {
         self.read().origins.get(origin).copied()
     }
 
+    /// The logs of a domain that are known, oldest first.
+    pub(crate) fn logs_of(&self, domain: &Domain) -> Vec<(Origin, OriginNo)> {
+        let known = self.read();
+        let mut logs: Vec<_> = known.origins.iter().filter(|(log, _)| log.domain() == domain).map(|(log, no)| (log.clone(), *no)).collect();
+        logs.sort_by_key(|(log, _)| log.number());
+        logs
+    }
+
     /// The numbers of all that are known.
     pub(crate) fn numbers(&self) -> Vec<PeerNo> {
         self.read().by_no.keys().copied().collect()

@@ -6,12 +6,12 @@
 use super::sets::{self, Judge};
 use crate::accounts::Accounts;
 use crate::error::{NodeError, Result};
-use crate::log::Log;
+use crate::log::{Log, Part as LogPart};
 use crate::outbox::Outbox;
 use crate::peers::Peer;
 use crate::queue;
 use crate::tables::reference::{Reference, Standing, TombstoneRow};
-use crate::tables::{Lid, OWN, OriginNo, PeerNo};
+use crate::tables::{Lid, OWN, PeerNo};
 use governor::clock::{Clock as _, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use mesh_proto::api::{Fetch, Fetched, Reconcile, Reconciled, Settle, Settled, Verdict, code};
@@ -39,7 +39,7 @@ const COST_PER_SECOND: NonZeroU32 = NonZeroU32::new(4).expect("not 0");
 const COST_BURST: NonZeroU32 = NonZeroU32::new(1_024).expect("not 0");
 
 /// Which part of whose set.
-type SetName = (PeerNo, OriginNo, u64, u64);
+type SetName = (PeerNo, u64, u64, u64);
 
 /// A set as it was read.
 struct Kept {
@@ -72,7 +72,7 @@ impl Answers {
     /// Answers one message. Blocks.
     pub(crate) fn reconcile(&self, peer: &Peer, asked: &Reconcile) -> Result<Reconciled> {
         let malformed = |words: String| NodeError::refused(code::MALFORMED, words);
-        let origin = self.origin(&asked.origin)?;
+        let base = self.part(&asked.origin)?.base;
         if asked.from >= asked.to || asked.to > LEAF_INDEX_MAX + 1 {
             return Err(malformed("a part goes from a leaf to a later one".into()));
         }
@@ -81,7 +81,7 @@ impl Answers {
             return Err(NodeError::refused(code::TOO_LARGE, format!("a message has at most {SET_MESSAGE_BYTES_MAX} bytes")));
         }
         self.charge(peer, MESSAGE_COST)?;
-        let set = self.set(peer, (peer.no(), origin, asked.from, asked.to))?;
+        let set = self.set(peer, (peer.no(), base, asked.from, asked.to))?;
         let exchange = Negentropy::borrowed(&*set, SET_MESSAGE_BYTES_MAX as u64);
         let answer = exchange.and_then(|mut exchange| exchange.reconcile(&message)).map_err(|error| malformed(error.to_string()))?;
         Ok(Reconciled { message: base64url(&answer) })
@@ -89,11 +89,11 @@ impl Answers {
 
     /// Deliveries of records that went to a peer, by their ids. Blocks.
     pub(crate) fn fetch(&self, peer: &Peer, asked: &Fetch) -> Result<Fetched> {
-        self.origin(&asked.origin)?;
+        let part = self.part(&asked.origin)?;
         check_count(asked.ids.len())?;
         let mut leaves = Vec::with_capacity(asked.ids.len());
         for id in &asked.ids {
-            if let Some((lid, _)) = self.known(peer, id)?.filter(|(lid, _)| lid.is_own() && lid.index() >= self.log.base()) {
+            if let Some((lid, _)) = self.known(peer, id)?.filter(|(lid, _)| lid.is_own() && part.holds(lid.index())) {
                 leaves.push(lid.index());
             }
         }
@@ -102,6 +102,9 @@ impl Answers {
         if leaves.is_empty() {
             return Ok(Fetched { delivery: None });
         }
+        if part.base != self.log.base() {
+            return Ok(Fetched { delivery: self.outbox.past_chunk(&leaves)?.delivery });
+        }
         let head = self.log.head();
         let growth = asked.checkpoint.map(|size| self.log.prove_growth(&head, size)).transpose()?.flatten();
         Ok(Fetched { delivery: self.outbox.chunk(&leaves, (&head, growth), None)?.delivery })
@@ -109,7 +112,7 @@ impl Answers {
 
     /// Says what is the matter with records that only a peer counts, and notes which ones it refuses. Blocks.
     pub(crate) fn settle(&self, peer: &Peer, asked: &Settle) -> Result<Settled> {
-        self.origin(&asked.origin)?;
+        self.part(&asked.origin)?;
         check_count(asked.held.len())?;
         check_count(asked.refused.len())?;
         let mut batch = Batch::new();
@@ -128,12 +131,10 @@ impl Answers {
         Ok(Settled { held })
     }
 
-    /// A log whose records this domain answers for.
-    fn origin(&self, origin: &Origin) -> Result<OriginNo> {
-        if origin == self.log.origin() {
-            return Ok(OWN);
-        }
-        Err(NodeError::refused(code::NOT_HOME, "this is not the present log: see the discovery document"))
+    /// A log of this domain, the present one or one before it.
+    fn part(&self, origin: &Origin) -> Result<LogPart> {
+        let part = self.log.numbered(origin.number()).filter(|part| part.origin == *origin);
+        part.ok_or_else(|| NodeError::refused(code::NOT_HOME, "this domain has no such log: see the discovery document"))
     }
 
     /// A record that went to a peer.
@@ -174,13 +175,15 @@ impl Answers {
         drop(kept);
         self.charge(peer, SET_COST)?;
         let _reading = self.reading.try_acquire().map_err(|_| NodeError::SlowDown { retry_after_s: 1 })?;
-        let (no, origin, from, to) = name;
+        let (no, base, from, to) = name;
         let snapshot = self.kv.snapshot()?;
         let mut judge = Judge::new(&*snapshot, &self.accounts, self.log.origin().domain());
-        let base = self.log.base();
-        let mut part = sets::sent(&mut judge, no, (origin, base + from, base + to), SET_ITEMS_MAX)?;
+        // Leaves are numbered here across this domain's logs.
+        let size = self.log.part(base).head.size;
+        let (first, end) = (base + from.min(size), base + to.min(size));
+        let mut part = sets::sent(&mut judge, no, (OWN, first, end), SET_ITEMS_MAX)?;
         part.members.iter_mut().for_each(|member| member.index -= base);
-        if part.end < base + to {
+        if part.end < end {
             let words = format!("this part has more than {SET_ITEMS_MAX} records: ask for a smaller one");
             return Err(NodeError::refused(code::TOO_LARGE, words));
         }
