@@ -122,7 +122,7 @@ impl CatchUp {
             let taken = page.delivery.as_ref().map_or(0, |delivery| delivery.items.len());
             // The next page must grow from what this one shows, which is not stored yet.
             checkpoint = page.delivery.as_ref().and_then(|delivery| checkpoint_size(&delivery.checkpoint)).or(checkpoint);
-            let (watermark, _) = self.place(&peer).await?;
+            let watermark = self.watermark(&peer).await?;
             let following = async { if more { self.page(&peer, (next, watermark), checkpoint).await.map(Some) } else { Ok(None) } };
             let (stored, following) = tokio::join!(self.take(&peer, (page.delivery.take(), asked_ms)), following);
             stored?;
@@ -139,8 +139,8 @@ impl CatchUp {
                 }
             }
         }
-        if records > 0 {
-            // It need not deliver what we have now.
+        if records > 0 && !page.more {
+            // It need not deliver what we have now. Whoever has more is told when we go on.
             let (watermark, checkpoint) = self.place(&peer).await?;
             self.page(&peer, (watermark, watermark), checkpoint).await?;
             tracing::info!(peer.domain = %peer.domain(), records, "catchup.done");
@@ -169,6 +169,12 @@ impl CatchUp {
         let (this, peer) = (Arc::clone(self), Arc::clone(peer));
         let place = tokio::task::spawn_blocking(move || Ok((this.intake.watermark(&peer)?, this.intake.pinned(&peer)?)));
         place.await.map_err(|_| NodeError::Stopping)?
+    }
+
+    /// The watermark alone: the checkpoint's signature need not be verified for each page.
+    async fn watermark(self: &Arc<Self>, peer: &Arc<Peer>) -> Result<u64> {
+        let (this, peer) = (Arc::clone(self), Arc::clone(peer));
+        tokio::task::spawn_blocking(move || this.intake.watermark(&peer)).await.map_err(|_| NodeError::Stopping)?
     }
 
     /// The next page, with when it was asked for.

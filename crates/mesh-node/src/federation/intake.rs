@@ -214,6 +214,10 @@ impl Intake {
                 Err(error @ UseError::UnknownHead(_)) => return refuse(code::KEYS_WANTED, error.to_string()),
                 Err(error) => return Ok(Checked::Refused(refused_use(&error))),
             };
+        if !missing.wanted.is_empty() {
+            // The whole delivery comes once more, with the keys: its signatures are verified then.
+            return refuse(code::KEYS_WANTED, "key operations of another actor are missing".into());
+        }
         match verifier.verify(&pae, item.envelope.signature()) {
             Ok(()) => Ok(Checked::Good(Verified { item, id, record, actor })),
             Err(error) => refuse(code::BAD_SIGNATURE, error.to_string()),
