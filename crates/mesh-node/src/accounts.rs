@@ -191,10 +191,14 @@ impl Accounts {
         self.cache.remove(id);
     }
 
-    /// Keeps whatever an account says from now on, wherever it lives. Answers whether that is new. Blocks until it is durable.
-    pub(crate) fn keep(&self, account: &Account, counter: &str) -> Result<bool> {
+    /// Keeps whatever an account says from now on, wherever it lives, unless that is done for `most` others already. Answers whether it does. Blocks until it is
+    /// durable.
+    pub(crate) fn keep(&self, account: &Account, (counter, most): (&str, i64)) -> Result<bool> {
         let _merging = self.lock();
-        let Some(row) = account::row(&*self.kv, account.lid)?.filter(|row| !row.keeps) else { return Ok(false) };
+        let Some(row) = account::row(&*self.kv, account.lid)?.filter(|row| !row.keeps) else { return Ok(true) };
+        if mesh_store::counter(&*self.kv, Space::Meta, counter.as_bytes())? >= most {
+            return Ok(false);
+        }
         let mut batch = Batch::new();
         account::put_row(&mut batch, account.lid, &AccountRow { keeps: true, ..row });
         batch.add(Space::Meta, counter, 1);

@@ -360,8 +360,10 @@ impl<'a> Indexer<'a> {
                 return Err(NodeError::refused(code::OBJECT, "the record to withdraw is not known here"));
             }
             if statement.ours {
-                // What was withdrawn before its author came here did not come along.
-                tombstone.put(&mut self.batch, &retract.object);
+                // What was withdrawn before its author came here did not come along. Whose it was is not known: it counts for what its signer said.
+                if TombstoneRow::get(self.read, &retract.object)?.is_none() {
+                    tombstone.put(&mut self.batch, &retract.object);
+                }
                 return Ok(());
             }
             self.batch.put(
@@ -474,7 +476,7 @@ impl<'a> Indexer<'a> {
 /// What is kept of a statement that an actor makes once: where it is and, of a subscription from elsewhere, for whom it counts.
 fn once_value(lid: Lid, kind: Kind, peer: PeerNo) -> Vec<u8> {
     let mut value = lid.key().to_vec();
-    if kind == Kind::Subscribe && peer != crate::tables::HERE {
+    if kind == Kind::Subscribe && !lid.is_own() {
         value.extend_from_slice(&peer.0.to_be_bytes());
     }
     value

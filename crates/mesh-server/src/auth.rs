@@ -31,6 +31,12 @@ pub(crate) async fn device(app: &App, parts: &Parts) -> Answer<Arc<Account>> {
     Ok(account)
 }
 
+/// Requires that a request claims to be signed by a device of an account; whether it is is still to be verified.
+pub(crate) fn check_claim(parts: &Parts, account: &AccountId) -> Answer<()> {
+    let claimed = parse(parts)?.keyid().split_once('/').and_then(|(claimed, _)| claimed.parse::<AccountId>().ok());
+    if claimed.as_ref() == Some(account) { Ok(()) } else { Err(unauthenticated("the account's own device must sign this")) }
+}
+
 /// Requires a signature by a live device of an account that is known here, wherever it lives. The body is still to be checked, with [`check_body`].
 pub(crate) fn signer(app: &App, parts: &Parts) -> Answer<(Arc<Account>, VerifiedHead)> {
     let parsed = parse(parts)?;

@@ -280,8 +280,8 @@ impl Verifying {
             }
             other => other?,
         };
-        if inclusion.vouched == Vouched::Nobody {
-            // Then the leaf does not show that a device which was revoked since had signed before.
+        if matches!(inclusion.vouched, Vouched::Nobody | Vouched::Witnesses) {
+            // Then the leaf does not show that a device which was revoked since had signed before: witnesses may be made for the purpose.
             return Ok((check::record(&logged.envelope, None, &person.keys)?, inclusion));
         }
         Ok((checked, inclusion))

@@ -9,6 +9,7 @@ use crate::queue;
 use crate::tables::carried::{self, Archive};
 use crate::tables::codec::key_u64;
 use crate::tables::payload::Payload;
+use crate::tables::reference::Reference;
 use crate::tables::{Lid, object_key};
 use mesh_proto::address::Domain;
 use mesh_proto::api::{ExportPage, LoggedRecord, RecordProof};
@@ -95,8 +96,8 @@ impl Outbox {
             return Ok(RecordProof { record, checkpoint: part.head.note.to_string(), proof });
         }
         let missing = NodeError::NotFound("proof");
-        let origin = self.peers.origin_known(&record.leaf.origin).ok_or(missing.clone())?;
-        let lid = Lid::new(origin, index);
+        let found = Reference::find(&*self.kv, &record.envelope.id())?;
+        let (lid, _) = found.ok_or(missing.clone())?;
         if !carried::is_carried(&*self.kv, lid)? {
             return Err(missing);
         }

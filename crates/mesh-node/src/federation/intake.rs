@@ -135,11 +135,21 @@ impl Intake {
         if domain == peer.domain() && peer.origin() != Some(&delivery.origin) && !is_past {
             return Err(NodeError::refused(code::NOT_HOME, "a domain delivers what its own present log holds: see its discovery document"));
         }
-        let key = self.log_key(domain);
-        if key.is_none() && domain == peer.domain() {
-            return Err(NodeError::refused(code::NOT_LOGGED, "the domain shows no usable log key"));
+        // What nobody vouches for must not stand in the place of what the log may turn out to hold.
+        let key = self.log_key(domain).ok_or_else(|| NodeError::refused(code::NOT_LOGGED, "no key of that log is known here"))?;
+        let mut frame = Frame::open(delivery, Some(&key))?;
+        if peer.origin() != Some(&delivery.origin) {
+            frame.is_signed = self.is_as_pinned(&delivery.origin, &frame)?;
         }
-        Frame::open(delivery, key.as_ref())
+        Ok(frame)
+    }
+
+    /// Whether a checkpoint of a log that grows no more, or is shown by another domain than its own, is the one that is pinned, if any is. If it is not,
+    /// nothing shows that it is of the same log, and a place in it proves nothing.
+    fn is_as_pinned(&self, origin: &Origin, frame: &Frame<'_>) -> Result<bool> {
+        let Some(no) = self.peers.origin_known(origin).filter(|no| *no != OWN) else { return Ok(true) };
+        let pin = Pin::read(&*self.kv, &self.peers, no)?.0;
+        Ok(pin.is_none_or(|pin| (pin.size, pin.root) == (frame.checkpoint.size, frame.checkpoint.root)))
     }
 
     /// The key that signs the checkpoints of a domain's log, if it is known.
@@ -203,6 +213,9 @@ impl Intake {
                 return refuse(code::KEYS_WANTED, "its key operations are missing".into());
             }
         };
+        if origin.domain() != peer.domain() && !actor.log.homes().contains(origin.domain()) {
+            return refuse(code::NOT_HOME, format!("its actor never lived at {}", origin.domain()));
+        }
         if actor.home() != peer.domain() {
             return refuse(code::NOT_HOME, format!("its actor's key log names {} as home, not {}", actor.home(), peer.domain()));
         }
@@ -289,7 +302,7 @@ impl Intake {
 
     /// A log that is shown by another than its domain must still be the one that its domain showed, as far as that can be seen.
     fn check_known_root(&self, (origin, delivery): (OriginNo, &Delivery), frame: &Frame<'_>) -> Result<()> {
-        if !frame.is_signed || origin == OWN {
+        if origin == OWN {
             return Ok(());
         }
         let pin = Pin::read(&*self.kv, &self.peers, origin)?;
@@ -328,8 +341,8 @@ impl Intake {
                 self.flush(writing.take())?;
                 result = self.index(peer, place, &verified, &mut writing);
             }
-            if std::mem::take(&mut writing.copy) && self.has_room(&verified.actor)? {
-                let sequence = self.archive(&mut writing, (delivery, frame));
+            if std::mem::take(&mut writing.copy) {
+                let sequence = self.archive(&mut writing, actor, (delivery, frame));
                 keep_copy(&mut writing.group.batch, place.0, &verified, sequence);
             }
             results.push(result.or_else(|error| error.item())?);
@@ -414,25 +427,30 @@ impl Intake {
             return Ok(ItemResult::Accepted);
         }
         writing.group.add(indexer);
-        writing.copy = verified.actor.keeps && verified.record.kind() != Kind::Report;
+        writing.copy = verified.record.kind() != Kind::Report && self.is_mirrored(&verified.actor)?;
         if !writing.copy {
             self.bodies.keep(&mut writing.bodies, lid, &statement, verified.item)?;
         }
         Ok(ItemResult::Accepted)
     }
 
-    /// Whether more is kept of an account that asked for a copy.
-    fn has_room(&self, account: &Account) -> Result<bool> {
+    /// Whether this domain keeps a copy of what an account says: it agreed, the account names it, and there is room.
+    fn is_mirrored(&self, account: &Account) -> Result<bool> {
+        if !account.keeps || !account.log.view().mirrors().contains(self.peers.own_domain()) {
+            return Ok(false);
+        }
         let bytes = mesh_store::counter(&*self.kv, Space::Meta, copied_key(account.lid).as_bytes())?;
         Ok(bytes < MIRROR_BYTES_MAX as i64)
     }
 
     /// The row that proves a delivery's leaves, which is made when it is first needed.
-    fn archive(&self, writing: &mut Writing, (delivery, frame): (&Delivery, &Frame<'_>)) -> u64 {
+    fn archive(&self, writing: &mut Writing, account: AccountLid, (delivery, frame): (&Delivery, &Frame<'_>)) -> u64 {
         let batch = &mut writing.group.batch;
         *writing.archive.get_or_insert_with(|| {
             let sequence = self.archives.fetch_add(1, Ordering::Relaxed);
-            frame.archive(delivery).put(batch, sequence);
+            let archive = frame.archive(delivery);
+            batch.add(Space::Meta, copied_key(account), (archive.checkpoint.len() + ARCHIVED_BYTES * archive.leaves.len()) as i64);
+            archive.put(batch, sequence);
             sequence
         })
     }
@@ -459,7 +477,7 @@ impl Intake {
         }
         match record.kind() {
             Kind::Report => Ok(object.is_some()),
-            _ if actor.keeps => Ok(true),
+            _ if self.is_mirrored(actor)? => Ok(true),
             Kind::Retract => Ok(true),
             Kind::Repost if object.is_some() => Ok(true),
             Kind::Post | Kind::Profile | Kind::Repost => {
@@ -474,7 +492,8 @@ impl Intake {
     fn is_logged_again(&self, verified: &Verified<'_>, in_order: bool) -> Result<bool> {
         if in_order && verified.record.kind().is_once_per_object() {
             // The later leaf takes the place of the earlier as if they were two records, and counts once; but what is withdrawn stays so.
-            return Ok(TombstoneRow::get(&*self.kv, &verified.id)?.is_some());
+            let tombstone = TombstoneRow::get(&*self.kv, &verified.id)?;
+            return Ok(tombstone.is_some_and(|tombstone| tombstone.signer == verified.actor.id()));
         }
         Ok(Reference::find(&*self.kv, &verified.id)?.is_some())
     }
@@ -581,6 +600,10 @@ impl Writing {
     }
 }
 
+/// What a kept record takes beside its body, and a proven leaf in what proves it, bytes.
+const COPIED_ROWS_BYTES: usize = 400;
+const ARCHIVED_BYTES: usize = 300;
+
 /// The counter of bytes that are kept of an account.
 fn copied_key(account: AccountLid) -> String {
     format!("copied/{}", account.0)
@@ -590,7 +613,7 @@ fn copied_key(account: AccountLid) -> String {
 fn keep_copy(batch: &mut mesh_store::Batch, lid: Lid, verified: &Verified<'_>, sequence: u64) {
     let (item, envelope) = (verified.item, verified.item.envelope.clone());
     let (kind, record, account) = (envelope.kind(), verified.id, verified.actor.lid);
-    batch.add(Space::Meta, copied_key(account), envelope.body().len() as i64);
+    batch.add(Space::Meta, copied_key(account), (envelope.body().len() + COPIED_ROWS_BYTES) as i64);
     Payload { kind, salt: item.salt, received: item.received, account, record, envelope: Some(envelope) }.put(batch, lid);
     carried::put(batch, lid, sequence);
 }

@@ -19,6 +19,8 @@ use mesh_store::{Batch, KeyRange, Order, Read, Space};
 
 /// Records looked through in one slice.
 const SLICE: usize = 256;
+/// Earlier homes that are looked through, the latest ones.
+const HOMES_MAX: usize = 8;
 
 /// Looks for what was said about an account.
 pub(crate) struct About<'a> {
@@ -35,20 +37,24 @@ impl About<'_> {
         let (mut home, from) = match self.read.get(Space::Late, &row)?.filter(|row| !row.is_empty()) {
             Some(row) => {
                 let mut row = Reader::new(&row, "late");
-                (row.byte()?, row.u64()?)
+                (u16::from_be_bytes(row.array()?), row.u64()?)
             }
             None => (0, 0),
         };
         let mut homes = account.log.homes();
         homes.pop();
-        let Some(domain) = homes.get(usize::from(home)) else {
+        // Nobody moves that often: what is further back was told at earlier moves.
+        let recent = homes.len().saturating_sub(HOMES_MAX);
+        let Some(domain) = homes.get(recent + usize::from(home)) else {
             batch.delete(Space::Late, row);
             return Ok(());
         };
         if from == 0 && domain == self.peers.own_domain() {
             self.leave(batch, &account)?;
         }
-        let said = self.said_to(domain, from)?;
+        // Who never lived here only says so.
+        let lived = domain != self.peers.own_domain() || account.name_leaf.is_some();
+        let said = if lived { self.said_to(domain, from)? } else { Vec::new() };
         let next = match said.last() {
             Some(last) if said.len() == SLICE => last + 1,
             _ => {
@@ -62,7 +68,7 @@ impl About<'_> {
                 batch.put(Space::Late, outbox_key(to, number), []);
             }
         }
-        batch.put(Space::Late, row, [&[home][..], &next.to_be_bytes()].concat());
+        batch.put(Space::Late, row, [&home.to_be_bytes()[..], &next.to_be_bytes()].concat());
         Ok(())
     }
 

@@ -2,11 +2,11 @@
 
 use crate::error::{NodeError, Result};
 use crate::forks::Forks;
-use crate::tables::peer::{PeerRow, origins, put_origin};
+use crate::tables::peer::{NumberedLog, PeerRow, origins, put_origin};
 use crate::tables::{Lid, OWN, OriginNo, PeerNo};
 use mesh_proto::address::Domain;
 use mesh_proto::api::{Discovery, DomainKeyUse, code};
-use mesh_proto::key::KeyId;
+use mesh_proto::key::{AccountId, KeyId};
 use mesh_proto::keylog::LogPosition;
 use mesh_proto::log::Origin;
 use mesh_proto::port::{Clock, Transport};
@@ -18,6 +18,8 @@ use tokio::sync::Semaphore;
 
 /// Most other domains that one server knows.
 pub const PEERS_MAX: usize = 100_000;
+/// Most logs of one domain that are numbered here, and most from which one account brought something without anybody who vouches for them.
+const LOGS_MAX: usize = 64;
 /// How long an answer to discovery, or its lack, is believed before a request that somebody signed makes us ask again, milliseconds.
 const DISCOVERY_PAUSE_MS: u64 = 60_000;
 /// Domains of which it is remembered when they were last asked: about 100 bytes each.
@@ -72,7 +74,7 @@ impl Peer {
 struct Known {
     by_domain: BTreeMap<Domain, Arc<Peer>>,
     by_no: BTreeMap<PeerNo, Domain>,
-    origins: BTreeMap<Origin, OriginNo>,
+    origins: BTreeMap<NumberedLog, OriginNo>,
     origins_by_no: BTreeMap<OriginNo, Origin>,
 }
 
@@ -102,8 +104,8 @@ impl Peers {
             known.by_domain.insert(row.domain.clone(), Arc::new(Peer { row, asked_ms: 0 }));
         }
         for (origin, no) in origins(&*kv, PEERS_MAX)? {
-            known.origins.insert(origin.clone(), no);
-            known.origins_by_no.insert(no, origin);
+            known.origins_by_no.insert(no, origin.0.clone());
+            known.origins.insert(origin, no);
         }
         let forks = Forks::open(Arc::clone(&kv))?;
         Ok(Self {
@@ -219,13 +221,18 @@ impl Peers {
         if self.own.iter().any(|(_, own)| own == origin) {
             return Some(OWN);
         }
-        self.read().origins.get(origin).copied()
+        self.read().origins.get(&(origin.clone(), None)).copied()
     }
 
     /// The logs of a domain that are known, oldest first.
     pub(crate) fn logs_of(&self, domain: &Domain) -> Vec<(Origin, OriginNo)> {
         let known = self.read();
-        let mut logs: Vec<_> = known.origins.iter().filter(|(log, _)| log.domain() == domain).map(|(log, no)| (log.clone(), *no)).collect();
+        let mut logs: Vec<_> = known
+            .origins
+            .iter()
+            .filter(|((log, brought_by), _)| log.domain() == domain && brought_by.is_none())
+            .map(|((log, _), no)| (log.clone(), *no))
+            .collect();
         logs.sort_by_key(|(log, _)| log.number());
         logs
     }
@@ -242,24 +249,46 @@ impl Peers {
 
     /// The number of a log, which is given now if it has none. Blocks until it is durable.
     pub fn origin_number(&self, origin: &Origin) -> Result<OriginNo> {
-        if let Some(no) = self.origin_known(origin) {
-            return Ok(no);
+        match self.origin_known(origin) {
+            Some(no) => Ok(no),
+            None => self.number_log((origin.clone(), None)),
         }
+    }
+
+    /// The number of what an account brought along from a log for which nobody is known to vouch. It is never that of the log itself.
+    pub(crate) fn brought_number(&self, origin: &Origin, account: AccountId) -> Result<OriginNo> {
+        self.number_log((origin.clone(), Some(account)))
+    }
+
+    fn number_log(&self, log: NumberedLog) -> Result<OriginNo> {
         let _numbering = self.lock();
-        if let Some(no) = self.origin_known(origin) {
-            return Ok(no);
-        }
-        let mut batch = Batch::new();
-        let next = self.read().origins_by_no.last_key_value().map_or(1, |(no, _)| no.0 + 1);
+        let next = {
+            let known = self.read();
+            if let Some(no) = known.origins.get(&log) {
+                return Ok(*no);
+            }
+            let alike = |(other, brought_by): &NumberedLog| match log.1 {
+                Some(account) => *brought_by == Some(account),
+                None => brought_by.is_none() && other.domain() == log.0.domain(),
+            };
+            if known.origins.keys().filter(|other| alike(other)).count() >= LOGS_MAX {
+                return Err(NodeError::refused(
+                    code::TOO_LARGE,
+                    format!("at most {LOGS_MAX} logs of one domain, or brought by one account"),
+                ));
+            }
+            known.origins_by_no.last_key_value().map_or(1, |(no, _)| no.0 + 1)
+        };
         if next as usize > PEERS_MAX {
             return Err(NodeError::SlowDown { retry_after_s: 3_600 });
         }
         let no = OriginNo(next);
-        put_origin(&mut batch, origin, no);
+        let mut batch = Batch::new();
+        put_origin(&mut batch, &log, no);
         self.kv.commit(batch).wait()?;
         let mut known = self.write();
-        known.origins.insert(origin.clone(), no);
-        known.origins_by_no.insert(no, origin.clone());
+        known.origins_by_no.insert(no, log.0.clone());
+        known.origins.insert(log, no);
         Ok(no)
     }
 

@@ -199,7 +199,7 @@ impl Bodies {
         for (wanted, record) in found {
             match self.verify(&wanted, &record) {
                 Ok(true) => {
-                    let Ok(origin) = self.peers.origin_number(&record.leaf.origin) else { continue };
+                    let Some(origin) = self.peers.origin_known(&record.leaf.origin) else { continue };
                     let version = Lid::new(origin, record.leaf.index + self.peers.base_of(&record.leaf.origin));
                     let carried = encode(version, (record.opening.salt, record.opening.received), &record.envelope);
                     kept.push(Kept { lid: wanted.lid, carried, again: true });
@@ -252,7 +252,10 @@ impl Bodies {
         if !asked_for || !opened || record.head.actor != actor.id() || record.kind() != reference.kind {
             return Ok(false);
         }
-        let verifier = actor.log.check_use(&record.head.device, &record.head.keys, Some(&found.leaf));
+        // Where the first version lies was proven when it came. What is said of an edit is believed of a live device.
+        let known = Reference::find(&*self.kv, &id)?.filter(|(lid, _)| self.peers.position(*lid).is_ok_and(|place| place == found.leaf));
+        let leaf = known.map(|_| &found.leaf);
+        let verifier = actor.log.check_use(&record.head.device, &record.head.keys, leaf);
         Ok(verifier.is_ok_and(|key| key.verify(&pae, found.envelope.signature()).is_ok()))
     }
 }

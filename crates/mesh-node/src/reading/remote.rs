@@ -26,6 +26,15 @@ pub struct Remote {
     pub(crate) records: Arc<Records>,
 }
 
+/// Who says where a record lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// Its author's home, which answers for it.
+    OfItsHome,
+    /// Somebody, without a proof: then only a live device is believed.
+    Claimed,
+}
+
 /// What a domain answered.
 enum Answered {
     Here(Box<RecordView>),
@@ -72,7 +81,7 @@ impl Remote {
         let Some(Found::Record(found)) = answer.records.into_iter().next() else { return Err(NodeError::NotFound("record")) };
         let record = Record::open(&found.envelope).map_err(|error| remote(error.to_string()))?;
         let actor = self.records.refresh(&record.head.actor, domain).await?;
-        check_record(&found, id, &actor).map_err(remote)?;
+        check_record(&found, id, &actor, Place::Claimed).map_err(remote)?;
         let id = record.content.revises().copied().unwrap_or(found.envelope.id());
         let url = format!("{}/@{}/{id}", actor.home().base_url(), actor.address().user());
         let parent = if let Content::Comment(comment) = &record.content { Some(comment.parent.id) } else { None };
@@ -104,7 +113,7 @@ impl Remote {
             return Ok(Answered::Moved(actor.home().clone()));
         }
         match (&view.record, &view.tombstone) {
-            (Some(found), _) => check_record(found, id, &actor).map_err(remote)?,
+            (Some(found), _) => check_record(found, id, &actor, Place::OfItsHome).map_err(remote)?,
             (None, Some(tombstone)) => check_tombstone(tombstone, id, &actor).map_err(remote)?,
             (None, None) => return Err(remote("it answered neither the record nor its withdrawal".into())),
         }
@@ -126,9 +135,14 @@ impl Remote {
 }
 
 /// Whether a record is what was asked for: that version or an edit of that record, by its author.
-fn check_record(found: &LoggedRecord, id: &RecordId, actor: &Account) -> std::result::Result<(), String> {
+fn check_record(found: &LoggedRecord, id: &RecordId, actor: &Account, place: Place) -> std::result::Result<(), String> {
     let record = Record::open(&found.envelope).map_err(|error| error.to_string())?;
-    let key = actor.log.check_use(&record.head.device, &record.head.keys, Some(&found.leaf)).map_err(|error| error.to_string())?;
+    let opening = &found.opening;
+    if (opening.record, opening.account, opening.kind) != (found.envelope.id(), actor.id(), found.envelope.kind()) {
+        return Err("it answered a leaf that stands for something else".into());
+    }
+    let leaf = Some(&found.leaf).filter(|_| place == Place::OfItsHome);
+    let key = actor.log.check_use(&record.head.device, &record.head.keys, leaf).map_err(|error| error.to_string())?;
     let asked_for = found.envelope.id() == *id || record.content.revises() == Some(id);
     let signed = record.head.actor == actor.id() && found.envelope.verify(key).is_ok();
     if asked_for && signed { Ok(()) } else { Err("it answered a record that its author did not sign".into()) }

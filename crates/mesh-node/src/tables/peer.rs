@@ -4,6 +4,7 @@ use super::codec::{Reader, damaged};
 use super::{OriginNo, PeerNo};
 use mesh_proto::address::Domain;
 use mesh_proto::api::Discovery;
+use mesh_proto::key::AccountId;
 use mesh_proto::log::Origin;
 use mesh_store::{Batch, KeyRange, Order, Read, Space, StoreError};
 use serde::{Deserialize, Serialize};
@@ -37,18 +38,24 @@ impl PeerRow {
     }
 }
 
-pub(crate) fn put_origin(batch: &mut Batch, origin: &Origin, no: OriginNo) {
-    let key = origin.to_string();
+/// A log as it is numbered: what an account brought along from a log for which nobody is known to vouch is kept apart from the log itself.
+pub(crate) type NumberedLog = (Origin, Option<AccountId>);
+
+pub(crate) fn put_origin(batch: &mut Batch, (origin, brought_by): &NumberedLog, no: OriginNo) {
+    let key = brought_by.map_or_else(|| origin.to_string(), |account| format!("{origin} {account}"));
     batch.expect_absent(Space::Origin, &key);
     batch.put(Space::Origin, key, no.0.to_be_bytes());
 }
 
-pub(crate) fn origins(read: &dyn Read, limit: usize) -> Result<Vec<(Origin, OriginNo)>, StoreError> {
+pub(crate) fn origins(read: &dyn Read, limit: usize) -> Result<Vec<(NumberedLog, OriginNo)>, StoreError> {
     let rows = read.scan(Space::Origin, &KeyRange::all(), Order::Forward, limit)?;
     rows.iter()
         .map(|(key, row)| {
-            let origin = std::str::from_utf8(key).ok().and_then(|text| text.parse().ok()).ok_or_else(|| damaged("origin"))?;
-            Ok((origin, OriginNo(u32::from_be_bytes(Reader::new(row, "origin").array()?))))
+            let text = std::str::from_utf8(key).map_err(|_| damaged("origin"))?;
+            let (origin, account) = text.split_once(' ').map_or((text, None), |(origin, account)| (origin, Some(account)));
+            let origin = origin.parse().map_err(|_| damaged("origin"))?;
+            let account = account.map(|account| account.parse().map_err(|_| damaged("origin"))).transpose()?;
+            Ok(((origin, account), OriginNo(u32::from_be_bytes(Reader::new(row, "origin").array()?))))
         })
         .collect()
 }

@@ -102,6 +102,8 @@ pub(super) struct Round {
     pub(super) batch: Batch,
     tree: Tree,
     pub(super) received: u64,
+    /// Names that are given in this round.
+    names: BTreeSet<String>,
     news: Vec<News>,
     pub(super) accounts: Vec<Arc<Account>>,
     answers: Vec<Box<dyn FnOnce(Option<NodeError>) + Send>>,
@@ -155,12 +157,19 @@ impl Appender {
         // Nobody stores the same account or operation between the look and the commit: one entry whose condition fails would take the round with it.
         let accounts = Arc::clone(&self.accounts);
         let changes_keys = waiting.iter().any(|entry| matches!(entry, Entry::Key(..) | Entry::Register(..) | Entry::Arrive(..)));
-        let _merging = changes_keys.then(|| accounts.lock());
+        let merging = changes_keys.then(|| accounts.lock());
         let peers = Arc::clone(&self.peers);
-        let _publishing = peers.publishing();
+        let publishing = peers.publishing();
         let received = self.clock.now_ms().max(self.received);
-        let mut round =
-            Round { batch: Batch::new(), tree: self.tree.clone(), received, news: Vec::new(), accounts: Vec::new(), answers: Vec::new() };
+        let mut round = Round {
+            batch: Batch::new(),
+            tree: self.tree.clone(),
+            received,
+            names: BTreeSet::new(),
+            news: Vec::new(),
+            accounts: Vec::new(),
+            answers: Vec::new(),
+        };
         let mut alone = Vec::new();
         for entry in waiting {
             let claim = entry.claim();
@@ -175,6 +184,7 @@ impl Appender {
             }
         }
         self.finish(round);
+        drop((publishing, merging));
         for entry in alone {
             self.write_alone(entry);
         }
@@ -304,7 +314,7 @@ impl Appender {
         account.log.insert(logged.clone()).map_err(refused_op)?;
         let renamed = matches!(&op.action, Action::HomeMove { address } if address.domain() == self.log.origin().domain());
         if renamed {
-            self.check_name(&account)?;
+            self.check_name(round, &account)?;
         }
         account::put_op(&mut round.batch, account.lid, sequence, &logged);
         let leaf = self.leaf(round, &account, (Kind::Key, op.id, Some(envelope)))?;
@@ -339,8 +349,14 @@ impl Appender {
     }
 
     /// A name is never given twice.
-    pub(super) fn check_name(&self, account: &Account) -> Result<()> {
+    pub(super) fn check_name(&self, round: &Round, account: &Account) -> Result<()> {
         let address = account.address();
+        if round.names.contains(address.user().as_str()) {
+            return Err(NodeError::refused(
+                code::NAME,
+                format!("{address} was given to somebody else in this moment: choose another name"),
+            ));
+        }
         match account::by_name(&*self.kv, address.user().as_str())? {
             None => Ok(()),
             Some(bearer) if bearer == account.lid => Ok(()),
@@ -351,6 +367,7 @@ impl Appender {
     /// Gives an account the name that its key log claims, which must be free.
     pub(super) fn name(&self, round: &mut Round, account: &mut Account) -> Result<()> {
         let address = account.address().clone();
+        round.names.insert(address.user().to_string());
         if account::by_name(&*self.kv, address.user().as_str())?.is_none() {
             account::put_name(&mut round.batch, &address, account.lid);
         }
@@ -368,7 +385,7 @@ impl Appender {
             return Ok((false, self.registered(&known)?));
         }
         let mut account = Account { lid: self.accounts.next_lid(), log, name_leaf: None, keeps: false };
-        self.check_name(&account)?;
+        self.check_name(round, &account)?;
         if let Some(code) = invite {
             self.check_invite(code)?;
             round.batch.expect_value(Space::Invite, code, []);

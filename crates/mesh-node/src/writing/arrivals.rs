@@ -55,7 +55,7 @@ impl Appender {
             return Err(NodeError::refused(code::NOT_HOME, words));
         }
         let moved = last_move(&account)?;
-        self.check_name(&account)?;
+        self.check_name(round, &account)?;
         if let Some(code) = &invite {
             self.check_invite(code)?;
             round.batch.expect_value(Space::Invite, code, []);
@@ -162,7 +162,8 @@ impl Import<'_> {
         let kv = &*appender.kv;
         let lid = Lid::new(self.part.origin, item.index + appender.peers.base_of(&self.part.delivery.origin));
         let known = Reference::find(kv, &id)?;
-        if TombstoneRow::get(kv, &id)?.is_some() || known.as_ref().is_some_and(|(known, _)| *known != lid) {
+        let withdrawn = TombstoneRow::get(kv, &id)?.is_some_and(|tombstone| tombstone.signer == self.account.id());
+        if withdrawn || known.as_ref().is_some_and(|(known, _)| *known != lid) {
             return Ok(ItemResult::Known);
         }
         let copied = Payload::get(kv, lid)?.is_some_and(|payload| payload.record == id);

@@ -2,6 +2,7 @@
 
 use crate::accounts::Account;
 use crate::error::{NodeError, Result};
+use crate::frame::Frame;
 use crate::moved::About;
 use crate::queue;
 use crate::records::Records;
@@ -23,6 +24,8 @@ use tokio::sync::oneshot;
 
 /// Other domains asked at once for one account.
 const ASKED_AT_ONCE: usize = 16;
+/// Domains that are new here and that one account's request makes us meet.
+const STRANGERS_MAX: usize = 256;
 /// How long an arrival waits for the former home, and an import for each domain that it would know.
 const ASK_WAIT: Duration = Duration::from_secs(5);
 /// Accounts that are looked at for those who lived at a domain that is gone, and subscriptions read in one go.
@@ -30,8 +33,7 @@ const FOLLOWED_MAX: usize = 100_000;
 const FOLLOWED_AT_ONCE: usize = 10_000;
 
 /// The counter of accounts of which copies are kept, in Meta.
-const MIRRORED: &[u8] = MIRRORED_NAME.as_bytes();
-const MIRRORED_NAME: &str = "mirrored";
+const MIRRORED: &str = "mirrored";
 
 impl Records {
     /// Takes an account in whose key log names an address of this domain.
@@ -70,6 +72,9 @@ impl Records {
     /// Takes in a part of an export. Answers what became of each record.
     pub async fn import(&self, account: Arc<Account>, delivery: Delivery) -> Result<Imported> {
         let domain = delivery.origin.domain().clone();
+        if !self.accounts.lives_here(&account) {
+            return Err(NodeError::refused(code::NOT_HOME, format!("the account's home is {}: import there", account.home())));
+        }
         if !account.log.homes().contains(&domain) {
             return Err(NodeError::refused(code::NOT_HOME, format!("the account never lived at {domain}")));
         }
@@ -93,9 +98,18 @@ impl Records {
             true => Some(self.log.key_id()),
             false => peer.and_then(|peer| peer.key(DomainKeyUse::Log)),
         };
-        let (peers, named) = (Arc::clone(&self.peers), delivery.origin.clone());
-        let origin = tokio::task::spawn_blocking(move || peers.origin_number(&named)).await.map_err(|_| NodeError::Stopping)??;
-        let part = Part { delivery, key: key.and_then(|key| key.verifier().ok()), origin };
+        let key = key.and_then(|key| key.verifier().ok());
+        let (peers, id) = (Arc::clone(&self.peers), account.id());
+        let part = tokio::task::spawn_blocking(move || {
+            // No log is numbered for what proves nothing.
+            drop(Frame::open(&delivery, key.as_ref())?);
+            let origin = match key {
+                Some(_) => peers.origin_number(&delivery.origin)?,
+                None => peers.brought_number(&delivery.origin, id)?,
+            };
+            Ok::<_, NodeError>(Part { delivery, key, origin })
+        });
+        let part = part.await.map_err(|_| NodeError::Stopping)??;
         let (answer, answered) = oneshot::channel();
         self.enter(Entry::Import(account, Box::new(part), answer))?;
         Ok(Imported { results: answered.await.map_err(|_| NodeError::Stopping)?? })
@@ -107,13 +121,12 @@ impl Records {
         if account.keeps || self.accounts.lives_here(&account) {
             return Ok(agreed);
         }
-        if mesh_store::counter(&*self.kv, Space::Meta, MIRRORED)? >= i64::from(self.mirrors_max) {
-            let words = "this domain keeps no copies, or none more: ask its operator, or another domain";
-            return Err(NodeError::refused(code::POLICY, words));
+        let (accounts, most) = (Arc::clone(&self.accounts), i64::from(self.mirrors_max));
+        let kept = tokio::task::spawn_blocking(move || accounts.keep(&account, (MIRRORED, most)));
+        if kept.await.map_err(|_| NodeError::Stopping)?? {
+            return Ok(agreed);
         }
-        let accounts = Arc::clone(&self.accounts);
-        tokio::task::spawn_blocking(move || accounts.keep(&account, MIRRORED_NAME)).await.map_err(|_| NodeError::Stopping)??;
-        Ok(agreed)
+        Err(NodeError::refused(code::POLICY, "this domain keeps no copies, or none more: ask its operator, or another domain"))
     }
 
     /// Accounts of another domain that someone here follows.
@@ -136,7 +149,8 @@ impl Records {
 
     /// Meets domains that are new here. Those that do not answer stay strangers.
     pub(super) async fn meet(&self, domains: BTreeSet<Domain>) {
-        let strangers = domains.into_iter().filter(|domain| domain != self.domain() && self.peers.get(domain).is_none());
+        let strangers =
+            domains.into_iter().filter(|domain| domain != self.domain() && self.peers.get(domain).is_none()).take(STRANGERS_MAX);
         let met = futures_util::stream::iter(strangers).for_each_concurrent(ASKED_AT_ONCE, |domain| async move {
             drop(tokio::time::timeout(ASK_WAIT, self.peers.discover(&domain, None)).await);
         });

@@ -20,7 +20,12 @@ use mesh_proto::port::{Clock, Transport};
 use mesh_proto::record::{Content, Record, RecordError};
 use mesh_store::{Kv, Read};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
+
+/// How often a domain may say that an account moved on before nobody is asked any more, and how long each may take.
+const MOVES_FOLLOWED_MAX: usize = 4;
+const KEYS_WAIT: Duration = Duration::from_secs(10);
 
 /// The records service.
 pub struct Records {
@@ -125,33 +130,48 @@ impl Records {
         self.refresh(id, home).await
     }
 
-    /// Fetches the key log of an account of another domain, and merges it with what is known.
+    /// Fetches the key log of an account of another domain, and merges it with what is known. If that domain says that the account moved on, the one that it
+    /// names is asked: the new home says so, not the old one.
     pub async fn refresh(&self, id: &AccountId, home: &Domain) -> Result<Arc<Account>> {
-        self.ask_for_keys(id, home, home).await
+        let mut asked = home.clone();
+        for _ in 0..MOVES_FOLLOWED_MAX {
+            let ops = self.ask_for_keys(id, &asked).await?;
+            let log = KeyLog::from_ops(ops.iter().cloned()).map_err(refused_op)?;
+            if log.account() != *id {
+                return Err(NodeError::Remote { domain: asked.to_string(), detail: "it answered another account's key log".into() });
+            }
+            let lives_at = log.view().address().domain().clone();
+            if lives_at == asked {
+                return self.believe(id, &asked, ops).await;
+            }
+            asked = lives_at;
+        }
+        Err(NodeError::Remote { domain: home.to_string(), detail: "the account seems to have moved again and again".into() })
     }
 
-    /// Asks a domain for a key log; if that says that the account moved on from there, the domain that it names.
-    async fn ask_for_keys(&self, id: &AccountId, home: &Domain, asked_first: &Domain) -> Result<Arc<Account>> {
+    /// Asks a domain for a key log.
+    async fn ask_for_keys(&self, id: &AccountId, home: &Domain) -> Result<Vec<LoggedOp>> {
         if home == self.domain() {
             return Err(NodeError::NotFound("account"));
         }
         let remote = |detail: String| NodeError::Remote { domain: home.to_string(), detail };
         let path = format!("/mesh/v1/accounts/{id}/keys");
-        let answer = self.transport.get(home, &path).await.map_err(|error| remote(error.to_string()))?;
+        let answer = tokio::time::timeout(KEYS_WAIT, self.transport.get(home, &path)).await;
+        let answer = answer.map_err(|_| remote("it takes too long".into()))?.map_err(|error| remote(error.to_string()))?;
         if answer.status != 200 {
             return Err(remote(format!("HTTP status {} for the account's keys", answer.status)));
         }
         let keys: KeysView = serde_json::from_slice(&answer.body).map_err(|error| remote(error.to_string()))?;
-        let moved_to = KeyLog::from_ops(keys.ops.iter().cloned()).ok().map(|log| log.view().address().domain().clone());
-        if let Some(now) = moved_to.filter(|now| now != home && now != asked_first) {
-            // It is the new home that says so, not the old one.
-            return Box::pin(self.ask_for_keys(id, &now, asked_first)).await;
-        }
+        Ok(keys.ops)
+    }
+
+    /// Merges what an account's own home says of it.
+    async fn believe(&self, id: &AccountId, home: &Domain, ops: Vec<LoggedOp>) -> Result<Arc<Account>> {
         let peer = self.peers.discover(home, None).await?;
         let (accounts, bus) = (Arc::clone(&self.accounts), Arc::clone(&self.bus));
         let (wanted, now_ms) = (*id, self.clock.now_ms());
         tokio::task::spawn_blocking(move || {
-            let merged = accounts.merge(&wanted, &keys.ops, Sender { domain: Some((peer.domain(), peer.no())), now_ms })?;
+            let merged = accounts.merge(&wanted, &ops, Sender { domain: Some((peer.domain(), peer.no())), now_ms })?;
             bus.waiting_for(merged.moved_to);
             accounts.expect(&wanted)
         })

@@ -101,6 +101,7 @@ pub(crate) async fn mirror(
     let (parts, sent) = request.into_parts();
     let sent = body::read(&app, sent).await?;
     let asked: MirrorRequest = body::json(&body::decode(&parts.headers, sent.clone())?)?;
+    auth::check_claim(&parts, &id)?;
     // Whose device signs is known only once the home was asked; asking costs as much as a write.
     app.node.records.refresh(&id, &asked.home).await?;
     let (account, head) = auth::signer(&app, &parts)?;

@@ -76,7 +76,7 @@ fn stage(count: u32) -> (Node, Arc<Others>) {
     for number in 0..count {
         let name = format!("home{number}.example");
         row(number + 2, &name, log(&name, 0).key()).put(&mut batch);
-        put_origin(&mut batch, &format!("{name}/log/1").parse().expect("an origin"), OriginNo(number + 1));
+        put_origin(&mut batch, &(format!("{name}/log/1").parse().expect("an origin"), None), OriginNo(number + 1));
         batch.put(Space::Pin, (number + 1).to_be_bytes(), log(&name, 2).checkpoint());
         notes.push(log(&name, 3).checkpoint());
     }
