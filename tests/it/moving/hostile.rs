@@ -184,3 +184,59 @@ async fn domain_that_claims_an_account_by_a_device_is_refused() {
     let said = neo.sign(like(ada.object(&hello)));
     assert_eq!(refusal(thief.deliver(&one, &neo, &said).await), "not_home");
 }
+
+#[tokio::test]
+async fn nobody_fills_the_log_of_a_domain_that_is_not_known_yet() {
+    let one = Home::start("one").await;
+    let mut evil = Peer::start("evil", 40).await;
+    let (ada, eve) = (one.person("ada", 1).await, evil.person("eve", 2));
+    let hello = one.says(&ada, post("hello")).await;
+    let liked = eve.sign(like(ada.object(&hello)));
+    let item = evil.log(&eve, &liked);
+    // The same leaf as if it lay in the log of a domain that nobody has met.
+    let mut made_up = evil.delivery(vec![item.clone()], &[&eve]);
+    made_up.origin = "victim.localhost:9/log/1".parse::<Origin>().expect("an origin");
+    made_up.checkpoint = made_up.checkpoint.replace(&evil.domain, "victim.localhost:9");
+    assert_eq!(evil.send(&one, &made_up).await.problem(), "not_logged");
+    let honest = evil.delivery(vec![item], &[&eve]);
+    assert_eq!(evil.send(&one, &honest).await.status, 200);
+    one.until_count(&hello.id(), Kind::Like, 1).await;
+}
+
+#[tokio::test]
+async fn imported_retract_withdraws_nobody_elses_record() {
+    let (one, two) = (Home::start("one").await, Home::start("two").await);
+    let mut peer = Peer::start("peer", 40).await;
+    let (mut mallory, mut alice) = (peer.person("mallory", 7), one.person("alice", 8).await);
+    let said = one.says(&alice, post("mine alone")).await;
+    let theft = part(&mut peer, &mallory, &[&mallory.sign(retract(&said))]);
+    move_op(&mut mallory, "mallory", &two);
+    assert_eq!(two.post_json("/api/v1/arrivals", &arrival(&mallory)).await.status, 201);
+    assert_eq!(import(&two, &mallory, &theft).await, [ItemResult::Accepted]);
+    let luggage = export(&one, &alice).await;
+    move_op(&mut alice, "alice", &two);
+    settle(&two, &alice, &luggage).await;
+    assert!(two.view(&said.id()).await.record.is_some());
+}
+
+#[tokio::test]
+async fn domains_that_send_one_on_and_on_are_not_followed_for_ever() {
+    let one = Home::start_with("one", |config| config.mirrors_max = 1).await;
+    let (here, there) = (Peer::start("here", 40).await, Peer::start("there", 50).await);
+    let mut neo = here.person("neo", 1);
+    let root = neo.root.clone();
+    let view = |person: &TestAccount| KeysView { account: person.id(), ops: person.keys.ops().cloned().collect(), name: None };
+    let answer = |view: KeysView| {
+        let body = serde_json::to_vec(&view).expect("json");
+        move |path: &str, _: &[u8]| if path.ends_with("/keys") { (200, body.clone()) } else { (404, Vec::new()) }
+    };
+    neo.key_op(Action::HomeMove { address: format!("neo@{}", there.domain).parse().expect("an address") }, &root);
+    here.answers(answer(view(&neo)));
+    neo.key_op(Action::HomeMove { address: format!("neo@{}", here.domain).parse().expect("an address") }, &root);
+    there.answers(answer(view(&neo)));
+    let path = format!("/api/v1/accounts/{}/mirror", neo.id());
+    let asked = mesh_proto::api::MirrorRequest { home: here.domain.parse().expect("a domain") };
+    let reply = one.post_as(&neo, &path, &asked).await;
+    assert_eq!((reply.status, reply.problem()), (502, "remote".into()));
+    assert_eq!(one.get(&format!("/api/v1/accounts/{}", neo.id())).await.status, 404, "nothing was kept of it");
+}
