@@ -139,17 +139,21 @@ impl Intake {
         let key = self.log_key(domain).ok_or_else(|| NodeError::refused(code::NOT_LOGGED, "no key of that log is known here"))?;
         let mut frame = Frame::open(delivery, Some(&key))?;
         if peer.origin() != Some(&delivery.origin) {
-            frame.is_signed = self.is_as_pinned(&delivery.origin, &frame)?;
+            frame.is_signed = self.is_as_pinned(delivery, &frame)?;
         }
         Ok(frame)
     }
 
     /// Whether a checkpoint of a log that grows no more, or is shown by another domain than its own, is the one that is pinned, if any is. If it is not,
-    /// nothing shows that it is of the same log, and a place in it proves nothing.
-    fn is_as_pinned(&self, origin: &Origin, frame: &Frame<'_>) -> Result<bool> {
-        let Some(no) = self.peers.origin_known(origin).filter(|no| *no != OWN) else { return Ok(true) };
-        let pin = Pin::read(&*self.kv, &self.peers, no)?.0;
-        Ok(pin.is_none_or(|pin| (pin.size, pin.root) == (frame.checkpoint.size, frame.checkpoint.root)))
+    /// nothing shows that it is of the same log, and a place in it proves nothing; if it has the same size and another root, the log forked.
+    fn is_as_pinned(&self, delivery: &Delivery, frame: &Frame<'_>) -> Result<bool> {
+        let Some(no) = self.peers.origin_known(&delivery.origin).filter(|no| *no != OWN) else { return Ok(true) };
+        let pin = Pin::read(&*self.kv, &self.peers, no)?;
+        match &pin.0 {
+            Some(known) if known.size != frame.checkpoint.size => Ok(false),
+            Some(_) => pin.check((&*self.kv, &self.peers), (no, delivery), &frame.checkpoint).map(|_| true),
+            None => Ok(true),
+        }
     }
 
     /// The key that signs the checkpoints of a domain's log, if it is known.
@@ -269,7 +273,6 @@ impl Intake {
         let _subscribing = checked.iter().any(subscribes).then(|| self.peers.subscribing());
         let origin = self.peers.origin_number(&delivery.origin)?;
         if peer.origin() != Some(&delivery.origin) {
-            self.check_known_root((origin, delivery), frame)?;
             let (results, group) = self.index_all(peer, (delivery, frame), (origin, &mut Some(LEAF_INDEX_MAX)), checked)?;
             self.flush(group)?;
             return Ok(DeliveryAnswer { results, watermark: end, cosignature: None });
@@ -298,18 +301,6 @@ impl Intake {
         *stored = Some(known);
         let cosignature = if grown { self.log.cosign(&delivery.checkpoint, self.clock.now_ms()) } else { None };
         Ok(DeliveryAnswer { results, watermark, cosignature })
-    }
-
-    /// A log that is shown by another than its domain must still be the one that its domain showed, as far as that can be seen.
-    fn check_known_root(&self, (origin, delivery): (OriginNo, &Delivery), frame: &Frame<'_>) -> Result<()> {
-        if origin == OWN {
-            return Ok(());
-        }
-        let pin = Pin::read(&*self.kv, &self.peers, origin)?;
-        if pin.0.as_ref().is_some_and(|pin| pin.size == frame.checkpoint.size) {
-            pin.check((&*self.kv, &self.peers), (origin, delivery), &frame.checkpoint)?;
-        }
-        Ok(())
     }
 
     /// Judges what was verified, one after the other. Answers what is still to be stored.
