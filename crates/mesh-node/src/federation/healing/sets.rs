@@ -33,6 +33,19 @@ pub(crate) struct Part {
     pub(crate) end: u64,
 }
 
+impl Part {
+    /// Adds a record, or ends the part before it, with `false`, if it holds `most` already.
+    fn take(&mut self, lid: Lid, reference: &Reference, most: usize) -> bool {
+        let fits = self.members.len() < most;
+        if fits {
+            self.members.push(Member { index: lid.index(), id: reference.id });
+        } else {
+            self.end = lid.index();
+        }
+        fits
+    }
+}
+
 /// Leaves of a log: from the first on, before the second.
 pub(crate) type Span = (OriginNo, u64, u64);
 
@@ -87,12 +100,8 @@ pub(crate) fn held(judge: &mut Judge<'_>, span: Span, most: usize) -> Result<Par
         for (key, row) in &rows {
             let lid = Lid(key_u64(key, 0, "reference")?);
             let reference = Reference::decode(row)?;
-            if judge.stands(&reference)? {
-                if part.members.len() == most {
-                    part.end = lid.index();
-                    return Ok(part);
-                }
-                part.members.push(Member { index: lid.index(), id: reference.id });
+            if judge.stands(&reference)? && !part.take(lid, &reference, most) {
+                return Ok(part);
             }
         }
         match rows.last() {
@@ -117,12 +126,8 @@ pub(crate) fn sent(judge: &mut Judge<'_>, peer: PeerNo, span: Span, most: usize)
         }
         for (lid, row) in references(judge.read, &lids)? {
             let reference = Reference::decode(&row)?;
-            if judge.stands(&reference)? {
-                if part.members.len() == most {
-                    part.end = lid.index();
-                    return Ok(part);
-                }
-                part.members.push(Member { index: lid.index(), id: reference.id });
+            if judge.stands(&reference)? && !part.take(lid, &reference, most) {
+                return Ok(part);
             }
         }
         match rows.last() {
