@@ -91,7 +91,7 @@ impl Home {
         let task = tokio::spawn(async move {
             let (node, folder) = tokio::task::spawn_blocking(move || (open(&folder, files), folder)).await.expect("opens");
             let until = async move { drop(stopped.await) };
-            serve::serve(node, vec![listener], &folder.config, until).await.expect("serves and stops");
+            serve::serve(node, vec![listener], &folder, until).await.expect("serves and stops");
         });
         self.running = Some((stop, task));
     }

@@ -115,6 +115,8 @@ struct KeysFile {
 
 /// A data folder, read and checked.
 pub struct Folder {
+    /// The folder itself.
+    pub root: PathBuf,
     /// The operator's decisions.
     pub config: Config,
     /// Signs requests.
@@ -219,7 +221,8 @@ pub fn read(folder: &Path) -> anyhow::Result<Folder> {
     check_private(&keys_path)?;
     let keys: KeysFile = toml::from_str(&std::fs::read_to_string(&keys_path).with_context(missing)?).context("keys.toml is damaged")?;
     let key = |text: &str| array_from_base64url::<32>(text, "key seed").map(|seed| SecretKey::from_seed(&seed));
-    Ok(Folder { request_key: key(&keys.request_seed)?, log_key: key(&keys.log_seed)?, config, store: folder.join(STORE_FOLDER) })
+    let (request_key, log_key) = (key(&keys.request_seed)?, key(&keys.log_seed)?);
+    Ok(Folder { root: folder.to_owned(), config, request_key, log_key, store: folder.join(STORE_FOLDER) })
 }
 
 fn check_private(path: &Path) -> anyhow::Result<()> {

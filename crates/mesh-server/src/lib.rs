@@ -1,6 +1,6 @@
 //! A MESH home server: the HTTP face of [`mesh_node`].
 //!
-//! `api` speaks with clients, `federation` with other domains, `pages` with people. Handlers translate and call one service each; how an error looks on
+//! `api` speaks with clients, `federation` with other domains, `pages` with people, `operator` with whoever runs the server. Handlers translate and call one service each; how an error looks on
 //! the wire is decided in [`problem`] alone. `serve` owns the sockets and the order of stopping.
 
 mod api;
@@ -11,6 +11,7 @@ mod connection;
 mod extract;
 mod federation;
 mod guard;
+pub mod operator;
 mod pages;
 mod ports;
 mod problem;

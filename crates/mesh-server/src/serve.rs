@@ -9,7 +9,7 @@ use crate::config::{Config, Folder};
 use crate::connection::{Stream, UnderWay};
 use crate::ports::{SystemClock, SystemRng};
 use crate::transport::Http;
-use crate::{App, router};
+use crate::{App, operator, router};
 use anyhow::Context;
 use axum::extract::ConnectInfo;
 use axum::http::HeaderMap;
@@ -81,9 +81,11 @@ pub async fn bind(config: &Config) -> anyhow::Result<Vec<TcpListener>> {
     Ok(listeners)
 }
 
-/// Serves a node until `stop` resolves, then stops in order.
-pub async fn serve(node: Node, listeners: Vec<TcpListener>, config: &Config, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
+/// Serves the node of a data folder until `stop` resolves, then stops in order.
+pub async fn serve(node: Node, listeners: Vec<TcpListener>, folder: &Folder, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
+    let config = &folder.config;
     let node = Arc::new(node);
+    let desk = operator::bind(folder)?;
     node.start();
     let app = App::new(Arc::clone(&node), config.limits.clone());
     let stopping = app.stopping.clone();
@@ -107,6 +109,11 @@ pub async fn serve(node: Node, listeners: Vec<TcpListener>, config: &Config, sto
             }
         });
     }
+    let operators = axum::serve(desk, operator::router(Arc::clone(&node))).with_graceful_shutdown(stopping.clone().cancelled_owned());
+    acceptors.spawn(async move {
+        // It ends when it is told to; accepting goes on after errors.
+        let _ = operators.await;
+    });
     stop.await;
     tracing::info!("server.stopping");
     stopping.cancel();

@@ -91,3 +91,34 @@ fn keys_that_others_can_read_are_refused() {
     let refused = meshd(&["serve", "--data", text(&data)]);
     assert!(!refused.status.success() && String::from_utf8_lossy(&refused.stderr).contains("chmod 600"));
 }
+
+#[test]
+fn operator_is_answered_whether_the_server_runs_or_not_and_nobody_else_is() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().expect("a folder");
+    // Longer than a socket's name may be.
+    let data = folder.path().join("a".repeat(60)).join("b".repeat(60));
+    assert!(meshd(&["setup", "--domain", &format!("one.localhost:{}", free_port()), "--data", text(&data)]).status.success());
+    let ask = |words: &[&str]| {
+        let answer = meshd(&[words, &["--json", "--data", text(&data)]].concat());
+        assert!(answer.status.success(), "{words:?}: {}", String::from_utf8_lossy(&answer.stderr));
+        String::from_utf8(answer.stdout).expect("UTF-8")
+    };
+    let (before, invite) = (ask(&["status"]), ask(&["invite"]));
+    let mut server = serve(&data);
+    let run = data.join("run");
+    assert_eq!(std::fs::metadata(&run).expect("a folder").permissions().mode() & 0o777, 0o700);
+    let up = |status: &str| status.split("\"up_ms\"").next().map(str::to_owned);
+    assert_eq!(up(&before), up(&ask(&["status"])));
+    assert_ne!(invite, ask(&["invite"]));
+    assert_eq!(ask(&["queue"]).trim(), r#"{"destinations":[]}"#);
+    // Its socket stays behind, and is in nobody's way.
+    server.kill().expect("killed");
+    server.wait().expect("ended");
+    assert!(run.join("meshd.sock").exists());
+    ask(&["queue"]);
+    let mut server = serve(&data);
+    ask(&["queue"]);
+    server.kill().expect("killed");
+    server.wait().expect("ended");
+}

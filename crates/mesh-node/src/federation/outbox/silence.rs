@@ -33,6 +33,11 @@ impl Outbox {
         Silence(row.and_then(|row| Reader::new(&row, "silent").time().ok()))
     }
 
+    /// Since when nothing can be delivered to a destination, milliseconds since the epoch, if that is so.
+    pub fn failing_since(&self, no: PeerNo) -> Option<u64> {
+        self.silence(no).0
+    }
+
     /// The silence goes on, begins or ends. It is kept over a restart.
     pub(super) async fn silence_after(&self, no: PeerNo, silence: Silence, outcome: Outcome) -> Silence {
         let now = match (silence, outcome) {

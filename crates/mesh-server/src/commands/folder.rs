@@ -1,0 +1,72 @@
+//! Commands that have the data folder to themselves.
+
+use anyhow::Context;
+use mesh_node::healing::Aim;
+use mesh_proto::address::Domain;
+use mesh_server::{config, serve, verify};
+use std::path::Path;
+
+/// `meshd setup`.
+pub(super) fn set_up(data: &Path, domain: &str) -> anyhow::Result<()> {
+    let config = config::Config::new(Domain::from_human(domain)?);
+    config::set_up(data, &config, &mesh_server::system_rng())?;
+    println!("{} is set up in {}.\nStart it with: meshd serve --data {}", config.domain, data.display(), data.display());
+    Ok(())
+}
+
+/// `meshd serve`.
+pub(super) fn serve(data: &Path, domain: Option<&Domain>) -> anyhow::Result<()> {
+    let folder = config::read(data)?;
+    if let Some(domain) = domain.filter(|domain| **domain != folder.config.domain) {
+        anyhow::bail!("{} is the data folder of {}, not of {domain}", data.display(), folder.config.domain);
+    }
+    let runtime = runtime()?;
+    let node = serve::open(&folder)?;
+    runtime.block_on(async {
+        let listeners = serve::bind(&folder.config).await?;
+        tracing::info!(domain = %folder.config.domain, url = folder.config.domain.base_url(), "server.ready");
+        serve::serve(node, listeners, &folder, stop_signal()?).await
+    })
+}
+
+/// `meshd verify`.
+pub(super) fn verify(data: &Path, aim: Aim) -> anyhow::Result<()> {
+    let folder = config::read(data)?;
+    println!("{}", verify::HEADER);
+    let compared = runtime()?.block_on(verify::run(&folder, aim, |compared| println!("{}", verify::line(compared))))?;
+    let reports = || compared.iter().filter_map(|compared| compared.outcome.as_ref().ok());
+    let (missing, extra) = reports().fold((0, 0), |sum, report| (sum.0 + report.missing, sum.1 + report.extra));
+    let unheard = compared.len() - reports().count();
+    match aim {
+        Aim::Look if missing + extra > 0 => {
+            anyhow::bail!("{missing} records are missing here and {extra} are not known at their homes: `meshd verify --repair` mends that")
+        }
+        _ if unheard > 0 => anyhow::bail!("{unheard} of {} domains could not be compared with: try again later", compared.len()),
+        _ => Ok(()),
+    }
+}
+
+/// `meshd new-log`.
+pub(super) fn begin_new_log(data: &Path) -> anyhow::Result<()> {
+    let origin = serve::begin_new_log(&config::read(data)?)?;
+    println!("{origin} begins where the old log ends.\nOther domains take it in as soon as they hear of it. Start the server as usual.");
+    Ok(())
+}
+
+/// A runtime as the server needs it.
+pub(super) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the runtime")
+}
+
+/// Resolves on Ctrl-C and on SIGTERM.
+fn stop_signal() -> anyhow::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
+}
