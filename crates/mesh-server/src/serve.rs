@@ -114,6 +114,7 @@ pub async fn serve(node: Node, listeners: Vec<TcpListener>, folder: &Folder, sto
         // It ends when it is told to; accepting goes on after errors.
         let _ = operators.await;
     });
+    tracing::info!(domain = %config.domain, url = config.domain.base_url(), "server.ready");
     stop.await;
     tracing::info!("server.stopping");
     stopping.cancel();

@@ -24,7 +24,6 @@ pub(super) fn serve(data: &Path, domain: Option<&Domain>) -> anyhow::Result<()> 
     let node = serve::open(&folder)?;
     runtime.block_on(async {
         let listeners = serve::bind(&folder.config).await?;
-        tracing::info!(domain = %folder.config.domain, url = folder.config.domain.base_url(), "server.ready");
         serve::serve(node, listeners, &folder, stop_signal()?).await
     })
 }
