@@ -13,7 +13,8 @@ use crate::tables::codec::{Reader, key_u64};
 use crate::tables::payload::Payload;
 use crate::tables::reference::{Reference, Standing, TombstoneRow};
 use crate::tables::{
-    AccountLid, Lid, ObjectLid, PeerNo, account_place_key, act_key, object_key, once_key, ordered_key, pair_key, subscribers_key,
+    AccountLid, HERE, Lid, ObjectLid, PeerNo, account_place_key, act_key, object_key, once_key, ordered_key, pair_key, report,
+    subscribers_key, uncounted_key,
 };
 use mesh_proto::api::code;
 use mesh_proto::envelope::{Kind, RecordId};
@@ -102,6 +103,11 @@ pub(crate) fn later_versions(read: &dyn Read, first: Lid) -> Result<Vec<Lid>> {
     rows.iter().map(|(key, _)| Ok(Lid(key_u64(key, 8, "version")?))).collect()
 }
 
+/// Whether what a domain's people say about others' things counts here.
+pub(crate) fn counts(read: &dyn Read, peer: PeerNo) -> Result<bool> {
+    Ok(peer == HERE || read.get(Space::Meta, uncounted_key(peer).as_bytes())?.is_none())
+}
+
 impl<'a> Indexer<'a> {
     pub(crate) fn new(read: &'a dyn Read) -> Self {
         Self { read, batch: Batch::new(), news: Vec::new() }
@@ -131,11 +137,15 @@ impl<'a> Indexer<'a> {
         reference(statement, standing, parent).insert(&mut self.batch, statement.lid);
     }
 
-    fn count(&mut self, object: ObjectLid, kind: Kind, peer: PeerNo, delta: i64) {
-        self.batch.add(Space::Count, object_key(object, kind), delta);
+    /// What the people of a blocked domain, or of one on probation, say about others' things does not count.
+    fn count(&mut self, object: ObjectLid, kind: Kind, peer: PeerNo, delta: i64) -> Result<()> {
+        if kind == Kind::Post || counts(self.read, peer)? {
+            self.batch.add(Space::Count, object_key(object, kind), delta);
+        }
         if kind == Kind::Subscribe {
             self.batch.add(Space::CountByPeer, subscribers_key(object, peer), delta);
         }
+        Ok(())
     }
 
     fn timeline(&mut self, statement: &Statement<'_>) {
@@ -175,26 +185,27 @@ impl<'a> Indexer<'a> {
     fn post(&mut self, statement: &Statement<'_>) -> Result<()> {
         self.insert(statement, Standing::Live, None);
         self.timeline(statement);
-        self.count(statement.actor.lid.into(), Kind::Post, statement.peer, 1);
+        self.count(statement.actor.lid.into(), Kind::Post, statement.peer, 1)?;
         Ok(())
     }
 
     fn comment(&mut self, statement: &Statement<'_>, parent: &RecordId) -> Result<()> {
         self.insert(statement, Standing::Live, Some(*parent));
         if let Some(object) = statement.resolved.object {
-            self.join_thread(statement, object);
+            self.join_thread(statement, object)?;
         }
         Ok(())
     }
 
-    fn join_thread(&mut self, statement: &Statement<'_>, object: ObjectLid) {
+    fn join_thread(&mut self, statement: &Statement<'_>, object: ObjectLid) -> Result<()> {
         self.batch.put(Space::Object, ordered_key(object, Kind::Comment, statement.received, statement.lid), []);
-        self.count(object, Kind::Comment, statement.peer, 1);
+        self.count(object, Kind::Comment, statement.peer, 1)?;
         if let Some(parent) = statement.resolved.parent {
             self.batch.put(Space::Object, ordered_key(parent.into(), Kind::Comment, statement.received, statement.lid), []);
-            self.count(parent.into(), Kind::Comment, statement.peer, 1);
+            self.count(parent.into(), Kind::Comment, statement.peer, 1)?;
         }
         self.notify(statement, object);
+        Ok(())
     }
 
     /// An edit: the first version stands for the record, the highest leaf is current.
@@ -258,7 +269,7 @@ impl<'a> Indexer<'a> {
         self.insert(statement, Standing::Live, None);
         match before {
             Some(before) if self.is_live(before)? => self.supersede(before, statement)?,
-            _ => self.first_of_its_kind(statement),
+            _ => self.first_of_its_kind(statement)?,
         }
         Ok(())
     }
@@ -303,11 +314,11 @@ impl<'a> Indexer<'a> {
         }
         Reference { object: Some(object), ..known }.put(&mut self.batch, statement.lid);
         match statement.record.kind() {
-            Kind::Comment => self.join_thread(statement, object),
+            Kind::Comment => self.join_thread(statement, object)?,
             kind if kind.is_once_per_object() => {
                 let key = once_key(object, kind, statement.actor.lid);
                 self.batch.put(Space::Object, key, once_value(statement.lid, kind, statement.peer));
-                self.count(object, kind, statement.peer, 1);
+                self.count(object, kind, statement.peer, 1)?;
                 self.notify(statement, object);
             }
             _ => {}
@@ -320,10 +331,10 @@ impl<'a> Indexer<'a> {
         Ok(Reference::get(self.read, lid)?.is_some_and(|reference| reference.standing == Standing::Live))
     }
 
-    fn first_of_its_kind(&mut self, statement: &Statement<'_>) {
+    fn first_of_its_kind(&mut self, statement: &Statement<'_>) -> Result<()> {
         let kind = statement.record.kind();
         if let Some(object) = statement.resolved.object {
-            self.count(object, kind, statement.peer, 1);
+            self.count(object, kind, statement.peer, 1)?;
             self.notify(statement, object);
         }
         match (kind, statement.resolved.object) {
@@ -333,6 +344,7 @@ impl<'a> Indexer<'a> {
             }
             _ => {}
         }
+        Ok(())
     }
 
     /// Puts a statement in the place of an earlier one by the same actor about the same object.
@@ -418,12 +430,15 @@ impl<'a> Indexer<'a> {
                 self.batch.delete(Space::Object, once_key(object, kind, target.actor));
             }
             if kind != Kind::Report && kind != Kind::Profile {
-                self.count(object, kind, peer, -1);
+                self.count(object, kind, peer, -1)?;
             }
             if kind == Kind::Comment {
                 self.uncount_parent(target, object, peer)?;
             }
             self.unnotify(lid, target, object)?;
+            if kind == Kind::Report {
+                report::delete(&mut self.batch, (target.received, lid));
+            }
         }
         if matches!(kind, Kind::Post | Kind::Repost) {
             self.batch.delete(Space::Timeline, account_place_key(target.actor, target.received, lid));
@@ -436,7 +451,7 @@ impl<'a> Indexer<'a> {
         if let Some((parent, _)) = Reference::find(self.read, parent)?
             && ObjectLid::from(parent) != object
         {
-            self.count(parent.into(), Kind::Comment, peer, -1);
+            self.count(parent.into(), Kind::Comment, peer, -1)?;
         }
         Ok(())
     }

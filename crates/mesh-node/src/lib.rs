@@ -1,8 +1,8 @@
 //! The services of a MESH domain, without HTTP.
 //!
 //! Services form a layered graph; each knows only those before it:
-//! `tables` → [`accounts`], [`log`], [`heads`] → [`objects`], [`peers`] → `index` → [`bus`] → [`bodies`], [`registration`], [`pairing`], [`buckets`] →
-//! [`outbox`] → `append` → [`records`], [`intake`] → [`catchup`], [`healing`] → [`remote`] → [`views`] → [`feed`], [`notices`], [`counters`]. What happens further down is told upward as [`News`].
+//! `tables` → [`accounts`], [`log`], [`heads`] → [`objects`], [`peers`] → [`rulings`] → `index` → [`bus`] → [`bodies`], [`registration`], [`pairing`], [`buckets`] →
+//! [`outbox`] → `append` → [`records`], [`intake`] → [`catchup`], [`healing`] → [`moderation`] → [`remote`] → [`views`] → [`feed`], [`notices`], [`counters`]. What happens further down is told upward as [`News`].
 //!
 //! [`Node`] owns the services, the append thread and the outbox task. Everything that a crash must not lose is in the store when an answer is given;
 //! memory holds only what can be read again.
@@ -13,8 +13,10 @@ mod error;
 mod federation;
 mod index;
 pub mod log;
+pub mod moderation;
 pub mod objects;
 mod reading;
+pub mod rulings;
 mod tables;
 mod writing;
 
@@ -50,6 +52,7 @@ use mesh_proto::keylog::LogPosition;
 use mesh_proto::log::Opening;
 use mesh_proto::port::{Clock, Rng, Transport};
 use mesh_store::{Batch, Space};
+use moderation::Moderation;
 use notices::Notices;
 use objects::Objects;
 use outbox::Outbox;
@@ -58,6 +61,7 @@ use peers::Peers;
 use records::Records;
 use registration::{Registrar, RegistrationRules};
 use remote::Remote;
+use rulings::Rulings;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -110,6 +114,10 @@ pub struct Node {
     pub log: Arc<Log>,
     /// Other domains.
     pub peers: Arc<Peers>,
+    /// What operators decided.
+    pub rulings: Arc<Rulings>,
+    /// Deciding.
+    pub moderation: Arc<Moderation>,
     /// Writing.
     pub records: Arc<Records>,
     /// Who may register.
@@ -154,6 +162,7 @@ impl Node {
         let heads = Arc::new(Heads::new(Arc::clone(&kv), config.heads_bytes_max));
         let objects = Arc::new(Objects::new(Arc::clone(&kv), Arc::clone(&accounts), config.domain.clone()));
         let peers = Arc::new(Peers::open(Arc::clone(&kv), Arc::clone(&clock), Arc::clone(&transport), log.origins())?);
+        let rulings = Arc::new(Rulings::open(Arc::clone(&kv), Arc::clone(&peers))?);
         let bus = Arc::new(Bus::new(Arc::clone(&heads), Arc::clone(&objects)));
         let known = (Arc::clone(&accounts), Arc::clone(&peers), Arc::clone(&transport));
         let bodies = Bodies::open(Arc::clone(&kv), known, config.cache_bytes_max)?;
@@ -174,14 +183,17 @@ impl Node {
         }
         .spawn()?;
         let parts = (Arc::clone(&accounts), Arc::clone(&objects), Arc::clone(&peers), Arc::clone(&bodies), Arc::clone(&log), archives);
-        let (intake, outbox, comparing, healing) = federate(parts, &bus, ports.clone());
-        let parts = (Arc::clone(&accounts), Arc::clone(&peers), Arc::clone(&log), bodies, heads);
+        let (intake, outbox, comparing, healing) = federate(parts, (&bus, &rulings), ports.clone());
+        let parts = (Arc::clone(&accounts), Arc::clone(&peers), Arc::clone(&rulings), Arc::clone(&bus), Arc::clone(&intake));
+        let moderation = Arc::new(Moderation::new(Arc::clone(&kv), parts, Arc::clone(&clock), config.request_key.clone()));
+        let parts = ((Arc::clone(&accounts), Arc::clone(&peers), Arc::clone(&rulings)), Arc::clone(&log), bodies, heads);
         let (views, counters, feed, notices) = read(&kv, parts, (Arc::clone(&clock), config.request_key.clone()));
         let records = Arc::new(Records {
             kv: Arc::clone(&kv),
             accounts: Arc::clone(&accounts),
             objects,
             peers: Arc::clone(&peers),
+            rulings: Arc::clone(&rulings),
             transport: Arc::clone(&transport),
             clock: Arc::clone(&clock),
             registrar: Arc::clone(&registrar),
@@ -197,6 +209,8 @@ impl Node {
             accounts,
             log,
             peers: Arc::clone(&peers),
+            rulings,
+            moderation,
             remote: Remote { transport: Arc::clone(&transport), peers: Arc::clone(&peers), records: Arc::clone(&records) },
             records: Arc::clone(&records),
             registrar,
@@ -302,22 +316,27 @@ impl Node {
 }
 
 /// The services by which people read, and what they need.
-type Readable = (Arc<Accounts>, Arc<Peers>, Arc<Log>, Arc<Bodies>, Arc<Heads>);
+type Readable = (views::Known, Arc<Log>, Arc<Bodies>, Arc<Heads>);
 
 fn read(
     kv: &Arc<dyn Kv>,
-    (accounts, peers, log, bodies, heads): Readable,
+    (known, log, bodies, heads): Readable,
     (clock, key): (Arc<dyn Clock>, SecretKey),
 ) -> (Arc<Views>, Arc<Counters>, Arc<Feed>, Arc<Notices>) {
-    let views = Views::new(Arc::clone(kv), Arc::clone(&accounts), Arc::clone(&peers), log, bodies);
-    let counters = Counters::new((Arc::clone(kv), accounts, peers, Arc::clone(&views)), clock, key);
+    let views = Views::new(Arc::clone(kv), known.clone(), log, bodies);
+    let (accounts, peers, rulings) = known;
+    let counters = Counters::new((Arc::clone(kv), accounts, peers, Arc::clone(&views), rulings), clock, key);
     let feed = Feed { kv: Arc::clone(kv), heads, views: Arc::clone(&views) };
     let notices = Notices { kv: Arc::clone(kv), views: Arc::clone(&views) };
     (views, Arc::new(counters), Arc::new(feed), Arc::new(notices))
 }
 
 /// The services that take in, deliver, compare and heal.
-fn federate(parts: intake::Parts, bus: &Arc<Bus>, ports: Ports) -> (Arc<Intake>, Arc<Outbox>, Arc<Comparing>, Arc<Healing>) {
+fn federate(
+    parts: intake::Parts,
+    (bus, rulings): (&Arc<Bus>, &Arc<Rulings>),
+    ports: Ports,
+) -> (Arc<Intake>, Arc<Outbox>, Arc<Comparing>, Arc<Healing>) {
     let Ports { kv, clock, rng, transport } = ports.clone();
     let (accounts, _, peers, _, log, _) = &parts;
     let outbox = Outbox {
@@ -325,6 +344,7 @@ fn federate(parts: intake::Parts, bus: &Arc<Bus>, ports: Ports) -> (Arc<Intake>,
         log: Arc::clone(log),
         accounts: Arc::clone(accounts),
         peers: Arc::clone(peers),
+        rulings: Arc::clone(rulings),
         transport: Arc::clone(&transport),
         rng: Arc::clone(&rng),
         clock: Arc::clone(&clock),

@@ -6,6 +6,8 @@ pub(crate) mod codec;
 pub(crate) mod payload;
 pub(crate) mod peer;
 pub(crate) mod reference;
+pub(crate) mod report;
+pub(crate) mod ruling;
 
 use mesh_proto::envelope::Kind;
 use mesh_proto::limits::LEAF_INDEX_MAX;
@@ -55,6 +57,11 @@ impl Lid {
     /// Whether the record is this domain's own.
     pub fn is_own(self) -> bool {
         self.origin() == OWN
+    }
+
+    /// The first place of the log with the next number.
+    pub(crate) fn next_log(self) -> Self {
+        Self((u64::from(self.origin().0) + 1) << 40)
     }
 
     pub(crate) fn key(self) -> [u8; 8] {
@@ -108,6 +115,11 @@ pub(crate) fn account_place_key(account: AccountLid, received: u64, lid: Lid) ->
     codec::join(&account.0.to_be_bytes(), &place_key(received, lid))
 }
 
+/// Where it is noted that what a domain's people say does not count.
+pub(crate) fn uncounted_key(peer: PeerNo) -> String {
+    format!("uncounted/{}", peer.0)
+}
+
 /// `first (8) ‖ second (8)`.
 pub(crate) fn pair_key(first: u64, second: u64) -> [u8; 16] {
     codec::join(&first.to_be_bytes(), &second.to_be_bytes())
@@ -129,6 +141,8 @@ pub(crate) const COPY: u64 = 1 << 61;
 pub(crate) const KEYS: u64 = 1 << 62;
 pub(crate) const AUTHOR: u64 = 1 << 63;
 pub(crate) const MOVED: u64 = KEYS | AUTHOR;
+/// Accounts about which, their records or their reports the operators decided something that the destination should know.
+pub(crate) const RULED: u64 = KEYS | COPY;
 
 /// The first half of a hash: enough to find a row, which holds the whole.
 pub(crate) fn half(hash: &[u8; 32]) -> [u8; 16] {

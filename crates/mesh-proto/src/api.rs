@@ -11,6 +11,7 @@ mod healing;
 mod live;
 mod moving;
 mod problem;
+mod ruling;
 
 pub use account::{
     AccountView, Invite, KeysAdded, NewAccount, Pairing, PairingList, PairingRequest, ProfileView, Registered, Registration,
@@ -29,3 +30,4 @@ pub use healing::{Counters, Fetch, Fetched, Reconcile, Reconciled, Settle, Settl
 pub use live::Event;
 pub use moving::{Announced, Arrival, ExportPage, ImportEnd, Imported, MirrorAgreement, MirrorRequest, RecordProof};
 pub use problem::{PROBLEM_PREFIX, Problem, code};
+pub use ruling::{RulingsPage, RulingsPush, RulingsTaken};

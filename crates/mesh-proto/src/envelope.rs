@@ -5,6 +5,7 @@
 
 pub(crate) mod body;
 pub mod counter;
+pub mod ruling;
 
 use crate::bytes::{Signature, base64url, from_base64url, hash_id};
 use crate::key::{KeyError, SecretKey, Verifier};
@@ -30,6 +31,8 @@ pub enum Kind {
     Challenge = 3,
     /// A home's word on what it counts.
     Counter = 4,
+    /// What a domain's operators decided.
+    Ruling = 5,
     /// Who an account is, in its own words.
     Profile = 16,
     /// A post.
@@ -50,11 +53,12 @@ pub enum Kind {
 
 impl Kind {
     /// All kinds, in the order of their numbers.
-    pub const ALL: [Kind; 12] = [
+    pub const ALL: [Kind; 13] = [
         Kind::Key,
         Kind::Name,
         Kind::Challenge,
         Kind::Counter,
+        Kind::Ruling,
         Kind::Profile,
         Kind::Post,
         Kind::Comment,
@@ -72,6 +76,7 @@ impl Kind {
             Kind::Name => "name",
             Kind::Challenge => "challenge",
             Kind::Counter => "counter",
+            Kind::Ruling => "ruling",
             Kind::Profile => "profile",
             Kind::Post => "post",
             Kind::Comment => "comment",

@@ -47,6 +47,8 @@ pub const REQUEST_BYTES_MAX: usize = 512 * 1024;
 pub const KEY_OPS_BATCH_MAX: usize = KEY_OPS_MAX;
 /// Most accounts in one `keys:batch`.
 pub const KEYS_BATCH_MAX: usize = 256;
+/// Most rulings in one message.
+pub const RULINGS_PUSH_MAX: usize = 100;
 /// Most items in one page of any list.
 pub const PAGE_MAX: usize = 100;
 /// Longest life of a request signature, seconds.

@@ -70,6 +70,7 @@ pub(crate) async fn domain(app: &App, parts: &Parts, from: IpAddr) -> Answer<(Ar
     }
     let verifier = key.verifier().map_err(unauthenticated)?;
     let head = verify(app, parts, parsed, &verifier)?;
+    app.node.rulings.check_domain(&name)?;
     Ok((peer, head))
 }
 

@@ -3,8 +3,14 @@
 mod folder;
 mod operator;
 
+use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 use mesh_proto::address::Domain;
+use mesh_proto::envelope::RecordId;
+use mesh_proto::record::ReportReason;
+use mesh_proto::ruling::Measure;
+use mesh_server::operator::{Order, Target};
+use serde::de::DeserializeOwned;
 use std::path::PathBuf;
 
 /// The command line.
@@ -49,6 +55,15 @@ enum Command {
     /// The people of the domain
     #[command(subcommand)]
     User(User),
+    /// Take down what somebody said, or put it back
+    #[command(subcommand)]
+    Object(Object),
+    /// Other domains: block them, put them on probation, or let them in again
+    #[command(subcommand)]
+    Domain(OtherDomain),
+    /// What people report, and what is answered
+    #[command(subcommand)]
+    Report(Report),
     /// Make an invite code that works once
     Invite,
     /// Compare what is here of other domains with what they have (the server must not be running)
@@ -67,6 +82,98 @@ enum Command {
 enum User {
     /// List all names that the domain ever gave
     List,
+    /// Show nothing that an account says, and let it write nothing; it may still move to another home
+    Suspend {
+        /// A name of this domain, an address or an account id
+        user: String,
+        #[command(flatten)]
+        why: Why,
+    },
+    /// Undo a suspension
+    Restore {
+        /// A name of this domain, an address or an account id
+        user: String,
+        #[command(flatten)]
+        why: Why,
+    },
+}
+
+/// Why something is decided. It is signed and public.
+#[derive(Args)]
+struct Why {
+    /// spam, abuse, illegal, copy or other
+    #[arg(long, value_parser = word::<ReportReason>, default_value = "other")]
+    reason: ReportReason,
+    /// In words
+    #[arg(long, default_value = "")]
+    text: String,
+}
+
+#[derive(Subcommand)]
+enum Object {
+    /// Show a post or a comment no more
+    Remove {
+        /// Its id or a link to it
+        object: String,
+        #[command(flatten)]
+        why: Why,
+    },
+    /// Show it again
+    Restore {
+        /// Its id or a link to it
+        object: String,
+        #[command(flatten)]
+        why: Why,
+    },
+}
+
+#[derive(Subcommand)]
+enum OtherDomain {
+    /// List the domains that are blocked or on probation
+    List,
+    /// Take nothing from a domain, send it nothing, and show nothing of it
+    Block {
+        /// The domain
+        domain: Domain,
+        #[command(flatten)]
+        why: Why,
+    },
+    /// Take in what a domain's people say, but neither show it below others' things nor count it
+    Probation {
+        /// The domain
+        domain: Domain,
+        #[command(flatten)]
+        why: Why,
+    },
+    /// Undo both
+    Allow {
+        /// The domain
+        domain: Domain,
+        #[command(flatten)]
+        why: Why,
+    },
+}
+
+#[derive(Subcommand)]
+enum Report {
+    /// List the reports, newest first
+    List,
+    /// Answer a report, and do to what was reported what the answer says
+    Answer {
+        /// The report's id
+        report: RecordId,
+        /// none (it stays), remove (it) or suspend (its author)
+        #[arg(value_parser = word::<Measure>)]
+        measure: Measure,
+        /// In words, for who reported
+        #[arg(long, default_value = "")]
+        text: String,
+    },
+}
+
+/// One word of a closed list, as it is on the wire.
+fn word<T: DeserializeOwned>(text: &str) -> Result<T, String> {
+    serde_json::from_value(text.into()).map_err(|error| error.to_string())
 }
 
 impl Arguments {
@@ -86,7 +193,27 @@ impl Arguments {
             Command::Status => operator::Desk::new(&self.place)?.status(),
             Command::Queue => operator::Desk::new(&self.place)?.queue(),
             Command::User(User::List) => operator::Desk::new(&self.place)?.users(),
+            Command::User(User::Suspend { user, why }) => self.decide(Target::Account(user.clone()), Measure::Suspend, why),
+            Command::User(User::Restore { user, why }) => self.decide(Target::Account(user.clone()), Measure::None, why),
+            Command::Object(Object::Remove { object, why }) => self.decide(record(object)?, Measure::Remove, why),
+            Command::Object(Object::Restore { object, why }) => self.decide(record(object)?, Measure::None, why),
+            Command::Domain(OtherDomain::List) => operator::Desk::new(&self.place)?.domains(),
+            Command::Domain(OtherDomain::Block { domain, why }) => self.decide(Target::Domain(domain.clone()), Measure::Block, why),
+            Command::Domain(OtherDomain::Probation { domain, why }) => self.decide(Target::Domain(domain.clone()), Measure::Probation, why),
+            Command::Domain(OtherDomain::Allow { domain, why }) => self.decide(Target::Domain(domain.clone()), Measure::None, why),
+            Command::Report(Report::List) => operator::Desk::new(&self.place)?.reports(),
+            Command::Report(Report::Answer { report, measure, text }) => operator::Desk::new(&self.place)?.answer(report, *measure, text),
             Command::Invite => operator::Desk::new(&self.place)?.invite(),
         }
     }
+
+    fn decide(&self, target: Target, measure: Measure, why: &Why) -> anyhow::Result<()> {
+        operator::Desk::new(&self.place)?.decide(&Order { target, measure, reason: why.reason, text: why.text.clone() })
+    }
+}
+
+/// The record that an id or a link names: a link ends with the id.
+fn record(text: &str) -> anyhow::Result<Target> {
+    let last = text.trim_end_matches('/').rsplit('/').next().unwrap_or(text);
+    Ok(Target::Record(last.parse().with_context(|| format!("{text} is neither a record's id nor a link to one"))?))
 }

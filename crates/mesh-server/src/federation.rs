@@ -3,6 +3,7 @@
 pub(crate) mod compare;
 pub(crate) mod healing;
 pub(crate) mod known;
+pub(crate) mod rulings;
 
 use crate::App;
 use crate::api::blocking;
@@ -46,6 +47,7 @@ pub(crate) fn router() -> Router<App> {
         .route("/mesh/v1/accounts/{id}/keys", get(keys))
         .route("/mesh/v1/records:batch", post(records_batch))
         .merge(compare::router())
+        .merge(rulings::router())
         .route("/mesh/v1/known", get(known::known))
         .route("/log/{log}/checkpoint", get(checkpoint))
         .route("/log/{log}/witnessed", get(witnessed))

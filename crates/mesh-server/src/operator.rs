@@ -1,6 +1,7 @@
 //! The operator's way in: HTTP on a Unix socket in the data folder, which nobody but the server's own user can open. `meshd`'s commands speak to it; while no
 //! server runs, [`ask`] opens the domain itself and puts the same question to the same routes.
 
+mod moderation;
 mod queue;
 mod status;
 mod users;
@@ -15,6 +16,7 @@ use axum::routing::{get, post};
 use hyper_util::rt::TokioIo;
 use mesh_node::Node;
 use mesh_proto::api::Problem;
+pub use moderation::{Domains, Order, ReportAnswer, ReportView, Reports, Target};
 pub use queue::{Destination, Queue};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -51,6 +53,10 @@ pub(crate) fn router(node: Arc<Node>) -> axum::Router {
         .route("/queue", get(queue::show))
         .route("/users", get(users::list))
         .route("/invites", post(users::invite))
+        .route("/rulings", post(moderation::decide))
+        .route("/domains", get(moderation::domains))
+        .route("/reports", get(moderation::reports))
+        .route("/reports/{id}", post(moderation::answer))
         .layer(DefaultBodyLimit::max(REQUEST_BYTES_MAX))
         .layer(axum::middleware::from_fn(problem::guard_panics))
         .with_state(Desk { node, started_ms })

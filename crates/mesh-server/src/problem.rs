@@ -65,6 +65,7 @@ impl ApiError {
             code::DEVICE => (StatusCode::FORBIDDEN, "The device may not sign this"),
             code::ACCOUNT => (StatusCode::FORBIDDEN, "The account may not act"),
             code::POLICY => (StatusCode::FORBIDDEN, "The author's policy says no"),
+            code::MODERATED => (StatusCode::FORBIDDEN, "The operators decided against it"),
             code::REGISTRATION => (StatusCode::FORBIDDEN, "Registration needs something else"),
             code::NOT_FOUND => (StatusCode::NOT_FOUND, "There is nothing here"),
             code::GONE => (StatusCode::GONE, "It was withdrawn"),

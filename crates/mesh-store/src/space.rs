@@ -107,4 +107,9 @@ spaces! {
     KnownName = 42, "known_name";
     /// Domains to which deliveries fail. Peer (4) → since when (6).
     Silent = 43, "silent";
+    /// What operators decided. Account (8; 0: a domain), first half of the SHA-256 of a record, a report or a domain's name (16; zeros: the account), who
+    /// decided (4; 0: this domain) → the signed ruling.
+    Ruling = 45, "ruling";
+    /// Reports about this domain's things. Received (8), local id (8) → the signed report.
+    Report = 46, "report";
 }

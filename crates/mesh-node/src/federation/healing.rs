@@ -7,7 +7,7 @@
 //! Each domain is healed once a day, and when something about it is suspicious ([`Healing::suspect`]), at most every ten minutes.
 
 mod answers;
-mod dropping;
+pub(crate) mod dropping;
 mod exchange;
 mod sets;
 

@@ -21,7 +21,7 @@ use crate::queue;
 use crate::tables::codec::Reader;
 use crate::tables::payload::Payload;
 use crate::tables::reference::{Reference, TombstoneRow};
-use crate::tables::{AccountLid, HERE, Lid, OWN, ObjectLid, OriginNo, PeerNo, carried, subscribers_key};
+use crate::tables::{AccountLid, HERE, Lid, OWN, ObjectLid, OriginNo, PeerNo, carried, report, subscribers_key};
 use mesh_proto::address::Domain;
 use mesh_proto::api::{Delivery, DeliveryAnswer, DeliveryItem, DomainKeyUse, ItemResult, KeysKnown, code};
 use mesh_proto::envelope::{Kind, RecordId};
@@ -405,6 +405,9 @@ impl Intake {
             self.check_early(lid, &retract.object, &mut indexer)?;
         }
         indexer.apply(&statement)?;
+        if verified.record.kind() == Kind::Report {
+            report::put(&mut indexer.batch, (statement.received, lid), &verified.item.envelope);
+        }
         if let (Kind::Subscribe, Some(author)) = (verified.record.kind(), statement.resolved.object) {
             queue::backfill(&mut indexer, peer.no(), AccountLid(author.0))?;
         }

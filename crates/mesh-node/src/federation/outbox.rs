@@ -14,18 +14,19 @@ use crate::moved::About;
 use crate::packing::{Chunk, checkpoint_size};
 use crate::peers::Peers;
 use crate::queue::{self, Late, Waiting, expand};
-use crate::tables::{AccountLid, KEYS, PeerNo, outbox_key};
+use crate::rulings::Rulings;
+use crate::tables::{AccountLid, KEYS, PeerNo, RULED, outbox_key};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesOrdered;
 use mesh_proto::address::Domain;
 use mesh_proto::api::{
-    Challenge, ChallengeRequest, Delivery, DeliveryAnswer, DomainKeyUse, ItemResult, KeysKnown, KeysPush, Problem, code,
+    Challenge, ChallengeRequest, Delivery, DeliveryAnswer, DomainKeyUse, ItemResult, KeysKnown, KeysPush, Problem, RulingsPush, code,
 };
 use mesh_proto::bytes::Salt;
 use mesh_proto::envelope::{Envelope, Kind, RecordId};
 use mesh_proto::key::AccountId;
 use mesh_proto::keylog::LoggedOp;
-use mesh_proto::limits::{BATCH_RECORDS_MAX, KEY_OP_BYTES_MAX};
+use mesh_proto::limits::{BATCH_RECORDS_MAX, KEY_OP_BYTES_MAX, RULINGS_PUSH_MAX};
 use mesh_proto::log::Cosignature;
 use mesh_proto::port::{Answer, Clock, Rng, Transport, random};
 use mesh_proto::record::Record;
@@ -56,6 +57,7 @@ pub struct Outbox {
     pub(crate) log: Arc<Log>,
     pub(crate) accounts: Arc<Accounts>,
     pub(crate) peers: Arc<Peers>,
+    pub(crate) rulings: Arc<Rulings>,
     pub(crate) transport: Arc<dyn Transport>,
     pub(crate) rng: Arc<dyn Rng>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -175,6 +177,10 @@ impl Outbox {
         let mut told = Told::default();
         let mut silence = self.silence(no);
         loop {
+            if self.rulings.check_domain(&domain).is_err() {
+                // What waits for it waits until it is let in again.
+                return;
+            }
             if silence.is_too_long(self.clock.now_ms()) {
                 tracing::warn!(peer.domain = %domain, "outbox.given_up");
                 self.until_sign_of_life(no).await;
@@ -218,16 +224,19 @@ impl Outbox {
             return Ok(false);
         }
         self.challenge(domain).await?;
-        let (mut keys, mut records, mut expanded) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut keys, mut ruled, mut records, mut expanded) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for number in late {
             match Late::new(number) {
                 Late::Keys(account) => keys.push(account),
                 Late::Record(lid) => records.push(lid.0),
+                Late::Ruled(account) => ruled.push(account),
                 more @ (Late::Author(_) | Late::Moved(_) | Late::Copy(_)) => expanded.push(more),
             }
         }
         if !keys.is_empty() {
             self.send_keys(to, keys).await?;
+        } else if !ruled.is_empty() {
+            self.send_rulings(to, ruled).await?;
         } else if !expanded.is_empty() {
             self.expand(no, expanded).await?;
         } else if records.is_empty() || (!due.is_empty() && records.iter().all(|lid| *lid < self.log.base())) {
@@ -314,6 +323,24 @@ impl Outbox {
         Ok(())
     }
 
+    /// Sends what was decided about accounts. A destination that will not have it need not.
+    async fn send_rulings(self: &Arc<Self>, (no, domain): Destination<'_>, accounts: Vec<AccountLid>) -> Result<()> {
+        for lid in accounts {
+            let (this, to) = (Arc::clone(self), domain.clone());
+            let found = tokio::task::spawn_blocking(move || this.rulings.for_domain(&*this.accounts.by_lid(lid)?, &to));
+            for part in found.await.map_err(|_| NodeError::Stopping)??.chunks(RULINGS_PUSH_MAX) {
+                let answer = self.post(domain, "/mesh/v1/rulings", &RulingsPush { rulings: part.to_vec() }).await?;
+                if matches!(answer.status, 401 | 408 | 425 | 429 | 500..) {
+                    check_status(domain, &answer)?;
+                }
+            }
+            let mut batch = Batch::new();
+            batch.delete(Space::Late, outbox_key(no, RULED | lid.0));
+            self.kv.commit(batch).await?;
+        }
+        Ok(())
+    }
+
     /// Looks up the newest posts of authors, and some of what was said here about accounts that moved to the destination.
     async fn expand(self: &Arc<Self>, no: PeerNo, rows: Vec<Late>) -> Result<()> {
         let this = Arc::clone(self);
@@ -325,7 +352,7 @@ impl Outbox {
                     Late::Author(author) => expand(&mut batch, &*this.kv, no, author)?,
                     Late::Moved(account) => about.go_on(&mut batch, no, account)?,
                     Late::Copy(account) => queue::copy(&mut batch, &*this.kv, no, account)?,
-                    Late::Keys(_) | Late::Record(_) => {}
+                    Late::Keys(_) | Late::Record(_) | Late::Ruled(_) => {}
                 }
             }
             Ok::<_, NodeError>(batch)

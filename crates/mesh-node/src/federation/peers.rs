@@ -12,7 +12,7 @@ use mesh_proto::log::Origin;
 use mesh_proto::port::{Clock, Transport};
 use mesh_store::{Batch, KeyRange, Kv, Order, Space};
 use quick_cache::sync::Cache;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use tokio::sync::Semaphore;
 
@@ -76,6 +76,7 @@ struct Known {
     by_no: BTreeMap<PeerNo, Domain>,
     origins: BTreeMap<NumberedLog, OriginNo>,
     origins_by_no: BTreeMap<OriginNo, Origin>,
+    blocked: BTreeSet<Domain>,
 }
 
 /// The peers service.
@@ -242,9 +243,16 @@ impl Peers {
         self.read().by_no.keys().copied().collect()
     }
 
-    /// Those who said who they are.
+    /// Those who said who they are, and are not blocked.
     pub fn met(&self) -> Vec<Arc<Peer>> {
-        self.read().by_domain.values().filter(|peer| peer.row.discovery.is_some()).cloned().collect()
+        let known = self.read();
+        let welcome = |peer: &&Arc<Peer>| peer.row.discovery.is_some() && !known.blocked.contains(peer.domain());
+        known.by_domain.values().filter(welcome).cloned().collect()
+    }
+
+    /// Notes which domains are blocked: nobody goes to see them.
+    pub(crate) fn set_blocked(&self, blocked: BTreeSet<Domain>) {
+        self.write().blocked = blocked;
     }
 
     /// The number of a log, which is given now if it has none. Blocks until it is durable.

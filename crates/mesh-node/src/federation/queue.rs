@@ -11,7 +11,7 @@ use crate::peers::Peers;
 use crate::tables::codec::{Reader, key_u64};
 use crate::tables::payload::Payload;
 use crate::tables::reference::Reference;
-use crate::tables::{AUTHOR, AccountLid, COPY, HERE, KEYS, Lid, MOVED, PeerNo, carried, object_key, outbox_key, subscribers_key};
+use crate::tables::{AUTHOR, AccountLid, COPY, HERE, KEYS, Lid, MOVED, PeerNo, RULED, carried, object_key, outbox_key, subscribers_key};
 use mesh_proto::address::Domain;
 use mesh_proto::envelope::Kind;
 use mesh_proto::key::AccountId;
@@ -29,6 +29,7 @@ pub(crate) enum Late {
     Author(AccountLid),
     Moved(AccountLid),
     Copy(AccountLid),
+    Ruled(AccountLid),
 }
 
 impl Late {
@@ -39,6 +40,7 @@ impl Late {
             AUTHOR => Self::Author(account),
             KEYS => Self::Keys(account),
             COPY => Self::Copy(account),
+            RULED => Self::Ruled(account),
             _ => Self::Record(Lid(number)),
         }
     }
@@ -79,19 +81,26 @@ pub(crate) fn redeliver(
 /// Records that are looked at in one go when an account's are delivered anew.
 const REDELIVERED_AT_ONCE: usize = 1_000;
 
-/// Notes that an account's key operations are to be sent, before anything else, to every domain that ever got something from here, since each may have its
-/// records; to its earlier homes, and to those who keep copies.
-pub(crate) fn announce(batch: &mut Batch, read: &dyn Read, peers: &Peers, account: &Account) -> Result<Vec<News>> {
+/// Notes that something about an account (`number`: its key operations, rulings) is to be sent, before any record, to every domain that ever got something
+/// from here, since each may have its records; to its earlier homes, and to those who keep copies.
+pub(crate) fn announce(batch: &mut Batch, (read, peers): (&dyn Read, &Peers), account: &Account, number: u64) -> Result<Vec<News>> {
     let mut news = Vec::new();
     let company: BTreeSet<Domain> = account.log.homes().into_iter().chain(account.log.view().mirrors().iter().cloned()).collect();
     let company: BTreeSet<PeerNo> = company.iter().filter_map(|domain| peers.get(domain)).map(|peer| peer.no()).collect();
     for peer in peers.numbers() {
         if company.contains(&peer) || !records(read, peer, 0, 1)?.is_empty() {
-            batch.put(Space::Late, outbox_key(peer, KEYS | account.lid.0), []);
+            batch.put(Space::Late, outbox_key(peer, number), []);
             news.push(News::Waiting { peer });
         }
     }
     Ok(news)
+}
+
+/// Notes that something out of order is to be sent to one domain, if it is known.
+pub(crate) fn tell(batch: &mut Batch, peers: &Peers, domain: &Domain, number: u64) -> Option<News> {
+    let peer = peers.get(domain)?.no();
+    batch.put(Space::Late, outbox_key(peer, number), []);
+    Some(News::Waiting { peer })
 }
 
 /// Posts that a domain gets of an author whom its people begin to follow.
@@ -103,6 +112,7 @@ pub(crate) fn backfill(indexer: &mut Indexer<'_>, peer: PeerNo, author: AccountL
     let known = mesh_store::counter(indexer.read, Space::CountByPeer, &subscribers_key(author.into(), peer))?;
     if known <= 0 {
         indexer.batch.put(Space::Late, outbox_key(peer, AUTHOR | author.0), []);
+        indexer.batch.put(Space::Late, outbox_key(peer, RULED | author.0), []);
         indexer.news.push(News::Waiting { peer });
     }
     Ok(())

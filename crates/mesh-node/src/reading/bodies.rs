@@ -80,7 +80,7 @@ impl Bodies {
     /// Notes a delivered body worth keeping: those that people read.
     pub(crate) fn keep(&self, kept: &mut Vec<Kept>, lid: Lid, statement: &Statement<'_>, item: &DeliveryItem) -> Result<()> {
         // Bodies that people read, and of those the newest version.
-        let read = matches!(statement.record.kind(), Kind::Post | Kind::Comment | Kind::Profile | Kind::Repost | Kind::Report);
+        let read = matches!(statement.record.kind(), Kind::Post | Kind::Comment | Kind::Profile | Kind::Repost);
         if self.bytes_max == 0 || !read {
             return Ok(());
         }

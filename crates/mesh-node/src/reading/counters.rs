@@ -3,6 +3,7 @@
 use crate::accounts::Accounts;
 use crate::error::{NodeError, Result};
 use crate::peers::Peers;
+use crate::rulings::Rulings;
 use crate::tables::codec::{Reader, key_u64};
 use crate::tables::reference::{Reference, Standing};
 use crate::tables::{Lid, ObjectLid, object_key};
@@ -12,6 +13,7 @@ use mesh_proto::counter::{Counter, SetSum};
 use mesh_proto::envelope::{Kind, RecordId};
 use mesh_proto::key::SecretKey;
 use mesh_proto::port::Clock;
+use mesh_proto::ruling::Measure;
 use mesh_store::{KeyRange, Kv, Order, Read, Space};
 use std::sync::Arc;
 use tokio::sync::Semaphore;
@@ -26,7 +28,7 @@ const COUNTING_MAX: usize = 2;
 const KINDS: [Kind; 3] = [Kind::Comment, Kind::Like, Kind::Repost];
 
 /// The services that it needs, over the store.
-pub(crate) type Parts = (Arc<dyn Kv>, Arc<Accounts>, Arc<Peers>, Arc<Views>);
+pub(crate) type Parts = (Arc<dyn Kv>, Arc<Accounts>, Arc<Peers>, Arc<Views>, Arc<Rulings>);
 
 /// The service that signs counters.
 pub struct Counters {
@@ -34,14 +36,15 @@ pub struct Counters {
     accounts: Arc<Accounts>,
     peers: Arc<Peers>,
     views: Arc<Views>,
+    rulings: Arc<Rulings>,
     clock: Arc<dyn Clock>,
     key: SecretKey,
     counting: Semaphore,
 }
 
 impl Counters {
-    pub(crate) fn new((kv, accounts, peers, views): Parts, clock: Arc<dyn Clock>, key: SecretKey) -> Self {
-        Self { kv, accounts, peers, views, clock, key, counting: Semaphore::new(COUNTING_MAX) }
+    pub(crate) fn new((kv, accounts, peers, views, rulings): Parts, clock: Arc<dyn Clock>, key: SecretKey) -> Self {
+        Self { kv, accounts, peers, views, rulings, clock, key, counting: Semaphore::new(COUNTING_MAX) }
     }
 
     /// The counters of a record of this domain, one for each kind that there is. Blocks.
@@ -82,7 +85,7 @@ impl Counters {
             let keys: Vec<&[u8]> = keys.iter().map(<[u8; 8]>::as_slice).collect();
             for (lid, row) in lids.iter().zip(read.multi_get(Space::Reference, &keys)?) {
                 let Some(reference) = row.map(|row| Reference::decode(&row)).transpose()? else { continue };
-                if reference.standing == Standing::Live && !self.is_disowned(*lid, &reference)? {
+                if reference.standing == Standing::Live && self.counts(*lid, &reference)? {
                     sum.add(&reference.id);
                 }
             }
@@ -96,9 +99,11 @@ impl Counters {
         }
     }
 
-    fn is_disowned(&self, lid: Lid, reference: &Reference) -> Result<bool> {
+    /// Statements by revoked devices do not count, nor those of people whose domain is blocked or on probation here.
+    fn counts(&self, lid: Lid, reference: &Reference) -> Result<bool> {
         let actor = self.accounts.by_lid(reference.actor)?;
         let leaf = self.peers.position(lid)?;
-        Ok(actor.log.is_disowned(usize::from(reference.device), &leaf))
+        let welcome = self.rulings.measure(leaf.origin.domain()) == Measure::None;
+        Ok(welcome && !actor.log.is_disowned(usize::from(reference.device), &leaf))
     }
 }

@@ -6,6 +6,7 @@ use crate::error::{NodeError, Result};
 use crate::index::current_version;
 use crate::log::Log;
 use crate::peers::Peers;
+use crate::rulings::Rulings;
 use crate::tables::codec::{Reader, key_u64};
 use crate::tables::payload::Payload;
 use crate::tables::reference::{Reference, Standing, TombstoneRow};
@@ -15,9 +16,10 @@ use mesh_proto::api::{
     AccountView, Card, Cards, Comments, Counts, FeedPage, Found, LoggedRecord, ProfileView, RecordView, Tombstone, code,
 };
 use mesh_proto::envelope::{Kind, RecordId};
+use mesh_proto::key::AccountId;
 use mesh_proto::limits::{BATCH_RECORDS_MAX, PAGE_MAX};
 use mesh_proto::log::{Opening, cosignatures};
-use mesh_proto::record::{Content, Record};
+use mesh_proto::record::{Content, Record, RetractReason};
 use mesh_store::{KeyRange, Kv, Order, Space};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -29,14 +31,18 @@ pub struct Views {
     peers: Arc<Peers>,
     log: Arc<Log>,
     bodies: Arc<Bodies>,
+    rulings: Arc<Rulings>,
 }
+
+/// Who people and domains are, and what was decided about them.
+pub(crate) type Known = (Arc<Accounts>, Arc<Peers>, Arc<Rulings>);
 
 /// A view with the body that it still lacks.
 type Partial = (RecordView, Option<Wanted>);
 
 impl Views {
-    pub(crate) fn new(kv: Arc<dyn Kv>, accounts: Arc<Accounts>, peers: Arc<Peers>, log: Arc<Log>, bodies: Arc<Bodies>) -> Arc<Self> {
-        Arc::new(Self { kv, accounts, peers, log, bodies })
+    pub(crate) fn new(kv: Arc<dyn Kv>, (accounts, peers, rulings): Known, log: Arc<Log>, bodies: Arc<Bodies>) -> Arc<Self> {
+        Arc::new(Self { kv, accounts, peers, log, bodies, rulings })
     }
 
     /// A record by its id; any version stands for its record.
@@ -79,6 +85,12 @@ impl Views {
         filled.collect()
     }
 
+    /// The author of a record.
+    pub fn author(&self, id: &RecordId) -> Result<AccountId> {
+        let (_, reference) = Reference::find(&*self.kv, id)?.ok_or(NodeError::NotFound("record"))?;
+        Ok(self.accounts.by_lid(reference.actor)?.id())
+    }
+
     /// The place of the first version of the record with this id.
     pub(crate) fn first_version(&self, id: &RecordId) -> Result<Lid> {
         let (lid, reference) = Reference::find(&*self.kv, id)?.ok_or(NodeError::NotFound("record"))?;
@@ -101,6 +113,10 @@ impl Views {
         let mut view = RecordView { card, record: None, tombstone: None, counts, url };
         if reference.standing == Standing::Retracted {
             view.tombstone = self.tombstone(&reference.id)?;
+            return Ok((view, None));
+        }
+        if self.rulings.hides(&reference, &actor) {
+            view.tombstone = Some(removed(reference.id, &actor));
             return Ok((view, None));
         }
         view.record = self.body(lid, &actor)?;
@@ -176,7 +192,8 @@ impl Views {
 
     /// An account as this server shows it.
     pub fn account(&self, account: &Account) -> Result<AccountView> {
-        let profile = self.profile(account)?.unwrap_or_default();
+        let hidden = self.rulings.hides_account(account);
+        let profile = if hidden { ProfileView::default() } else { self.profile(account)?.unwrap_or_default() };
         Ok(AccountView {
             account: account.id(),
             address: account.address().clone(),
@@ -186,6 +203,7 @@ impl Views {
             profile,
             counts: self.counts(account.lid.into(), &[Kind::Subscribe, Kind::Post])?,
             witnesses: self.witnesses(account),
+            suspended: self.rulings.suspension(account)?,
         })
     }
 
@@ -226,7 +244,9 @@ impl Views {
 
     pub(crate) async fn page(self: &Arc<Self>, places: Vec<(u64, Lid)>, limit: usize) -> Result<FeedPage> {
         let next = places.last().filter(|_| places.len() == limit).map(|(received, lid)| encode_cursor(*received, *lid));
-        let items = self.records(places.into_iter().map(|(_, lid)| lid).collect()).await?;
+        let mut items = self.records(places.into_iter().map(|(_, lid)| lid).collect()).await?;
+        // What operators removed leaves no trace in lists; in a thread a tombstone holds its place.
+        items.retain(|view| view.tombstone.is_none());
         Ok(FeedPage { items, next })
     }
 
@@ -298,8 +318,16 @@ impl Views {
         if reference.standing == Standing::Retracted {
             return Ok(self.tombstone(&reference.id)?.map_or(Found::Nothing, Found::Tombstone));
         }
+        if self.rulings.hides(&reference, &actor) {
+            return Ok(Found::Tombstone(removed(reference.id, &actor)));
+        }
         Ok(self.kept_record(lid, &actor)?.map_or(Found::Nothing, |record| Found::Record(Box::new(record))))
     }
+}
+
+/// What is left of a record that operators do not let be shown.
+fn removed(id: RecordId, actor: &Account) -> Tombstone {
+    Tombstone { id, reason: RetractReason::Home, signer: actor.id(), retract: None }
 }
 
 /// A cursor: base64url of `received (8) ‖ local id (8)`.

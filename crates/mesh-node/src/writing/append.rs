@@ -17,7 +17,7 @@ use crate::queue::{self, Routes};
 use crate::records::known;
 use crate::tables::account::{self, AccountRow};
 use crate::tables::payload::Payload;
-use crate::tables::{AccountLid, COPY, HERE, KEYS, Lid, MOVED, OWN, outbox_key};
+use crate::tables::{AccountLid, COPY, HERE, KEYS, Lid, MOVED, OWN, outbox_key, report};
 use crate::writing::arrivals::{Arriving, Part};
 use crate::writing::closing::Closings;
 use mesh_proto::api::{Accepted, ItemResult, KeysAdded, Registered, code};
@@ -292,6 +292,9 @@ impl Appender {
         let statement =
             Statement { lid, peer: HERE, id: new.id, received: round.received, record: &new.record, actor: &actor, ours: true, resolved };
         indexer.apply(&statement)?;
+        if new.record.kind() == Kind::Report && statement.resolved.object.is_some() {
+            report::put(&mut indexer.batch, (round.received, lid), &new.envelope);
+        }
         queue::enqueue(&mut indexer, Routes { read: &*self.kv, peers: &self.peers, accounts: &self.accounts }, &statement)?;
         let leaf = self.leaf(round, &actor, (new.record.kind(), new.id, Some(new.envelope)))?;
         round.batch.merge(indexer.batch);
@@ -341,7 +344,7 @@ impl Appender {
         }
         if !matches!(op.action, Action::Genesis { .. } | Action::DeviceAdd { .. }) {
             // A new device is told of with its first record; all else others must know at once.
-            round.news.extend(queue::announce(&mut round.batch, &*self.kv, &self.peers, &account)?);
+            round.news.extend(queue::announce(&mut round.batch, (&*self.kv, &self.peers), &account, KEYS | account.lid.0)?);
         }
         let added = KeysAdded { head: account.log.head(), added: 1 };
         round.accounts.push(Arc::new(account));

@@ -8,6 +8,7 @@ use crate::log::Log;
 use crate::objects::Objects;
 use crate::peers::Peers;
 use crate::registration::Registrar;
+use crate::rulings::Rulings;
 use crate::tables::account::{FOLLOWING_MAX, following};
 use crate::tables::reference::Reference;
 use crate::writing::append::{Entry, NewRecord};
@@ -33,6 +34,7 @@ pub struct Records {
     pub(crate) accounts: Arc<Accounts>,
     pub(crate) objects: Arc<Objects>,
     pub(crate) peers: Arc<Peers>,
+    pub(crate) rulings: Arc<Rulings>,
     pub(crate) transport: Arc<dyn Transport>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) registrar: Arc<Registrar>,
@@ -65,6 +67,7 @@ impl Records {
         if let Some(accepted) = known(&*self.kv, &self.peers, &id)? {
             return Ok((false, accepted));
         }
+        self.rulings.check_writer(&actor)?;
         let allowed = actor.log.check_open().and_then(|()| actor.log.check_use(&record.head.device, &record.head.keys, None));
         let key = *allowed.map_err(|error| refused_use(&error))?;
         key.verify(&pae, envelope.signature()).map_err(|error| NodeError::refused(code::BAD_SIGNATURE, error.to_string()))?;

@@ -116,6 +116,9 @@ pub struct AccountView {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>))]
     pub witnesses: Vec<Domain>,
+    /// The signed [`crate::ruling::Ruling`] by which it is suspended, if it is: what it said is not shown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suspended: Option<Envelope>,
 }
 
 /// `POST /api/v1/accounts/{who}/pairings`: a new device asks to be added.

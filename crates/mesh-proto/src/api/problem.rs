@@ -74,6 +74,8 @@ pub mod code {
     pub const OBJECT: &str = "object";
     /// The author's interaction policy says no.
     pub const POLICY: &str = "policy";
+    /// A domain's operators decided against it.
+    pub const MODERATED: &str = "moderated";
     /// The name is taken, reserved, or was someone's.
     pub const NAME: &str = "name";
     /// Registration is closed, or needs an invite or work.

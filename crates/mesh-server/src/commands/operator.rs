@@ -3,8 +3,10 @@
 use super::{Place, folder};
 use http::Method;
 use mesh_proto::api::Invite;
+use mesh_proto::envelope::RecordId;
+use mesh_proto::ruling::{About, Measure, Ruling};
 use mesh_server::config::{self, Folder};
-use mesh_server::operator::{Queue, Status, Users, ask};
+use mesh_server::operator::{Domains, Order, Queue, ReportAnswer, ReportView, Reports, Status, Users, ask};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -76,7 +78,10 @@ impl Desk {
             let path = after.map_or_else(|| "/users".to_owned(), |after: String| format!("/users?after={after}"));
             let page: Users = self.get(&path)?;
             for user in &page.users {
-                self.print(user, |user| println!("{:<24} {:<32} {:?}", user.user, user.address, user.status))?;
+                self.print(user, |user| {
+                    let suspended = if user.suspended { ", suspended" } else { "" };
+                    println!("{:<24} {:<32} {:?}{suspended}", user.user, user.address, user.status);
+                })?;
             }
             after = page.next;
             if after.is_none() {
@@ -85,9 +90,88 @@ impl Desk {
         }
     }
 
+    /// `meshd user suspend` and the like.
+    pub(super) fn decide(&self, order: &Order) -> anyhow::Result<()> {
+        self.print(&self.post::<Ruling>("/rulings", order)?, |ruling| println!("Decided: {}.", words(ruling)))
+    }
+
+    /// `meshd domain list`.
+    pub(super) fn domains(&self) -> anyhow::Result<()> {
+        self.print(&self.get::<Domains>("/domains")?, |answer| {
+            if answer.domains.is_empty() {
+                println!("Every domain is welcome.");
+            }
+            for (domain, measure) in &answer.domains {
+                println!("{domain:<40} {}", name(*measure));
+            }
+        })
+    }
+
+    /// `meshd report list`.
+    pub(super) fn reports(&self) -> anyhow::Result<()> {
+        let mut before = None;
+        loop {
+            let path = before.map_or_else(|| "/reports".to_owned(), |before: String| format!("/reports?before={before}"));
+            let page: Reports = self.get(&path)?;
+            if page.reports.is_empty() && path == "/reports" && !self.json {
+                println!("Nobody has reported anything.");
+            }
+            for report in &page.reports {
+                self.print(report, print_report)?;
+            }
+            before = page.next;
+            if before.is_none() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// `meshd report answer`.
+    pub(super) fn answer(&self, report: &RecordId, measure: Measure, text: &str) -> anyhow::Result<()> {
+        let answer = ReportAnswer { measure, text: text.to_owned() };
+        let ruling: Ruling = self.post(&format!("/reports/{report}"), &answer)?;
+        self.print(&ruling, |ruling| println!("Answered, and signed: {}.", words(ruling)))
+    }
+
     /// `meshd invite`.
     pub(super) fn invite(&self) -> anyhow::Result<()> {
         self.print(&self.post::<Invite>("/invites", &())?, |invite| println!("{}", invite.code))
+    }
+}
+
+fn print_report(report: &ReportView) {
+    let Ok(reason) = serde_json::to_value(report.reason) else { return };
+    println!("{}", report.id);
+    println!("  {} reports {} of {}: {}", report.reporter, report.object, report.author, reason.as_str().unwrap_or_default());
+    if !report.text.is_empty() {
+        println!("  {}", report.text.escape_debug());
+    }
+    match &report.ruling {
+        Some(ruling) => println!("  answered: {}", name(ruling.measure)),
+        None => println!("  open: `meshd report answer {} none|remove|suspend --text …`", report.id),
+    }
+}
+
+/// What a ruling says.
+fn words(ruling: &Ruling) -> String {
+    let About { account, record, report, domain } = &ruling.about;
+    let about = match (domain, record, report, account) {
+        (Some(domain), ..) => domain.to_string(),
+        (_, Some(record), ..) => format!("record {record}"),
+        (_, _, Some(report), _) => format!("report {report}"),
+        (_, _, _, Some(account)) => format!("account {account}"),
+        _ => String::new(),
+    };
+    format!("{about}: {}", name(ruling.measure))
+}
+
+fn name(measure: Measure) -> &'static str {
+    match measure {
+        Measure::None => "nothing (any more)",
+        Measure::Suspend => "suspended",
+        Measure::Remove => "removed",
+        Measure::Block => "blocked",
+        Measure::Probation => "on probation",
     }
 }
 

@@ -30,6 +30,8 @@ pub struct User {
     pub account: AccountId,
     /// The present address, which may be elsewhere.
     pub address: Address,
+    /// Whether it is suspended here.
+    pub suspended: bool,
     /// `active`, or what else the key log says.
     pub status: mesh_proto::keylog::Status,
 }
@@ -48,6 +50,7 @@ pub(super) async fn list(State(Desk { node, .. }): State<Desk>, Query(page): Que
         user,
         account: account.id(),
         address: account.address().clone(),
+        suspended: node.rulings.hides_account(&account),
         status: account.log.view().status(),
     });
     Ok(Json(Users { users: users.collect(), next }))

@@ -2,7 +2,7 @@
 
 use crate::bodies;
 use crate::error::Result;
-use crate::index::{Indexer, News, later_versions};
+use crate::index::{Indexer, News, counts, later_versions};
 use crate::peers::Peers;
 use crate::tables::codec::Reader;
 use crate::tables::reference::{Reference, Standing};
@@ -115,7 +115,12 @@ pub(crate) fn recount(kv: &dyn Kv, peers: &Peers, counted: &BTreeSet<Counted>) -
         let read = kv.snapshot()?;
         let Some(by_peer) = count(&*read, peers, (*object, *kind))? else { continue };
         let mut batch = Batch::new();
-        let total: i64 = by_peer.values().sum();
+        let mut total = 0;
+        for (peer, count) in &by_peer {
+            if *kind == Kind::Post || counts(&*read, *peer)? {
+                total += count;
+            }
+        }
         let difference = total - counter(&*read, Space::Count, &object_key(*object, *kind))?;
         if difference != 0 {
             batch.add(Space::Count, object_key(*object, *kind), difference);
