@@ -227,6 +227,12 @@ impl Home {
         self.post(&format!("/api/v1/accounts/{}/keys", person.id()), op.to_json()).await
     }
 
+    /// Asks as its operator does, over the socket in the data folder.
+    pub(crate) async fn operator<T: DeserializeOwned>(&self, method: &str, path: &str, body: &impl Serialize) -> anyhow::Result<T> {
+        let folder = config::read(self.folder.path())?;
+        mesh_server::operator::ask(&folder, (method.parse()?, path), body).await
+    }
+
     /// A record as shown here.
     pub(crate) async fn view(&self, id: &RecordId) -> RecordView {
         self.get(&format!("/api/v1/records/{id}")).await.json()

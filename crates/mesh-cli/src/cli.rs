@@ -3,6 +3,7 @@
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use mesh_proto::address::Domain;
 use mesh_proto::envelope::Kind;
+use mesh_proto::record::ReportReason;
 use std::path::PathBuf;
 
 /// The MESH network on the command line.
@@ -82,6 +83,10 @@ pub(crate) enum Command {
     Subscribe(TargetArgs),
     /// Pass a post on to your own subscribers
     Repost(TargetArgs),
+    /// Report a post or a comment to the operators of its home
+    Report(ReportArgs),
+    /// Show what operators decided about you, what you said, and your reports
+    Rulings,
     /// Withdraw your own record, or your like, repost or subscription
     Undo(UndoArgs),
     /// Show what happened to your own things
@@ -274,6 +279,44 @@ pub(crate) struct CommentArgs {
     /// The language, such as en or pt-BR
     #[arg(long)]
     pub(crate) lang: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReportArgs {
+    /// What to report
+    pub(crate) target: String,
+    /// Why
+    #[arg(long, value_enum)]
+    pub(crate) reason: Reason,
+    /// In your words
+    #[arg(long, default_value = "")]
+    pub(crate) text: String,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum Reason {
+    /// Unwanted advertising, floods, fraud
+    Spam,
+    /// Threats, harassment, hatred
+    Abuse,
+    /// Against the law
+    Illegal,
+    /// A copy of someone else's work
+    Copy,
+    /// Something else
+    Other,
+}
+
+impl From<Reason> for ReportReason {
+    fn from(reason: Reason) -> Self {
+        match reason {
+            Reason::Spam => Self::Spam,
+            Reason::Abuse => Self::Abuse,
+            Reason::Illegal => Self::Illegal,
+            Reason::Copy => Self::Copy,
+            Reason::Other => Self::Other,
+        }
+    }
 }
 
 #[derive(Debug, Args)]

@@ -9,6 +9,7 @@ mod manual;
 mod mirror;
 mod moving;
 mod read;
+mod rulings;
 mod verify;
 mod write;
 
@@ -47,6 +48,8 @@ async fn dispatch(context: &Context, command: Command) -> Result<()> {
         Command::Comment(args) => write::comment(context, args).await,
         Command::Subscribe(args) => write::subscribe(context, &args.target).await,
         Command::Repost(args) => write::repost(context, &args.target).await,
+        Command::Report(args) => rulings::report(context, args).await,
+        Command::Rulings => rulings::list(context).await,
         Command::Undo(args) => write::undo(context, args).await,
         Command::Profile(args) => write::profile(context, args).await,
         Command::Show(args) => read::show(context, args).await,

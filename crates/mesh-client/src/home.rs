@@ -11,6 +11,7 @@ use mesh_proto::address::{Address, Domain};
 use mesh_proto::api::{
     Accepted, AccountView, Acts, Cards, Comments, Counters, Discovery, FeedPage, KeysAdded, KeysBatch, KeysBatchAnswer, KeysKnown,
     KeysView, KnownUnder, NewAccount, NotificationPage, Pairing, PairingList, PairingRequest, RecordView, Registered, Registration,
+    RulingsPage,
 };
 use mesh_proto::envelope::{Envelope, Kind, RecordId};
 use mesh_proto::key::AccountId;
@@ -171,6 +172,11 @@ impl Home {
     /// One page of the signer's notifications, newest first.
     pub async fn notifications(&self, signer: &Signer, page: &Page) -> Result<NotificationPage> {
         self.http.get(self.to(&format!("/api/v1/notifications{}", page.query("before"))).signed(signer)).await
+    }
+
+    /// What operators decided about the signer, the signer's records and reports.
+    pub async fn rulings(&self, signer: &Signer) -> Result<RulingsPage> {
+        self.http.get(self.to("/api/v1/rulings").signed(signer)).await
     }
 
     /// The signer's live statements of `kind` about `object`, a record id or an account id.

@@ -4,6 +4,7 @@
 //! from verified records and key logs, never from a server's word: a signature must not say what its owner does not know.
 
 mod actions;
+mod rulings;
 
 pub use actions::Edit;
 

@@ -7,7 +7,8 @@ use crate::verify::{Mistrust, check};
 use mesh_proto::envelope::{Kind, RecordId};
 use mesh_proto::key::AccountId;
 use mesh_proto::record::{
-    AccountRef, Comment, Content, Like, ObjectRef, Post, Profile, Record, Repost, Retract, RetractReason, Subscribe, Terms,
+    AccountRef, Comment, Content, Like, ObjectRef, Post, Profile, Record, Report, ReportReason, Repost, Retract, RetractReason, Subscribe,
+    Terms,
 };
 use mesh_proto::uri::{self, Target};
 
@@ -85,6 +86,15 @@ impl Session {
         match record.kind() {
             Kind::Post => self.draft(Content::Repost(Repost { object })).await,
             other => Err(ClientError::Input(format!("a {other} cannot be reposted"))),
+        }
+    }
+
+    /// A report of a post or comment to its home.
+    pub async fn draft_report(&self, target: &Target, reason: ReportReason, text: String) -> Result<Record> {
+        let (object, _, record) = self.object(target).await?;
+        match record.kind() {
+            Kind::Post | Kind::Comment => self.draft(Content::Report(Report { object, reason, text })).await,
+            other => Err(ClientError::Input(format!("a {other} cannot be reported: report what it is about"))),
         }
     }
 

@@ -1,0 +1,3 @@
+//! What those who run a domain do.
+
+mod moderation;
