@@ -2,7 +2,7 @@
 //!
 //! Proofs come for many leaves at once and are kept so. Of a leaf that was erased its entry stays, which says nothing.
 
-use super::Lid;
+use super::{Lid, OriginNo};
 use super::codec::{Reader, damaged, key_u64};
 use mesh_proto::bytes::Hash;
 use mesh_proto::log::{BatchProof, Checkpoint, Origin, entry_hash, narrow};
@@ -59,6 +59,12 @@ pub(crate) fn put(batch: &mut Batch, lid: Lid, sequence: u64) {
 
 pub(crate) fn remove(batch: &mut Batch, lid: Lid) {
     batch.delete(Space::Carried, lid.key());
+}
+
+/// Whether this domain answers for any record of a log that is not its own.
+pub(crate) fn is_any(read: &dyn Read, origin: OriginNo) -> Result<bool, StoreError> {
+    let range = KeyRange::between(Lid::new(origin, 0).key(), Lid::new(OriginNo(origin.0 + 1), 0).key());
+    Ok(!read.scan(Space::Carried, &range, Order::Forward, 1)?.is_empty())
 }
 
 /// Whether this domain answers for a record of another log.
