@@ -101,7 +101,9 @@ impl Dates {
         }
         let with = self.sightings.iter().find(|(size, _)| *size > index);
         if let Some((size, at)) = with.filter(|(_, at)| is_before(*at, received)) {
-            return Err(back_dated(format!("leaf {index} says {received}, but at {at} the log had {size} leaves, and this one among them")));
+            return Err(back_dated(format!(
+                "leaf {index} says {received}, but at {at} the log had {size} leaves, and this one among them"
+            )));
         }
         Ok(())
     }

@@ -201,6 +201,7 @@ impl Import<'_> {
         }
         let routes = Routes { read: kv, peers: &appender.peers, accounts: &appender.accounts };
         queue::enqueue(&mut indexer, routes, &statement)?;
+        carried::put_brought(&mut indexer.batch, lid.origin());
         self.group.add(indexer);
         if copied {
             // It came before, or this was the account's mirror: then the copy is what it answers for, and what follows from it was still to do.

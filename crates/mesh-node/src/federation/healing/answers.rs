@@ -12,8 +12,8 @@ use crate::log::{Log, Part as LogPart};
 use crate::outbox::Outbox;
 use crate::peers::Peer;
 use crate::queue;
-use crate::tables::reference::{Reference, Standing, TombstoneRow};
 use crate::tables::account::arriving;
+use crate::tables::reference::{Reference, Standing, TombstoneRow};
 use crate::tables::{Lid, OWN, OriginNo, PeerNo, carried};
 use governor::clock::{Clock as _, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
@@ -118,7 +118,11 @@ impl Answers {
         let mut elsewhere = BTreeSet::new();
         for id in &asked.ids {
             if let Some((lid, _)) = self.known(peer, id)? {
-                if source.holds(lid) { there.insert(lid.0) } else { elsewhere.insert(lid.0) };
+                if source.holds(lid) {
+                    there.insert(lid.0)
+                } else {
+                    elsewhere.insert(lid.0)
+                };
             }
         }
         let numbers: Vec<u64> = if there.is_empty() { elsewhere } else { there }.into_iter().collect();
@@ -167,7 +171,7 @@ impl Answers {
         }
         let mut carried = Vec::new();
         for no in self.outbox.peers.numbers_of(origin) {
-            if carried::is_any(&*self.kv, no)? {
+            if carried::is_brought(&*self.kv, no)? {
                 carried.push(no);
             }
         }
