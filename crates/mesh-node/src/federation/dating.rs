@@ -222,6 +222,7 @@ mod tests {
         let mut dates = Dates::read(&store, ORIGIN, None).expect("reads");
         let mut check = |index, received| code_of(dates.check(&store, (ORIGIN, dated(index, received)), None));
         // What lay below may come years later; what came after the first look and before the second is judged by the first.
+        assert_eq!(check(9, 10 * HOUR_MS + CLOCK_AHEAD_MS_MAX + 1), Some(code::BACK_DATED), "it was there before that");
         assert_eq!(check(9, 1), None);
         assert_eq!(check(10, 10 * HOUR_MS - CLOCK_AHEAD_MS_MAX - 1), Some(code::BACK_DATED));
         assert_eq!(check(19, 10 * HOUR_MS - CLOCK_AHEAD_MS_MAX), None);

@@ -45,6 +45,9 @@ const SUSPICION_PAUSE_MS: u64 = 600_000;
 /// How long after the start the first domain is healed, and how often it is looked whose turn it is.
 const LOOK: Duration = Duration::from_secs(600);
 
+/// Logs of other domains that are compared with one home in one healing, because of the accounts that moved there.
+const CARRIED_MAX: usize = 256;
+
 /// What a healing is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Aim {
@@ -264,10 +267,18 @@ impl Healing {
     /// The logs in which records lie for which a domain answers: its present one and those before it, and those of domains from which people moved there.
     fn logs(&self, peer: &Peer) -> Result<Vec<(Origin, OriginNo)>> {
         let mut logs = self.peers.logs_of(peer.domain());
+        let mut carried = Vec::new();
         for former in self.accounts.former_homes(peer.domain())? {
             // Nothing is taken in of a log that forked.
-            logs.extend(self.peers.logs_of(&former).into_iter().filter(|(_, no)| !self.peers.forks().contains(*no)));
+            carried.extend(self.peers.logs_of(&former).into_iter().filter(|(_, no)| !self.peers.forks().contains(*no)));
         }
+        if carried.len() > CARRIED_MAX {
+            // Another time others get their turn.
+            let first = usize::from_be_bytes(random(&*self.rng)) % carried.len();
+            carried.rotate_left(first);
+            carried.truncate(CARRIED_MAX);
+        }
+        logs.extend(carried);
         Ok(logs)
     }
 

@@ -163,6 +163,7 @@ impl Answers {
         Ok(Settled { held })
     }
 
+    /// The log that a request names.
     fn source(&self, origin: &Origin) -> Result<Source> {
         let refused = |words| NodeError::refused(code::NOT_HOME, words);
         if origin.domain() == self.log.origin().domain() {
@@ -191,11 +192,10 @@ impl Answers {
         Ok(self.kv.get(Space::Outbox, &crate::tables::outbox_key(peer.no(), lid.0))?.is_some())
     }
 
-    /// A record that went to a peer, or that its author brought along: an earlier home may have sent it to anybody. But reports concern one home.
+    /// A record that went to a peer, or that its author brought along: an earlier home may have sent it to anybody, and who knows its id has seen it.
     fn answered_for(&self, peer: &Peer, id: &RecordId) -> Result<Option<(Lid, Reference)>> {
         let Some((lid, reference)) = Reference::find(&*self.kv, id)? else { return Ok(None) };
-        let public = reference.kind != Kind::Report;
-        let answers = self.went(peer, lid)? || (public && carried::is_carried(&*self.kv, lid)?);
+        let answers = self.went(peer, lid)? || carried::is_carried(&*self.kv, lid)?;
         Ok(answers.then_some((lid, reference)))
     }
 
@@ -217,7 +217,7 @@ impl Answers {
         Ok(Verdict::Withdrawn { retract })
     }
 
-    /// A record that went from here to nobody who asks, and did not come along. It may have been withdrawn before its author came; or its author is only just coming.
+    /// A record that neither went to the peer nor came along. It may have been withdrawn before its author came, or may still come.
     fn unknown(&self, peer: &Peer, (source, id): (&Source, &RecordId), batch: &mut Batch) -> Result<Verdict> {
         let Source::Carried(origin, _) = source else { return Ok(Verdict::Nothing) };
         if let Some(retract) = self.retract_of(peer, id, batch)? {
