@@ -1,5 +1,6 @@
 //! Two homes find out in what their common sets differ, and the actors' home is right.
 
+mod carried;
 mod counters;
 
 use crate::durability::copy;
@@ -19,12 +20,18 @@ use std::path::Path;
 /// Negentropy: version 1, no bound, ids, none of them. What an empty set begins with.
 const EMPTY: [u8; 5] = [0x61, 0, 0, 2, 0];
 
-/// Stops a home, compares it with all others or heals it, and starts it again. Answers what is said of the first other one.
-async fn verify(home: &mut Home, aim: Aim) -> Result<Report, String> {
+/// Stops a home, compares it with all others or heals it, and starts it again. Answers what is said of each.
+async fn verify_all(home: &mut Home, aim: Aim) -> Vec<verify::Compared> {
     home.stop().await;
     let folder = config::read(home.folder.path()).expect("a good folder");
     let compared = verify::run(&folder, aim, |_| ()).await.expect("opens");
     home.start_again().await;
+    compared
+}
+
+/// The same; answers what is said of the first other one.
+async fn verify(home: &mut Home, aim: Aim) -> Result<Report, String> {
+    let compared = verify_all(home, aim).await;
     compared.into_iter().next().expect("another domain is known").outcome.map_err(|error| error.to_string())
 }
 

@@ -24,7 +24,7 @@ pub(crate) struct Luggage {
 }
 
 /// All that a home hands out of an account.
-async fn export(from: &Home, person: &TestAccount) -> Luggage {
+pub(crate) async fn export(from: &Home, person: &TestAccount) -> Luggage {
     let mut luggage = Luggage::default();
     let mut next = 0;
     loop {
@@ -40,16 +40,16 @@ async fn export(from: &Home, person: &TestAccount) -> Luggage {
     }
 }
 
-fn move_op(person: &mut TestAccount, user: &str, to: &Home) -> Envelope {
+pub(crate) fn move_op(person: &mut TestAccount, user: &str, to: &Home) -> Envelope {
     let (root, address) = (person.root.clone(), to.address(user).parse().expect("an address"));
     person.key_op(Action::HomeMove { address }, &root)
 }
 
-fn arrival(person: &TestAccount) -> Arrival {
+pub(crate) fn arrival(person: &TestAccount) -> Arrival {
     Arrival { account: person.id(), ops: person.keys.ops().cloned().collect(), invite: None, pow_salt: None, pow_nonce: None }
 }
 
-async fn import(to: &Home, person: &TestAccount, part: &Delivery) -> Vec<ItemResult> {
+pub(crate) async fn import(to: &Home, person: &TestAccount, part: &Delivery) -> Vec<ItemResult> {
     let path = format!("/api/v1/accounts/{}/import", person.id());
     let reply = to.post_as(person, &path, part).await;
     assert_eq!(reply.status, 200, "{}", String::from_utf8_lossy(&reply.body));
@@ -57,7 +57,7 @@ async fn import(to: &Home, person: &TestAccount, part: &Delivery) -> Vec<ItemRes
 }
 
 /// What a client does once the key log names the new home.
-async fn settle(to: &Home, person: &TestAccount, luggage: &Luggage) {
+pub(crate) async fn settle(to: &Home, person: &TestAccount, luggage: &Luggage) {
     let reply = to.post_json("/api/v1/arrivals", &arrival(person)).await;
     assert_eq!(reply.status, 201, "{}", String::from_utf8_lossy(&reply.body));
     assert_eq!(reply.json::<Registered>().account, person.id());
@@ -67,7 +67,7 @@ async fn settle(to: &Home, person: &TestAccount, luggage: &Luggage) {
     }
 }
 
-async fn announce(to: &Home, person: &TestAccount, luggage: &Luggage) {
+pub(crate) async fn announce(to: &Home, person: &TestAccount, luggage: &Luggage) {
     let end = ImportEnd { domains: luggage.domains.iter().cloned().collect() };
     let reply = to.post_as(person, &format!("/api/v1/accounts/{}/import:end", person.id()), &end).await;
     assert_eq!(reply.status, 200, "{}", String::from_utf8_lossy(&reply.body));

@@ -1,11 +1,13 @@
 //! Back-dating: a leaf that says it is older than it can be is refused, with its reason; an honest one may be as late as it wants.
 
 use crate::federation::{like, post};
+use crate::moving::{arrival, import, move_op};
 use crate::network::{Home, now_ms, until};
 use crate::peer::{Peer, refusal};
 use axum::routing::post as on_post;
 use axum::{Json, Router};
 use mesh_proto::api::{DeliveryAnswer, DeliveryItem, ItemResult, Pulled};
+use mesh_proto::keylog::Action;
 use mesh_proto::record::ObjectRef;
 use mesh_testkit::TestAccount;
 use std::sync::{Arc, Mutex};
@@ -111,4 +113,74 @@ async fn leaf_that_the_log_did_not_have_when_it_was_asked_is_refused_if_it_says_
     stage.one.start_again().await;
     let back = stage.log(now_ms() - LONG_MS);
     back_dated(stage.deliver(vec![back]).await.remove(0), "leaf 5 says");
+}
+
+/// A stage whose home knows that the peer's log had three leaves a moment ago.
+async fn seen() -> Stage {
+    let mut stage = stage().await;
+    let items = vec![stage.log(now_ms() - 48 * LONG_MS), stage.log(now_ms() - 47 * LONG_MS)];
+    assert_eq!(stage.deliver(items).await, [ItemResult::Accepted, ItemResult::Accepted]);
+    let asked_for = stage.log(now_ms() - 46 * LONG_MS);
+    let delivery = stage.peer.delivery(vec![asked_for], &[&stage.neo]);
+    let delivery = stage.peer.grown(&delivery, 2);
+    *stage.has.lock().expect("no panic") = (Some(Pulled { delivery: Some(delivery), next: 3, more: false }), 0);
+    stage.one.stop().await;
+    stage.one.start_again().await;
+    until("what it has is asked for and taken", async || stage.has.lock().expect("no panic").1 >= 2).await;
+    stage
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn moved_account_brings_nothing_to_others_that_its_log_cannot_have_held() {
+    let mut stage = seen().await;
+    // It moved on paper only: the new home is played by a friend of the old one.
+    let new = Peer::start("new", 60).await;
+    let (root, address) = (stage.neo.root.clone(), format!("neo@{}", new.domain).parse().expect("an address"));
+    stage.neo.key_op(Action::HomeMove { address }, &root);
+    let back = [stage.log(now_ms() - LONG_MS), stage.log(now_ms() - 47 * LONG_MS)];
+    let items = vec![back[0].clone(), back[1].clone(), stage.log(now_ms())];
+    let delivery = stage.peer.delivery(items, &[&stage.neo]);
+    let reply = new.signed(&stage.one, "/mesh/v1/deliveries", &delivery).await;
+    assert_eq!(reply.status, 200, "{}", String::from_utf8_lossy(&reply.body));
+    let mut results = reply.json::<DeliveryAnswer>().results;
+    back_dated(results.remove(0), "the log had 3 leaves, and not this one");
+    back_dated(results.remove(0), "the log had 3 leaves, and not this one");
+    assert_eq!(results, [ItemResult::Accepted]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn account_that_arrives_brings_nothing_that_its_log_cannot_have_held() {
+    let mut stage = seen().await;
+    move_op(&mut stage.neo, "neo", &stage.one);
+    assert_eq!(stage.one.post_json("/api/v1/arrivals", &arrival(&stage.neo)).await.status, 201);
+    let items = vec![stage.log(now_ms() - LONG_MS), stage.log(now_ms()), stage.log(now_ms() - 1_000)];
+    let part = stage.peer.delivery(items, &[]);
+    let mut results = import(&stage.one, &stage.neo, &part).await;
+    back_dated(results.remove(0), "the log had 3 leaves, and not this one");
+    back_dated(results.remove(1), "but leaf 4 says");
+    assert_eq!(results, [ItemResult::Accepted]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn log_that_ended_goes_on_neither_before_nor_after_what_is_known_of_it() {
+    let mut stage = stage().await;
+    let now = now_ms();
+    let first = stage.log(now - 48 * LONG_MS);
+    assert_eq!(stage.deliver(vec![first]).await, [ItemResult::Accepted]);
+    let past = stage.peer.begin_new_log();
+    let (late, second) = (stage.log(now - 50 * LONG_MS), stage.log(now - 10 * LONG_MS));
+    assert_eq!(stage.deliver(vec![second]).await, [ItemResult::Accepted]);
+    back_dated(stage.deliver(vec![late]).await.remove(0), "an earlier log of its domain goes on to");
+    // The old one goes on in secret.
+    let present = std::mem::replace(&mut stage.peer.log, past);
+    let items = vec![stage.log(now - 49 * LONG_MS), stage.log(now - 20 * LONG_MS), stage.log(now - LONG_MS)];
+    let mut delivery = stage.peer.delivery(items, &[&stage.neo]);
+    delivery.origin = format!("{}/log/1", stage.peer.domain).parse().expect("an origin");
+    let reply = stage.peer.signed(&stage.one, "/mesh/v1/deliveries", &delivery).await;
+    assert_eq!(reply.status, 200, "{}", String::from_utf8_lossy(&reply.body));
+    let mut results = reply.json::<DeliveryAnswer>().results;
+    back_dated(results.remove(0), "but leaf 0 says");
+    back_dated(results.remove(1), "its domain had begun another log");
+    assert_eq!(results, [ItemResult::Accepted]);
+    stage.peer.log = present;
 }

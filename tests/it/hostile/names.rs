@@ -55,6 +55,7 @@ impl Liar {
     fn show(&mut self, account: &TestAccount) {
         let name = Some(self.peer.log.name(account));
         let view = AccountView {
+            suspended: None,
             account: account.id(),
             address: account.address(),
             head: account.keys.head(),

@@ -35,6 +35,9 @@ pub(crate) struct Peer {
     pub(crate) domain: String,
     pub(crate) key: SecretKey,
     pub(crate) log: TestLog,
+    /// Makes the log's key.
+    number: u8,
+    discovery: Arc<Mutex<Discovery>>,
     received: Arc<Mutex<Received>>,
     answers: Arc<Mutex<Option<Answers>>>,
     task: JoinHandle<()>,
@@ -69,8 +72,17 @@ impl Peer {
         };
         let received = Arc::new(Mutex::default());
         let answers = Arc::new(Mutex::default());
-        let task = tokio::spawn(serve(listener, (discovery, more), key.clone(), (Arc::clone(&received), Arc::clone(&answers))));
-        Self { domain, key, log, received, answers, task }
+        let discovery = Arc::new(Mutex::new(discovery));
+        let shown = (Arc::clone(&discovery), more);
+        let task = tokio::spawn(serve(listener, shown, key.clone(), (Arc::clone(&received), Arc::clone(&answers))));
+        Self { domain, key, log, number, discovery, received, answers, task }
+    }
+
+    /// Begins its second log. Answers the first.
+    pub(crate) fn begin_new_log(&mut self) -> TestLog {
+        let origin = format!("{}/log/2", self.domain);
+        self.discovery.lock().expect("no panic").origin = origin.parse().expect("an origin");
+        std::mem::replace(&mut self.log, TestLog::new(&origin, self.number.wrapping_add(1)))
     }
 
     /// Says what is answered to questions that a played domain does not understand by itself.
@@ -110,7 +122,7 @@ impl Peer {
         let proof: BatchProof = self.log.prove(&indexes);
         let keys = people.iter().map(|person| KeysPush { account: person.id(), ops: person.keys.ops().cloned().collect() }).collect();
         Delivery {
-            origin: format!("{}/log/1", self.domain).parse().expect("an origin"),
+            origin: self.discovery.lock().expect("no panic").origin.clone(),
             checkpoint: self.log.checkpoint(),
             proof,
             growth: None,
@@ -161,8 +173,13 @@ impl Peer {
 
 type State = (Arc<Mutex<Received>>, Arc<Mutex<Option<Answers>>>);
 
-async fn serve(listener: TcpListener, (discovery, more): (Discovery, axum::Router), key: SecretKey, (received, answers): State) {
-    let domain = discovery.domain.clone();
+async fn serve(
+    listener: TcpListener,
+    (discovery, more): (Arc<Mutex<Discovery>>, axum::Router),
+    key: SecretKey,
+    (received, answers): State,
+) {
+    let domain = discovery.lock().expect("no panic").domain.clone();
     let challenge = move |Json(asked): Json<ChallengeRequest>| async move {
         let answer = Challenge { domain, from: asked.from, nonce: asked.nonce, at: 0 };
         Json(Envelope::sign(Kind::Challenge, serde_json::to_vec(&answer).expect("json"), &key))
@@ -193,7 +210,7 @@ async fn serve(listener: TcpListener, (discovery, more): (Discovery, axum::Route
     let router = axum::Router::new()
         .fallback(other)
         .route("/mesh/v1/keys", post(keys))
-        .route("/.well-known/mesh", get(move || async move { Json(discovery) }))
+        .route("/.well-known/mesh", get(move || async move { Json(discovery.lock().expect("no panic").clone()) }))
         .route("/mesh/v1/challenges", post(challenge))
         .route("/mesh/v1/deliveries", post(deliveries))
         .merge(more);

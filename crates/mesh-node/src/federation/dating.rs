@@ -1,10 +1,12 @@
 //! Back-dating: a leaf that says it is older than it can be.
 //!
-//! Two rules, neither of which an honest home can break however late its deliveries come. Within one log `received` never decreases. And a leaf beyond the size that the
-//! log had when we asked it was logged after we asked: the time of asking counts, never that of a delivery, which may have waited for hours. Whoever answers a
-//! request that we signed has a clock that agrees with ours, as signatures live for a minute; what is tolerated beyond that is generous.
+//! Rules that an honest home cannot break however late its deliveries come. Within one log `received` never decreases; nor does it from one log of a domain to
+//! the next. A leaf beyond the size that the log had when we asked it was logged after we asked, and one below it before: the time of asking counts, never that
+//! of a delivery, which may have waited for hours. Whoever answers a request that we signed has a clock that agrees with ours, as signatures live for a
+//! minute; what is tolerated beyond that is generous. It is the same whoever delivers: what an account brought along lies in a log of which we may know more.
 
 use crate::error::{NodeError, Result};
+use crate::peers::Peers;
 use crate::tables::codec::{Reader, put_time, put_varint};
 use crate::tables::reference::Reference;
 use crate::tables::{Lid, OriginNo};
@@ -29,28 +31,46 @@ pub(crate) struct Dates {
     highest: Option<Dated>,
     /// How many leaves the log had, and when we asked; the oldest first.
     sightings: Vec<(u64, u64)>,
+    /// The newest time in the domain's logs before this one.
+    begun: Option<u64>,
+    /// The oldest time in its logs after this one: by then this one had ended.
+    ended: Option<u64>,
 }
 
 impl Dates {
-    /// Reads what is known; `last_leaf` is the highest of which there is a reference.
+    /// Reads what is known of a log, and of the logs that its domain had before and after it. Nothing is known of the log itself where nobody vouches for what an
+    /// account brought along.
+    pub(crate) fn of(read: &dyn Read, peers: &Peers, no: OriginNo) -> Result<Self> {
+        let mut dates = Self::read(read, no, peers.last_leaf(no)?)?;
+        let origin = peers.origin_by_number(no)?;
+        if peers.origin_known(&origin) != Some(no) {
+            return Ok(dates);
+        }
+        for (log, other) in peers.logs_of(origin.domain()).into_iter().filter(|(_, other)| *other != no) {
+            if log.number() < origin.number() {
+                dates.begun = dates.begun.max(end_of(read, whole(other), Order::Backward)?.map(|last| last.received));
+            } else {
+                let first = end_of(read, whole(other), Order::Forward)?.map(|first| first.received);
+                let asked = sightings(read, other)?.first().map(|(_, at)| *at);
+                dates.ended = dates.ended.into_iter().chain(first).chain(asked).min();
+            }
+        }
+        Ok(dates)
+    }
+
+    /// Reads what is known of one log; `last_leaf` is the highest of which there is a reference.
     pub(crate) fn read(read: &dyn Read, origin: OriginNo, last_leaf: Option<u64>) -> Result<Self> {
         let highest = match last_leaf {
             Some(index) => Reference::get(read, Lid::new(origin, index))?.map(|known| Dated { index, received: known.received }),
             None => None,
         };
-        let row = read.get(Space::Sighting, &origin.0.to_be_bytes())?;
-        Ok(Self { highest, sightings: row.map_or_else(|| Ok(Vec::new()), |row| decode(&row))? })
+        Ok(Self { highest, sightings: sightings(read, origin)?, ..Self::default() })
     }
 
     /// Refuses a leaf that is dated before what lies before it, or before we saw the log without it. `before`: the leaf before it in the delivery.
     pub(crate) fn check(&mut self, read: &dyn Read, (origin, leaf): (OriginNo, Dated), before: Option<Dated>) -> Result<()> {
-        let seen = self.sightings.iter().rev().find(|(size, _)| *size <= leaf.index);
-        if let Some((size, at)) = seen
-            && leaf.received.saturating_add(CLOCK_AHEAD_MS_MAX) < *at
-        {
-            let words = format!("leaf {} says {}, but at {at} the log had {size} leaves, and not this one", leaf.index, leaf.received);
-            return Err(back_dated(words));
-        }
+        self.check_asked(leaf)?;
+        self.check_logs(leaf)?;
         let (below, above) = match self.highest {
             Some(highest) if highest.index > leaf.index => neighbours(read, origin, leaf.index)?,
             highest => (highest.filter(|highest| highest.index < leaf.index), None),
@@ -69,6 +89,32 @@ impl Dates {
         }
         if self.highest.is_none_or(|highest| highest.index < leaf.index) {
             self.highest = Some(leaf);
+        }
+        Ok(())
+    }
+
+    /// By what the log had when we asked.
+    fn check_asked(&self, Dated { index, received }: Dated) -> Result<()> {
+        let without = self.sightings.iter().rev().find(|(size, _)| *size <= index);
+        if let Some((size, at)) = without.filter(|(_, at)| is_before(received, *at)) {
+            return Err(back_dated(format!("leaf {index} says {received}, but at {at} the log had {size} leaves, and not this one")));
+        }
+        let with = self.sightings.iter().find(|(size, _)| *size > index);
+        if let Some((size, at)) = with.filter(|(_, at)| is_before(*at, received)) {
+            return Err(back_dated(format!(
+                "leaf {index} says {received}, but at {at} the log had {size} leaves, and this one among them"
+            )));
+        }
+        Ok(())
+    }
+
+    /// By the domain's other logs.
+    fn check_logs(&self, Dated { index, received }: Dated) -> Result<()> {
+        if let Some(begun) = self.begun.filter(|begun| is_before(received, *begun)) {
+            return Err(back_dated(format!("leaf {index} says {received}, but an earlier log of its domain goes on to {begun}")));
+        }
+        if let Some(ended) = self.ended.filter(|ended| is_before(*ended, received)) {
+            return Err(back_dated(format!("leaf {index} says {received}, but by {ended} its domain had begun another log")));
         }
         Ok(())
     }
@@ -92,8 +138,14 @@ impl Dates {
     }
 }
 
-fn decode(row: &[u8]) -> std::result::Result<Vec<(u64, u64)>, StoreError> {
-    let mut reader = Reader::new(row, "sighting");
+/// Whether one time is before another, beyond what clocks may differ.
+fn is_before(time: u64, other: u64) -> bool {
+    time.saturating_add(CLOCK_AHEAD_MS_MAX) < other
+}
+
+fn sightings(read: &dyn Read, origin: OriginNo) -> std::result::Result<Vec<(u64, u64)>, StoreError> {
+    let Some(row) = read.get(Space::Sighting, &origin.0.to_be_bytes())? else { return Ok(Vec::new()) };
+    let mut reader = Reader::new(&row, "sighting");
     let mut sightings = Vec::new();
     while !reader.is_empty() {
         sightings.push((reader.varint()?, reader.time()?));
@@ -103,18 +155,23 @@ fn decode(row: &[u8]) -> std::result::Result<Vec<(u64, u64)>, StoreError> {
 
 /// The nearest leaves on both sides of which there are references.
 fn neighbours(read: &dyn Read, origin: OriginNo, index: u64) -> Result<(Option<Dated>, Option<Dated>)> {
-    let at = |index| Lid::new(origin, index).key();
-    let below = read.scan(Space::Reference, &KeyRange::between(at(0), at(index)), Order::Backward, 1)?;
-    let beyond = Lid::new(OriginNo(origin.0 + 1), 0).key();
-    let above = read.scan(Space::Reference, &KeyRange::between(Lid(Lid::new(origin, index).0 + 1).key(), beyond), Order::Forward, 1)?;
-    let dated = |rows: Vec<(mesh_store::Key, mesh_store::Value)>| match rows.first() {
-        Some((key, row)) => {
-            let index = Lid(crate::tables::codec::key_u64(key, 0, "reference")?).index();
-            Ok::<_, NodeError>(Some(Dated { index, received: Reference::decode(row)?.received }))
-        }
-        None => Ok(None),
-    };
-    Ok((dated(below)?, dated(above)?))
+    let leaf = Lid::new(origin, index);
+    let below = KeyRange::between(Lid::new(origin, 0).key(), leaf.key());
+    let above = KeyRange::between(Lid(leaf.0 + 1).key(), Lid::new(OriginNo(origin.0 + 1), 0).key());
+    Ok((end_of(read, below, Order::Backward)?, end_of(read, above, Order::Forward)?))
+}
+
+/// All leaves of a log.
+fn whole(origin: OriginNo) -> KeyRange {
+    KeyRange::between(Lid::new(origin, 0).key(), Lid::new(OriginNo(origin.0 + 1), 0).key())
+}
+
+/// The first leaf of a range in an order of which there is a reference.
+fn end_of(read: &dyn Read, range: KeyRange, order: Order) -> Result<Option<Dated>> {
+    let rows = read.scan(Space::Reference, &range, order, 1)?;
+    let Some((key, row)) = rows.first() else { return Ok(None) };
+    let index = Lid(crate::tables::codec::key_u64(key, 0, "reference")?).index();
+    Ok(Some(Dated { index, received: Reference::decode(row)?.received }))
 }
 
 fn back_dated(detail: String) -> NodeError {
@@ -165,6 +222,7 @@ mod tests {
         let mut dates = Dates::read(&store, ORIGIN, None).expect("reads");
         let mut check = |index, received| code_of(dates.check(&store, (ORIGIN, dated(index, received)), None));
         // What lay below may come years later; what came after the first look and before the second is judged by the first.
+        assert_eq!(check(9, 10 * HOUR_MS + CLOCK_AHEAD_MS_MAX + 1), Some(code::BACK_DATED), "it was there before that");
         assert_eq!(check(9, 1), None);
         assert_eq!(check(10, 10 * HOUR_MS - CLOCK_AHEAD_MS_MAX - 1), Some(code::BACK_DATED));
         assert_eq!(check(19, 10 * HOUR_MS - CLOCK_AHEAD_MS_MAX), None);

@@ -4,7 +4,7 @@ use crate::accounts::Account;
 use crate::error::{NodeError, Result};
 use crate::log::Head;
 use crate::outbox::Outbox;
-use crate::packing::{Chunk, carried_chunk};
+use crate::packing::Chunk;
 use crate::queue;
 use crate::tables::carried::{self, Archive};
 use crate::tables::codec::key_u64;
@@ -42,11 +42,9 @@ impl Outbox {
                 lids.push(lid.0);
             }
         }
-        let chunk = match lids.first().copied().map(Lid) {
-            None => Chunk { indexes: Vec::new(), delivery: None },
-            Some(first) if first.0 < self.log.base() => self.past_chunk(&lids)?,
-            Some(first) if first.is_own() => self.chunk(&lids, (&self.head_over(&lids), None), None)?,
-            Some(_) => carried_chunk(&*self.kv, &self.peers, &lids)?,
+        let chunk = match lids.is_empty() {
+            true => Chunk { indexes: Vec::new(), delivery: None },
+            false => self.first_chunk(&lids, (&self.head_over(&lids), None), None)?,
         };
         if let Some(last) = chunk.indexes.last().filter(|_| chunk.indexes.len() < lids.len()) {
             (next, more) = (last + 1, true);

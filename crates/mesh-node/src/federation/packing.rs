@@ -57,13 +57,7 @@ impl Outbox {
             let mut rest = indexes.as_slice();
             while !rest.is_empty() && chunks.len() < IN_FLIGHT {
                 let some = &rest[..rest.len().min(BATCH_RECORDS_MAX)];
-                let own = some.partition_point(|number| Lid(*number).is_own());
-                let past = some.partition_point(|number| *number < this.log.base());
-                let chunk = match (past, own) {
-                    (0, 0) => carried_chunk(&*this.kv, &this.peers, some)?,
-                    (1.., _) => this.past_chunk(&some[..past])?,
-                    _ => this.chunk(&some[..own], (&head, growth.clone()), since)?,
-                };
+                let chunk = this.first_chunk(some, (&head, growth.clone()), since)?;
                 rest = &rest[chunk.indexes.len()..];
                 if chunk.delivery.is_some() {
                     since = since.and(chunk.indexes.last().map(|last| last + 1));
@@ -75,8 +69,19 @@ impl Outbox {
         made.await.map_err(|_| NodeError::Stopping)?
     }
 
+    /// Makes a delivery of the first of some records that lie in one log, whichever that is.
+    pub(crate) fn first_chunk(&self, numbers: &[u64], present: (&Head, Option<Growth>), since: Option<u64>) -> Result<Chunk> {
+        let own = numbers.partition_point(|number| Lid(*number).is_own());
+        let past = numbers.partition_point(|number| *number < self.log.base());
+        match (past, own) {
+            (0, 0) => carried_chunk(&*self.kv, &self.peers, numbers),
+            (1.., _) => self.past_chunk(&numbers[..past]),
+            _ => self.chunk(&numbers[..own], present, since),
+        }
+    }
+
     /// Makes a delivery of leaves of a log that this domain had before.
-    pub(crate) fn past_chunk(&self, leaves: &[u64]) -> Result<Chunk> {
+    fn past_chunk(&self, leaves: &[u64]) -> Result<Chunk> {
         let part = leaves.first().map(|first| self.log.part(*first)).ok_or(NodeError::NotFound("leaf"))?;
         let end = leaves.partition_point(|leaf| *leaf < part.base + part.head.size);
         self.chunk_of(&part, &leaves[..end], (None, None))

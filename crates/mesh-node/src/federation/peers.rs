@@ -225,6 +225,12 @@ impl Peers {
         self.read().origins.get(&(origin.clone(), None)).copied()
     }
 
+    /// All numbers of another domain's log: its own, and those of what accounts brought along from it without anybody who vouches for it.
+    pub(crate) fn numbers_of(&self, origin: &Origin) -> Vec<OriginNo> {
+        let known = self.read();
+        known.origins.iter().filter(|((log, _), _)| log == origin).map(|(_, no)| *no).collect()
+    }
+
     /// The logs of a domain that are known, oldest first.
     pub(crate) fn logs_of(&self, domain: &Domain) -> Vec<(Origin, OriginNo)> {
         let known = self.read();

@@ -95,6 +95,33 @@ pub(crate) fn begin_closing(batch: &mut Batch, account: AccountLid, close: u64) 
     batch.delete(Space::Profile, account.0.to_be_bytes());
 }
 
+/// Where accounts are noted whose records are still to come from an earlier home.
+const ARRIVING: &str = "arriving/";
+
+/// Notes that an account came to live here, and when.
+pub(crate) fn put_arriving(batch: &mut Batch, account: AccountLid, now_ms: u64) {
+    batch.put(Space::Meta, format!("{ARRIVING}{}", account.0), [account.0, now_ms].map(u64::to_be_bytes).concat());
+}
+
+/// Notes that all came that an account brings along.
+pub(crate) fn end_arriving(batch: &mut Batch, account: AccountLid) {
+    batch.delete(Space::Meta, format!("{ARRIVING}{}", account.0));
+}
+
+/// Accounts of which more may come, and since when; some of them, if there are very many.
+pub(crate) fn arriving(read: &dyn Read) -> Result<Vec<(AccountLid, u64)>, StoreError> {
+    let rows = read.scan(Space::Meta, &KeyRange::prefix(ARRIVING), Order::Forward, ARRIVING_MAX)?;
+    let mut arriving = Vec::with_capacity(rows.len());
+    for (_, row) in rows {
+        let mut row = Reader::new(&row, "meta");
+        arriving.push((AccountLid(row.u64()?), row.u64()?));
+    }
+    Ok(arriving)
+}
+
+/// Accounts that are looked at for those of which more may come.
+const ARRIVING_MAX: usize = 100_000;
+
 /// The account that a name of this domain was given to, ever.
 pub(crate) fn by_name(read: &dyn Read, user: &str) -> Result<Option<AccountLid>, StoreError> {
     let row = read.get(Space::Name, user.as_bytes())?;

@@ -2,8 +2,8 @@
 //!
 //! Proofs come for many leaves at once and are kept so. Of a leaf that was erased its entry stays, which says nothing.
 
-use super::Lid;
 use super::codec::{Reader, damaged, key_u64};
+use super::{Lid, OriginNo};
 use mesh_proto::bytes::Hash;
 use mesh_proto::log::{BatchProof, Checkpoint, Origin, entry_hash, narrow};
 use mesh_store::{Batch, KeyRange, Order, Read, Space, StoreError};
@@ -59,6 +59,20 @@ pub(crate) fn put(batch: &mut Batch, lid: Lid, sequence: u64) {
 
 pub(crate) fn remove(batch: &mut Batch, lid: Lid) {
     batch.delete(Space::Carried, lid.key());
+}
+
+/// Notes that accounts of this domain brought records along from a log, whatever becomes of these.
+pub(crate) fn put_brought(batch: &mut Batch, origin: OriginNo) {
+    batch.put(Space::Meta, brought_key(origin), []);
+}
+
+/// Whether accounts of this domain brought records along from a log.
+pub(crate) fn is_brought(read: &dyn Read, origin: OriginNo) -> Result<bool, StoreError> {
+    Ok(read.get(Space::Meta, brought_key(origin).as_bytes())?.is_some())
+}
+
+fn brought_key(origin: OriginNo) -> String {
+    format!("brought/{}", origin.0)
 }
 
 /// Whether this domain answers for a record of another log.

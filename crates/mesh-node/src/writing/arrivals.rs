@@ -4,15 +4,17 @@
 //! that came along. All of it goes through the append thread, which alone decides what an account of this domain has said.
 
 use crate::accounts::{Account, refused_use};
+use crate::dating::{Dated, Dates};
 use crate::error::{NodeError, Result};
 use crate::frame::{Frame, Opened};
 use crate::index::group::Group;
 use crate::index::{Indexer, News, Statement};
 use crate::objects::Resolved;
 use crate::queue::{self, Routes};
+use crate::tables::account::put_arriving;
 use crate::tables::payload::Payload;
 use crate::tables::reference::{Reference, Standing, TombstoneRow};
-use crate::tables::{HERE, Lid, OriginNo, act_key, carried, pair_key};
+use crate::tables::{HERE, Lid, OWN, OriginNo, act_key, carried, pair_key};
 use crate::writing::append::{Appender, Round};
 use mesh_proto::api::{Delivery, DeliveryItem, ItemResult, Registered, code};
 use mesh_proto::envelope::{Envelope, Kind, RecordId};
@@ -63,6 +65,7 @@ impl Appender {
         }
         round.batch.merge(batch);
         account.keeps = true;
+        put_arriving(&mut round.batch, account.lid, round.received);
         let leaf = self.leaf(round, &account, (Kind::Key, moved.id(), Some(moved)))?;
         self.name(round, &mut account)?;
         let registered = Registered { account: account.id(), address: account.address().clone(), leaf };
@@ -77,7 +80,8 @@ impl Appender {
             return Err(NodeError::refused(code::NOT_HOME, format!("the account's home is {}: import there", account.home())));
         }
         let frame = Frame::open(&part.delivery, part.key.as_ref())?;
-        let mut import = Import { appender: self, account: &account, part, group: Group::default(), archive: None };
+        let dates = (part.origin != OWN).then(|| Dates::of(&*self.kv, &self.peers, part.origin)).transpose()?;
+        let mut import = Import { appender: self, account: &account, part, dates, before: None, group: Group::default(), archive: None };
         let mut results = Vec::with_capacity(frame.opened.len());
         for opened in &frame.opened {
             let record = match import.check(&frame, opened) {
@@ -136,14 +140,23 @@ struct Import<'a> {
     appender: &'a Appender,
     account: &'a Account,
     part: &'a Part,
+    /// What is known of the log's times; `None` of this domain's own.
+    dates: Option<Dates>,
+    /// The leaf before.
+    before: Option<Dated>,
     group: Group,
     /// The row that proves the leaves, once there is one.
     archive: Option<u64>,
 }
 
 impl Import<'_> {
-    /// Form, actor and signature of a record. Where nobody is known to vouch for the log, only a live device is believed.
-    fn check<'o>(&self, frame: &Frame<'_>, opened: &'o Opened<'_>) -> Result<&'o Record> {
+    /// Time, form, actor and signature of a record. Where nobody is known to vouch for the log, only a live device is believed.
+    fn check<'o>(&mut self, frame: &Frame<'_>, opened: &'o Opened<'_>) -> Result<&'o Record> {
+        if let Some(dates) = &mut self.dates {
+            let leaf = Dated { index: opened.item.index, received: opened.item.received };
+            dates.check(&*self.appender.kv, (self.part.origin, leaf), self.before)?;
+            self.before = Some(leaf);
+        }
         let record = opened.record.as_deref().map_err(|error| NodeError::refused(code::MALFORMED, error.to_string()))?;
         if record.head.actor != self.account.id() {
             return Err(NodeError::refused(code::FORBIDDEN, "the record is another account's"));
@@ -188,6 +201,7 @@ impl Import<'_> {
         }
         let routes = Routes { read: kv, peers: &appender.peers, accounts: &appender.accounts };
         queue::enqueue(&mut indexer, routes, &statement)?;
+        carried::put_brought(&mut indexer.batch, lid.origin());
         self.group.add(indexer);
         if copied {
             // It came before, or this was the account's mirror: then the copy is what it answers for, and what follows from it was still to do.

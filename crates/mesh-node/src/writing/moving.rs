@@ -6,6 +6,7 @@ use crate::frame::Frame;
 use crate::moved::About;
 use crate::queue;
 use crate::records::Records;
+use crate::tables::account::end_arriving;
 use crate::tables::codec::key_u64;
 use crate::tables::{AccountLid, COPY, KEYS, Lid, outbox_key};
 use crate::writing::append::Entry;
@@ -184,6 +185,9 @@ impl Records {
 
     /// Queues an account's key operations for domains that are known here, and for all to which something goes that it brought along; and that too.
     fn announce(&self, account: &Account, domains: &BTreeSet<Domain>) -> Result<()> {
+        let mut ended = Batch::new();
+        end_arriving(&mut ended, account.lid);
+        self.kv.commit(ended).wait()?;
         // What was said here before those who keep copies were met goes to them too.
         let mirrors = account.log.view().mirrors().iter().filter_map(|mirror| self.peers.get(mirror));
         let copies: BTreeSet<_> = mirrors.map(|mirror| mirror.no()).collect();

@@ -5,11 +5,11 @@ use crate::envelope::{Envelope, RecordId};
 use crate::log::Origin;
 use serde::{Deserialize, Serialize};
 
-/// `POST /mesh/v1/sets:reconcile`: one message about a part of the set of records that lie in a log of the domain that is asked and concern the one who asks.
+/// `POST /mesh/v1/sets:reconcile`: one message about a part of the set of records of the asked domain's people that lie in one log and concern the one who asks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Reconcile {
-    /// The log.
+    /// The log: one of the domain that is asked, or one from which people brought records along who moved there.
     pub origin: Origin,
     /// The first leaf of the part.
     pub from: u64,
@@ -31,11 +31,11 @@ pub struct Reconciled {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Fetch {
-    /// The log.
+    /// The log whose records come first. Of others some are handed out if there is none in it.
     pub origin: Origin,
     /// At most 100 ids.
     pub ids: Vec<RecordId>,
-    /// The number of leaves of the newest checkpoint of this log that the one who asks keeps; absent if none.
+    /// The number of leaves of the newest checkpoint of the asked domain's present log that the one who asks keeps; absent if none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checkpoint: Option<u64>,
 }
@@ -53,7 +53,7 @@ pub struct Fetched {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Settle {
-    /// The log.
+    /// The log in which they lie.
     pub origin: Origin,
     /// Records that count where the one who asks is, and are not in the set of the domain that is asked; at most 100.
     pub held: Vec<RecordId>,
@@ -85,7 +85,7 @@ pub enum Verdict {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         retract: Option<RecordId>,
     },
-    /// Its actor lives elsewhere now: ask there.
+    /// Its actor lives elsewhere now: ask there. Or it may still come from where its actor lived before.
     Elsewhere,
     /// There is no such record: it is to be dropped.
     Nothing,

@@ -6,7 +6,7 @@ use crate::index::{Indexer, News, counts, later_versions};
 use crate::peers::Peers;
 use crate::tables::codec::Reader;
 use crate::tables::reference::{Reference, Standing};
-use crate::tables::{Lid, ObjectLid, PeerNo, half, object_key, ordered_key, pair_key, subscribers_key};
+use crate::tables::{Lid, ObjectLid, PeerNo, carried, half, object_key, ordered_key, pair_key, subscribers_key};
 use mesh_proto::envelope::{Kind, RecordId};
 use mesh_store::{Batch, KeyRange, Kv, Order, Read, Space, counter};
 use std::collections::{BTreeMap, BTreeSet};
@@ -33,14 +33,15 @@ pub(crate) fn counted(read: &dyn Read, reference: &Reference) -> Result<Vec<Coun
     Ok(counted)
 }
 
-/// Takes references back, by the ids of their records, in the order given; a retract never: what a person withdrew stays withdrawn. Answers those
-/// that were there and counted.
+/// Takes references back, by the ids of their records, in the order given. A retract never: what a person withdrew stays withdrawn; nor what this domain keeps
+/// a copy of with its proof, as its author's earlier home or for them. Answers those that were there and counted.
 pub(crate) fn drop_all(kv: &dyn Kv, peer: PeerNo, ids: &[RecordId], publish: impl Fn(&[News])) -> Result<Vec<(Lid, Reference)>> {
     let mut dropped = Vec::new();
     let mut indexer = Indexer::new(kv);
     for id in ids {
         let Some((lid, reference)) = Reference::find(kv, id)? else { continue };
-        if lid.is_own() || reference.kind == Kind::Retract || reference.standing == Standing::Retracted {
+        let stays = reference.kind == Kind::Retract || reference.standing == Standing::Retracted;
+        if lid.is_own() || stays || carried::is_carried(kv, lid)? {
             continue;
         }
         take_back(&mut indexer, (lid, &reference), peer)?;

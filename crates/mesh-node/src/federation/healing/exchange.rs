@@ -137,7 +137,11 @@ impl Exchange {
                 413 => return Err(NodeError::refused(code::TOO_LARGE, "the part has too many records there")),
                 429 | 503 => tokio::time::sleep(Duration::from_secs(answer.retry_after_s.unwrap_or(1).clamp(1, BUSY_WAIT_S_MAX))).await,
                 status => {
-                    let words = serde_json::from_slice::<Problem>(&answer.body).map(|problem| problem.detail).unwrap_or_default();
+                    let problem = serde_json::from_slice::<Problem>(&answer.body).ok();
+                    if problem.as_ref().is_some_and(|problem| problem.code() == code::NOT_HOME) {
+                        return Err(NodeError::refused(code::NOT_HOME, format!("{} does not answer for {}", self.domain, self.origin)));
+                    }
+                    let words = problem.map(|problem| problem.detail).unwrap_or_default();
                     return Err(self.remote(&format!("HTTP status {status}: {words}")));
                 }
             }

@@ -1,4 +1,4 @@
-//! The common set of two homes: of one log of the actors' home, the records that went to the objects' home and stand there.
+//! The common set of two homes: of one log, the records of the actors' home's people that went to the objects' home and stand there.
 //!
 //! Both sides enumerate it from what they have, each in the order of leaves, and must come to the same items: an item is a leaf index with a record id.
 //! Pure reading.
