@@ -120,4 +120,5 @@ pub(crate) fn router() -> Router<App> {
         .route("/.well-known/webfinger", get(well_known::webfinger))
         .route("/healthz", get(health::live))
         .route("/readyz", get(health::ready))
+        .route("/metrics", get(health::metrics))
 }

@@ -1,5 +1,6 @@
 //! What `meshd` can be told to do. Those that ask or change something about a domain do so through [`operator`], whether its server runs or not.
 
+mod dns;
 mod folder;
 mod operator;
 
@@ -41,7 +42,16 @@ enum Command {
         /// The domain, for example example.org or one.localhost:8001
         #[arg(long)]
         domain: String,
+        /// An e-mail address to which the certificate authority may write
+        #[arg(long)]
+        contact: Option<String>,
+        /// A TLS proxy stands in front: listen on 127.0.0.1:8080 without TLS
+        #[arg(long, conflicts_with = "contact")]
+        behind_proxy: bool,
     },
+    /// The domain's name in the DNS
+    #[command(subcommand)]
+    Dns(Dns),
     /// Serve a domain from its data folder
     Serve {
         /// Refuse to start unless the folder is this domain's
@@ -76,6 +86,14 @@ enum Command {
     NewLog,
     /// Print the API description (OpenAPI, JSON)
     Openapi,
+}
+
+#[derive(Subcommand)]
+enum Dns {
+    /// Print the records that the name needs
+    Show,
+    /// Look whether the name leads here, and whether what answers there is this domain
+    Check,
 }
 
 #[derive(Subcommand)]
@@ -181,7 +199,10 @@ impl Arguments {
     pub(crate) fn run(self) -> anyhow::Result<()> {
         let data = &self.place.data;
         match &self.command {
-            Command::Setup { domain } => folder::set_up(data, domain),
+            Command::Setup { domain, contact, behind_proxy: false } => folder::set_up(data, domain, folder::Front::Own(contact.clone())),
+            Command::Setup { domain, behind_proxy: true, .. } => folder::set_up(data, domain, folder::Front::Proxy),
+            Command::Dns(Dns::Show) => dns::show(data),
+            Command::Dns(Dns::Check) => dns::check(data),
             Command::Serve { domain } => folder::serve(data, domain.as_ref()),
             Command::Verify { repair: true } => folder::verify(data, mesh_node::healing::Aim::Repair),
             Command::Verify { repair: false } => folder::verify(data, mesh_node::healing::Aim::Look),

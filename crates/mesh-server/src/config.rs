@@ -10,7 +10,7 @@ use mesh_proto::key::SecretKey;
 use mesh_proto::port::{Rng, random};
 use mesh_store::{FjallStore, Kv};
 use serde::{Deserialize, Serialize};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -30,6 +30,12 @@ pub struct Config {
     /// Addresses to listen on. A domain under `localhost` listens on loopback only, on the port in its name.
     #[serde(default)]
     pub listen: Vec<SocketAddr>,
+    /// HTTPS: `off` (a proxy does it), certificates from `files`, or got by `acme`.
+    #[serde(default)]
+    pub tls: TlsMode,
+    /// Addresses to listen on without TLS, only to send people who come by `http://` to `https://`.
+    #[serde(default)]
+    pub redirect: Vec<SocketAddr>,
     /// Who may register: `open`, `invite`, `proof-of-work` or `closed`.
     #[serde(default = "open")]
     pub registration: RegistrationMode,
@@ -48,6 +54,34 @@ pub struct Config {
     /// What strangers may ask for.
     #[serde(default)]
     pub limits: Limits,
+}
+
+/// How connections are encrypted. Paths count from the data folder.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "mode", rename_all = "lowercase", deny_unknown_fields)]
+pub enum TlsMode {
+    /// Not here: domains under `localhost` need none, and others have a proxy in front.
+    #[default]
+    Off,
+    /// By a certificate that somebody else renews; it is read again when the files change.
+    Files {
+        /// The chain, PEM, the domain's own certificate first.
+        certificate: PathBuf,
+        /// Its key, PEM.
+        key: PathBuf,
+    },
+    /// By a certificate that the server gets and renews itself.
+    Acme {
+        /// E-mail addresses to which the authority may write; may be empty.
+        #[serde(default)]
+        contact: Vec<String>,
+        /// The authority's directory; Let's Encrypt's if absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        directory: Option<String>,
+        /// Certificates, PEM, by which a directory of one's own is known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        roots: Option<PathBuf>,
+    },
 }
 
 /// What strangers may ask for.
@@ -141,6 +175,8 @@ impl Config {
         Self {
             domain,
             listen: Vec::new(),
+            tls: TlsMode::Off,
+            redirect: Vec::new(),
             registration: open(),
             pow_bits: pow_bits(),
             cache_mb: cache_mb(),
@@ -154,6 +190,7 @@ impl Config {
     pub fn listen(&self) -> Vec<SocketAddr> {
         match (&self.listen[..], self.domain.port()) {
             ([], Some(port)) => vec![(Ipv4Addr::LOCALHOST, port).into()],
+            ([], None) if self.tls != TlsMode::Off => vec![(Ipv6Addr::UNSPECIFIED, 443).into()],
             ([], None) => vec![(Ipv4Addr::LOCALHOST, if self.domain.is_local() { 80 } else { 8080 }).into()],
             (listen, _) => listen.to_vec(),
         }
@@ -167,6 +204,9 @@ impl Config {
                 "{} is a domain under localhost, so it may listen on loopback only, not on {open}: change `listen` in {CONFIG_FILE}",
                 self.domain
             );
+        }
+        if self.domain.is_local() && (self.tls != TlsMode::Off || !self.redirect.is_empty()) {
+            bail!("{} is a domain under localhost, which is spoken to without TLS: take `tls` and `redirect` out of {CONFIG_FILE}", self.domain);
         }
         if self.pow_bits > mesh_proto::limits::POW_BITS_MAX {
             bail!("pow_bits is at most {}", mesh_proto::limits::POW_BITS_MAX);

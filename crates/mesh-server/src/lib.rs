@@ -11,13 +11,16 @@ mod connection;
 mod extract;
 mod federation;
 mod guard;
+mod metrics;
 pub mod operator;
 mod pages;
 mod ports;
 mod problem;
 pub mod serve;
+mod tls;
 mod transport;
 
+pub use guard::is_public;
 pub use mesh_node::Node;
 use mesh_proto::http_signature::NonceWindow;
 pub use serve::verify;
@@ -37,6 +40,7 @@ pub struct App {
     limits: Arc<config::Limits>,
     /// Memory for bodies on their way in.
     room: Arc<Semaphore>,
+    metrics: Arc<metrics::Metrics>,
 }
 
 impl App {
@@ -45,7 +49,7 @@ impl App {
         let started_s = node.clock().now_ms() / 1000;
         let nonces = Arc::new(Mutex::new(NonceWindow::new()));
         let room = Arc::new(Semaphore::new(body::ROOM_UNITS));
-        Self { node, nonces, started_s, stopping: CancellationToken::new(), limits: Arc::new(limits), room }
+        Self { node, nonces, started_s, stopping: CancellationToken::new(), limits: Arc::new(limits), room, metrics: Arc::new(metrics::Metrics::new()) }
     }
 }
 
@@ -61,6 +65,7 @@ pub fn router(app: App) -> axum::Router {
         .fallback(pages::not_found)
         .method_not_allowed_fallback(problem::method_not_allowed)
         .layer(axum::middleware::from_fn(problem::guard_panics))
+        .layer(axum::middleware::from_fn_with_state(app.clone(), metrics::observe))
         .with_state(app)
 }
 

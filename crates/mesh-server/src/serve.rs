@@ -3,22 +3,25 @@
 //! To stop: no new connections, `/readyz` says so, event streams end, requests under way finish within a bound, then the node finishes what it took and the
 //! store is closed. A crash skips all of that and loses nothing that was answered.
 
+mod redirect;
 pub mod verify;
 
 use crate::config::{Config, Folder};
 use crate::connection::{Stream, UnderWay};
 use crate::ports::{SystemClock, SystemRng};
+use crate::tls::Tls;
 use crate::transport::Http;
 use crate::{App, operator, router};
 use anyhow::Context;
+use axum::BoxError;
 use axum::extract::ConnectInfo;
 use axum::http::HeaderMap;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use mesh_node::{Config as NodeConfig, Kv, Node, Ports};
 use mesh_proto::log::Origin;
-use mesh_proto::port::{Clock, Rng};
+use mesh_proto::port::{Clock, Rng, Transport};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -63,6 +66,17 @@ pub fn open_over(kv: Arc<dyn Kv>, folder: &Folder) -> anyhow::Result<Node> {
     Ok(Node::open(node, Ports { kv, clock, rng, transport: Arc::new(transport) })?)
 }
 
+/// What this domain answers to others at a path, over the way that they take.
+///
+/// # Errors
+/// That nothing answers, or not with 200.
+pub async fn fetch(folder: &Folder, path: &str) -> anyhow::Result<Vec<u8>> {
+    let transport = Http::new(folder.config.domain.clone(), folder.request_key.clone(), Arc::new(SystemClock), Arc::new(SystemRng))?;
+    let answer = transport.get(&folder.config.domain, path).await?;
+    anyhow::ensure!(answer.status == 200, "HTTP status {}", answer.status);
+    Ok(answer.body.into())
+}
+
 /// Begins a new log in a data folder whose server does not run: after it was put back from a backup nobody believes the old one. Answers its name.
 pub fn begin_new_log(folder: &Folder) -> anyhow::Result<Origin> {
     let kv = folder.open_store()?;
@@ -75,10 +89,17 @@ pub fn begin_new_log(folder: &Folder) -> anyhow::Result<Origin> {
 pub async fn bind(config: &Config) -> anyhow::Result<Vec<TcpListener>> {
     let mut listeners = Vec::new();
     for address in config.listen() {
-        let listener = TcpListener::bind(address).await;
-        listeners.push(listener.with_context(|| format!("cannot listen on {address}: is another server using the port?"))?);
+        listeners.push(listen(address).await?);
     }
     Ok(listeners)
+}
+
+async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    let listener = TcpListener::bind(address).await;
+    listener.with_context(|| match address.port() {
+        1..1024 => format!("cannot listen on {address}: is another server using the port, or may this user not take ports below 1024? (the systemd unit allows it)"),
+        _ => format!("cannot listen on {address}: is another server using the port?"),
+    })
 }
 
 /// Serves the node of a data folder until `stop` resolves, then stops in order.
@@ -91,13 +112,21 @@ pub async fn serve(node: Node, listeners: Vec<TcpListener>, folder: &Folder, sto
     let stopping = app.stopping.clone();
     let router = router(app);
     let connections = Arc::new(Semaphore::new(config.limits.connections_max as usize));
-    let graceful = Arc::new(GracefulShutdown::new());
+    let graceful = GracefulShutdown::new();
     let mut acceptors = tokio::task::JoinSet::new();
+    let mut keepers = tokio::task::JoinSet::new();
+    let tls = Tls::open(folder, &mut keepers)?;
+    for address in &config.redirect {
+        let listener = listen(*address).await?;
+        let (domain, stopped) = (config.domain.clone(), stopping.clone().cancelled_owned());
+        acceptors.spawn(redirect::serve(listener, domain, stopped));
+    }
     for listener in listeners {
         let acceptor = Acceptor {
             router: router.clone(),
             connections: Arc::clone(&connections),
-            graceful: Arc::clone(&graceful),
+            tls: tls.clone(),
+            watcher: graceful.watcher(),
             head_wait: config.limits.head_wait(),
             stall_wait: config.limits.body_wait(),
         };
@@ -119,9 +148,7 @@ pub async fn serve(node: Node, listeners: Vec<TcpListener>, folder: &Folder, sto
     tracing::info!("server.stopping");
     stopping.cancel();
     while acceptors.join_next().await.is_some() {}
-    if let Some(graceful) = Arc::into_inner(graceful)
-        && tokio::time::timeout(STOP_WAIT, graceful.shutdown()).await.is_err()
-    {
+    if tokio::time::timeout(STOP_WAIT, graceful.shutdown()).await.is_err() {
         tracing::warn!("server.requests_cut_off");
     }
     drop(router);
@@ -133,7 +160,8 @@ pub async fn serve(node: Node, listeners: Vec<TcpListener>, folder: &Folder, sto
 struct Acceptor {
     router: axum::Router,
     connections: Arc<Semaphore>,
-    graceful: Arc<GracefulShutdown>,
+    tls: Option<Tls>,
+    watcher: Watcher,
     /// How long a client may take to send a request's head, and be silent between requests.
     head_wait: Duration,
     /// How long a client may leave an answer unread.
@@ -170,25 +198,44 @@ impl Acceptor {
             let answer = router.clone().call(request.map(axum::body::Body::new));
             async move { answer.await.map(|response| one.until_sent(response)) }
         });
-        let head_wait = self.head_wait;
+        let (head_wait, stall_wait) = (self.head_wait, self.stall_wait);
         let mut builder = Builder::new(TokioExecutor::new());
         builder.http1().timer(TokioTimer::new()).header_read_timeout(head_wait).max_headers(HEADERS_MAX).max_buf_size(HEAD_BYTES_MAX);
         builder.http2().timer(TokioTimer::new()).max_concurrent_streams(STREAMS_MAX).keep_alive_interval(Duration::from_secs(20));
-        let connection = builder.serve_connection(Stream::new(stream, self.stall_wait), service).into_owned();
-        let watched = self.graceful.watch(connection);
+        let (tls, watcher) = (self.tls.clone(), self.watcher.clone());
         tokio::spawn(async move {
-            tokio::select! {
-                // A connection that breaks off is the other side's business.
-                ended = watched => {
-                    if let Err(error) = ended {
-                        tracing::debug!(error.message = %error, "server.connection_ended");
-                    }
+            let outcome = match tls {
+                None => {
+                    let connection = builder.serve_connection(Stream::new(stream, stall_wait), service).into_owned();
+                    until_idle(watcher.watch(connection), (&under_way, head_wait)).await
                 }
-                // The version that a client speaks, and HTTP/2 at rest, have no bound of their own.
-                () = under_way.idle(head_wait) => tracing::debug!("server.connection_idle"),
+                Some(tls) => match tokio::time::timeout(head_wait, tls.accept(stream)).await {
+                    Ok(Ok(Some(stream))) => {
+                        let connection = builder.serve_connection(Stream::new(stream, stall_wait), service).into_owned();
+                        until_idle(watcher.watch(connection), (&under_way, head_wait)).await
+                    }
+                    Ok(Ok(None)) => Ok(()),
+                    Ok(Err(error)) => Err(error.into()),
+                    Err(_) => Err("the handshake takes too long".into()),
+                },
+            };
+            // A connection that breaks off is the other side's business.
+            if let Err(error) = outcome {
+                tracing::debug!(error.message = %error, "server.connection_ended");
             }
             drop(permit);
         });
+    }
+}
+
+/// Drives a connection until it ends, or has been idle for too long: the version that a client speaks, and HTTP/2 at rest, have no bound of their own.
+async fn until_idle(
+    connection: impl Future<Output = Result<(), BoxError>>,
+    (under_way, wait): (&UnderWay, Duration),
+) -> Result<(), BoxError> {
+    tokio::select! {
+        ended = connection => ended,
+        () = under_way.idle(wait) => Ok(tracing::debug!("server.connection_idle")),
     }
 }
 

@@ -26,7 +26,7 @@ const POST_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Largest answers to what is sent to others and asks for little: results, a signed nonce, a head. Many are under way at once.
 const SENT_BYTES_MAX: usize = 1024 * 1024;
 /// Where those come from.
-const SENT_TO: &[&str] = &["/mesh/v1/deliveries", "/mesh/v1/challenges", "/mesh/v1/keys"];
+const SENT_TO: &[&str] = &["/mesh/v1/deliveries", "/mesh/v1/challenges", "/mesh/v1/keys", "/mesh/v1/rulings"];
 
 /// Whether the way leads inside or outside; there is no switch, the own domain decides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

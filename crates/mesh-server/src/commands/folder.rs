@@ -6,11 +6,29 @@ use mesh_proto::address::Domain;
 use mesh_server::{config, serve, verify};
 use std::path::Path;
 
+/// What stands between the server and the world.
+pub(super) enum Front {
+    /// Nothing: it gets its own certificate. With an address to which the authority may write.
+    Own(Option<String>),
+    /// A TLS proxy.
+    Proxy,
+}
+
 /// `meshd setup`.
-pub(super) fn set_up(data: &Path, domain: &str) -> anyhow::Result<()> {
-    let config = config::Config::new(Domain::from_human(domain)?);
+pub(super) fn set_up(data: &Path, domain: &str, front: Front) -> anyhow::Result<()> {
+    let mut config = config::Config::new(Domain::from_human(domain)?);
+    if let (false, Front::Own(contact)) = (config.domain.is_local(), front) {
+        config.tls = config::TlsMode::Acme { contact: contact.into_iter().collect(), directory: None, roots: None };
+        config.redirect = vec![(std::net::Ipv6Addr::UNSPECIFIED, 80).into()];
+    }
     config::set_up(data, &config, &mesh_server::system_rng())?;
-    println!("{} is set up in {}.\nStart it with: meshd serve --data {}", config.domain, data.display(), data.display());
+    println!("{} is set up in {}.", config.domain, data.display());
+    if !config.domain.is_local() {
+        println!("\nPut these records into the DNS, then look with: meshd dns check --data {}\n", data.display());
+        super::dns::print_records(&config.domain);
+        println!();
+    }
+    println!("Start it with: meshd serve --data {}", data.display());
     Ok(())
 }
 
