@@ -20,7 +20,7 @@ use crate::pin::Pin;
 use crate::queue;
 use crate::tables::codec::Reader;
 use crate::tables::payload::Payload;
-use crate::tables::reference::{Reference, TombstoneRow};
+use crate::tables::reference::{Reference, Standing, TombstoneRow};
 use crate::tables::{AccountLid, HERE, Lid, OWN, ObjectLid, OriginNo, PeerNo, carried, subscribers_key};
 use mesh_proto::address::Domain;
 use mesh_proto::api::{Delivery, DeliveryAnswer, DeliveryItem, DomainKeyUse, ItemResult, KeysKnown, code};
@@ -38,6 +38,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::Semaphore;
 
 mod forward;
+mod gone;
 mod times;
 
 /// Retracts of records that are not here yet, kept for one log at most.
@@ -336,6 +337,9 @@ impl Intake {
                 let sequence = self.archive(&mut writing, actor, (delivery, frame));
                 keep_copy(&mut writing.group.batch, place.0, &verified, sequence);
             }
+            if matches!(&result, Err(error) if error.code() == code::NOT_HOME) {
+                self.tell_where(peer, record, &mut writing.group)?;
+            }
             results.push(result.or_else(|error| error.item())?);
             writing.group.note(actor, id, record);
             *last_leaf = (*last_leaf).max(Some(place.0.index()));
@@ -375,6 +379,8 @@ impl Intake {
             if verified.record.kind() == Kind::Subscribe {
                 self.resubscribe(peer, lid, verified, writing)?;
             }
+            // What was known as a reference before the account asked for a copy is not kept yet.
+            writing.copy = self.is_to_be_copied(lid, verified)?;
             return Ok(ItemResult::Known);
         }
         if lid.is_own() {
@@ -423,6 +429,15 @@ impl Intake {
             self.bodies.keep(&mut writing.bodies, lid, &statement, verified.item)?;
         }
         Ok(ItemResult::Accepted)
+    }
+
+    /// Whether a record that is known here, and stands, is still to be kept whole.
+    fn is_to_be_copied(&self, lid: Lid, verified: &Verified<'_>) -> Result<bool> {
+        if lid.is_own() || verified.record.kind() == Kind::Report || !self.is_mirrored(&verified.actor)? {
+            return Ok(false);
+        }
+        let stands = Reference::get(&*self.kv, lid)?.is_some_and(|known| known.standing != Standing::Retracted);
+        Ok(stands && Payload::get(&*self.kv, lid)?.is_none())
     }
 
     /// Whether this domain keeps a copy of what an account says: it agreed, the account names it, and there is room.
