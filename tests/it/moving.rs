@@ -194,6 +194,45 @@ async fn account_moves_with_the_help_of_its_old_home() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn likes_of_those_who_know_only_the_post_follow_its_author() {
+    let (one, two, three) = (Home::start("one").await, Home::start("two").await, Home::start("three").await);
+    let mut neo = one.person("neo", 1).await;
+    let (trinity, morpheus) = (three.person("trinity", 2).await, three.person("morpheus", 3).await);
+    let first = one.says(&neo, post("the first post")).await;
+    let object = neo.object(&first);
+    one.says(&neo, like(object.clone())).await;
+    // Nobody at three needed neo's key log for that.
+    three.says(&trinity, like(object.clone())).await;
+    one.until_count(&first.id(), Kind::Like, 2).await;
+    let luggage = export(&one, &neo).await;
+    let op = move_op(&mut neo, "neo", &two);
+    settle(&two, &neo, &luggage).await;
+    assert_eq!(two.count(&first.id(), Kind::Like).await, 1, "one's own like of what one brought along counts");
+    assert_eq!(one.submit_key(&neo, &op).await.status, 200);
+    announce(&two, &neo, &luggage).await;
+    two.until_count(&first.id(), Kind::Like, 2).await;
+    // Who still believes the old home is told by it, if only then.
+    three.says(&morpheus, like(object)).await;
+    two.until_count(&first.id(), Kind::Like, 3).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn like_that_was_under_way_during_a_move_arrives() {
+    let (one, two, three) = (Home::start("one").await, Home::start("two").await, Home::start("three").await);
+    let (mut neo, trinity) = (one.person("neo", 1).await, three.person("trinity", 2).await);
+    let first = one.says(&neo, post("the first post")).await;
+    let object = neo.object(&first);
+    let luggage = export(&one, &neo).await;
+    let op = move_op(&mut neo, "neo", &two);
+    settle(&two, &neo, &luggage).await;
+    assert_eq!(one.submit_key(&neo, &op).await.status, 200);
+    announce(&two, &neo, &luggage).await;
+    // Nobody told three: one refuses the like, and says where neo lives.
+    three.says(&trinity, like(object)).await;
+    two.until_count(&first.id(), Kind::Like, 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn account_moves_without_its_old_home() {
     let mut world = World::new().await;
     let luggage = export(&world.one, &world.neo).await;

@@ -232,7 +232,9 @@ impl Accounts {
             if added == 0 {
                 return Ok(Merged::default());
             }
-            let moved_to = known.filter(|known| known.home() != merged.home()).and(sender.domain).map(|(_, peer)| peer);
+            // Who only liked something of it never needed to know it: what went to a former home of a stranger is for the new one too.
+            let moved = known.map_or(merged.log.homes().len() > 1, |known| known.home() != merged.home());
+            let moved_to = sender.domain.filter(|_| moved).map(|(_, peer)| peer);
             if let Some(peer) = moved_to {
                 batch.put(Space::Late, outbox_key(peer, MOVED | merged.lid.0), []);
             }

@@ -246,7 +246,9 @@ impl<'a> Indexer<'a> {
             self.insert(statement, Standing::Superseded, None);
             return Ok(());
         }
-        if let (Kind::Subscribe, Some(author), Some(_)) = (kind, statement.resolved.object, before) {
+        let live = before.map(|before| self.is_live(before)).transpose()?.unwrap_or(false);
+        // One that was withdrawn counts for nobody: its row only says what it was about.
+        if let (Kind::Subscribe, Some(author), true) = (kind, statement.resolved.object, live) {
             self.count_for(author, statement)?;
         }
         if let Some(key) = once {
@@ -257,7 +259,7 @@ impl<'a> Indexer<'a> {
         }
         self.insert(statement, Standing::Live, None);
         match before {
-            Some(before) if self.is_live(before)? => self.supersede(before, statement)?,
+            Some(before) if live => self.supersede(before, statement)?,
             _ => self.first_of_its_kind(statement),
         }
         Ok(())
@@ -287,7 +289,7 @@ impl<'a> Indexer<'a> {
         let Some(author) = statement.resolved.object else { return Ok(()) };
         let key = once_key(author, Kind::Subscribe, statement.actor.lid);
         let live = self.read.get(Space::Object, &key)?.map(|row| Reader::new(&row, "object").u64()).transpose()?;
-        if live == Some(statement.lid.0) {
+        if live == Some(statement.lid.0) && self.is_live(statement.lid)? {
             self.count_for(author, statement)?;
             self.batch.put(Space::Object, key, once_value(statement.lid, Kind::Subscribe, statement.peer));
         }

@@ -27,6 +27,8 @@ use mesh_proto::limits::{KEY_OPS_BATCH_MAX, KEYS_BATCH_MAX, TILE_WIDTH};
 use mesh_proto::log::Origin;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Semaphore;
 
 /// Largest answer to `keys:batch`, bytes: any one key log fits.
 const KEYS_ANSWER_BYTES_MAX: usize = 8 * 1024 * 1024;
@@ -164,14 +166,22 @@ pub(crate) async fn push_keys(
     Ok(Json(added.await?))
 }
 
+/// When the new home of an account is asked again if it did not answer: nobody may have another reason to tell where it lives.
+const FOLLOW_WAITS_S: [u64; 4] = [60, 600, 3_600, 4 * 3_600];
+/// Accounts whose new home is asked again, at once.
+static FOLLOWING: Semaphore = Semaphore::const_new(64);
+
 /// The home of an account says that it moved. Only the new home's word counts for that, and it is asked.
 fn follow(app: &App, account: AccountId, home: Arc<Peer>) {
     let known = app.node.accounts.get(&account).ok().flatten();
-    if known.is_some_and(|known| known.home() == home.domain()) {
+    if known.is_none_or(|known| known.home() == home.domain()) {
         let records = Arc::clone(&app.node.records);
         tokio::spawn(async move {
-            if let Err(error) = records.refresh(&account, home.domain()).await {
+            let mut waits = FOLLOW_WAITS_S.into_iter();
+            while let Err(error) = records.refresh(&account, home.domain()).await {
                 tracing::info!(peer.domain = %home.domain(), error.message = %error, "federation.not_followed");
+                let (Some(wait), Ok(_place)) = (waits.next(), FOLLOWING.try_acquire()) else { return };
+                tokio::time::sleep(Duration::from_secs(wait)).await;
             }
         });
     }

@@ -31,6 +31,7 @@ use tokio::sync::Semaphore;
 
 mod checks;
 mod forward;
+mod gone;
 mod stored;
 mod storing;
 mod times;

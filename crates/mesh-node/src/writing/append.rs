@@ -305,13 +305,14 @@ impl Appender {
         if account.log.contains(&op.id) {
             return Ok(KeysAdded { head: account.log.head(), added: 0 });
         }
-        let by_root = op.head.signer == account.log.view().root_at(round.received);
-        if op.head.prev != Some(account.log.head()) && !by_root {
-            return Err(NodeError::refused(code::HEAD_MOVED, "the operation does not follow the present head: read the key log again"));
-        }
+        let follows_head = op.head.prev == Some(account.log.head());
         let logged = LoggedOp { envelope: envelope.clone(), received: round.received };
         let sequence = account.log.len();
         account.log.insert(logged.clone()).map_err(refused_op)?;
+        // Who was root where the operation branches off, even if not now: other domains take it in as well.
+        if !follows_head && !account.log.is_by_root(&op.id) {
+            return Err(NodeError::refused(code::HEAD_MOVED, "the operation does not follow the present head: read the key log again"));
+        }
         let renamed = matches!(&op.action, Action::HomeMove { address } if address.domain() == self.log.origin().domain());
         if renamed {
             self.check_name(round, &account)?;

@@ -91,7 +91,9 @@ impl Appender {
                     continue;
                 }
             };
-            if import.group.matters_to(account.lid, &opened.id, record) {
+            // What is about its own post must find that here: else it would count nowhere.
+            let about_itself = record.content.addressed().iter().any(|(to, _)| *to == account.id());
+            if about_itself || import.group.matters_to(account.lid, &opened.id, record) {
                 import.flush()?;
             }
             let mut result = import.take(&frame, (opened.item, opened.id, record));

@@ -122,6 +122,8 @@ impl Records {
         if account.keeps || self.accounts.lives_here(&account) {
             return Ok(agreed);
         }
+        // What it said at earlier homes is taken only if the keys of their logs are known.
+        self.meet(account.log.homes().into_iter().collect()).await;
         let (accounts, most) = (Arc::clone(&self.accounts), i64::from(self.mirrors_max));
         let kept = tokio::task::spawn_blocking(move || accounts.keep(&account, (MIRRORED, most)));
         if kept.await.map_err(|_| NodeError::Stopping)?? {

@@ -75,6 +75,9 @@ impl Intake {
                 let sequence = self.archive(&mut writing, actor, (delivery, frame));
                 keep_copy(&mut writing.group.batch, place.0, &verified, sequence);
             }
+            if matches!(&result, Err(error) if error.code() == code::NOT_HOME) {
+                self.tell_where(peer, record, &mut writing.group)?;
+            }
             results.push(result.or_else(|error| error.item())?);
             writing.group.note(actor, id, record);
             *last_leaf = (*last_leaf).max(Some(place.0.index()));
