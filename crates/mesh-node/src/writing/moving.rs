@@ -12,7 +12,7 @@ use crate::writing::append::Entry;
 use crate::writing::arrivals::{Arriving, Part};
 use futures_util::StreamExt;
 use mesh_proto::address::Domain;
-use mesh_proto::api::{Announced, Arrival, Delivery, DomainKeyUse, ImportEnd, Imported, MirrorAgreement, NewAccount, Registered, code};
+use mesh_proto::api::{Announced, Arrival, Delivery, DomainKeyUse, ImportEnd, Imported, MirrorAgreement, Registered, code};
 use mesh_proto::keylog::KeyLog;
 use mesh_proto::limits::{ARRIVAL_DOMAINS_MAX, KEY_OPS_MAX, MIRROR_BYTES_MAX};
 use mesh_proto::record::{Content, Record};
@@ -38,11 +38,10 @@ const MIRRORED: &str = "mirrored";
 impl Records {
     /// Takes an account in whose key log names an address of this domain.
     pub async fn arrive(&self, arrival: Arrival) -> Result<Registered> {
-        let Arrival { account, ops, invite, pow_salt, pow_nonce } = arrival;
+        let Arrival { account, ops, admission } = arrival;
         if ops.len() > KEY_OPS_MAX {
             return Err(NodeError::refused(code::TOO_LARGE, "an account has more key operations than it may have"));
         }
-        let genesis = ops.first().map(|op| op.envelope.clone());
         let log = KeyLog::from_ops(ops.iter().cloned()).map_err(crate::accounts::refused_op)?;
         if log.account() != account {
             return Err(NodeError::refused(code::MALFORMED, "the key log is another account's"));
@@ -53,10 +52,7 @@ impl Records {
         }
         crate::registration::check_user(address.user())?;
         let lives_here = self.accounts.get(&account)?.is_some_and(|known| self.accounts.lives_here(&known));
-        let invite = match genesis {
-            Some(genesis) if !lives_here => self.registrar.admit(&NewAccount { genesis, invite, pow_salt, pow_nonce }, account)?,
-            _ => None,
-        };
+        let invite = if lives_here { None } else { self.registrar.admit(&admission, account)? };
         // The former home knows when it logged what; without it, all of that counts from now.
         if let Some(former) = log.homes().iter().rev().nth(1).filter(|former| *former != self.domain()) {
             let asked = tokio::time::timeout(ASK_WAIT, self.refresh(&account, former)).await;

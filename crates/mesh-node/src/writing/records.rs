@@ -222,7 +222,7 @@ impl Records {
         let id = AccountId::from_hash(*op.id.hash());
         let invite = match self.accounts.get(&id)? {
             Some(_) => None,
-            None => self.registrar.admit(&new, id)?,
+            None => self.registrar.admit(&new.admission, id)?,
         };
         let (answer, answered) = oneshot::channel();
         self.enter(Entry::Register(Box::new(new.genesis), invite, answer))?;

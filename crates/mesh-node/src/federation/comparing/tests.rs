@@ -1,7 +1,5 @@
 //! What a home may answer, and how often, before it counts as a refusal; and how much one peer can make us ask.
 
-use crate::buckets::Rates;
-use crate::registration::RegistrationRules;
 use crate::tables::OriginNo;
 use crate::tables::peer::{PeerRow, put_origin};
 use crate::{Config, MemoryStore, Node, Ports};
@@ -82,20 +80,9 @@ fn stage(count: u32) -> (Node, Arc<Others>) {
     }
     kv.commit(batch).wait().expect("commits");
     let others = Arc::new(Others { notes, ..Others::default() });
-    let config = Config {
-        domain: "one.example".parse().expect("a domain"),
-        request_key: SecretKey::from_seed(&[1; 32]),
-        log_key: SecretKey::from_seed(&[2; 32]),
-        registration: RegistrationRules { mode: RegistrationMode::Open, pow_bits: 0 },
-        rates: Rates::default(),
-        cache_bytes_max: 0,
-        mirrors_max: 0,
-        accounts_bytes_max: 1 << 20,
-        heads_bytes_max: 1 << 20,
-    };
     let transport: Arc<dyn Transport> = others.clone();
     let ports = Ports { kv, clock: Arc::new(ManualClock::new(1)), rng: Arc::new(SeededRng::new(seed(7))), transport };
-    (Node::open(config, ports).expect("opens"), others)
+    (Node::open(Config::for_tests(), ports).expect("opens"), others)
 }
 
 async fn compare(node: &Node) {
