@@ -17,7 +17,7 @@ use mesh_store::{Batch, Kv, Space, StoreError};
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// One account as this server knows it.
 #[derive(Debug, Clone)]
@@ -95,6 +95,8 @@ pub struct Accounts {
     merging: Mutex<()>,
     /// Held while the cache is told of an account.
     remembering: Mutex<()>,
+    /// Shared by those who store what is said elsewhere by accounts of which they have seen where they live; alone while one comes to live here, or takes its copy away.
+    settling: RwLock<()>,
 }
 
 /// How many local ids of accounts are remembered: 40 bytes each.
@@ -112,7 +114,16 @@ impl Accounts {
     pub(crate) fn open(kv: Arc<dyn Kv>, domain: Domain, cache_bytes: u64) -> Result<Self> {
         let next_lid = AtomicU64::new(account::last_lid(&*kv)? + 1);
         let cache = Cache::with_weighter((cache_bytes / 1024) as usize, cache_bytes, ByBytes);
-        Ok(Self { kv, domain, cache, ids: Cache::new(IDS_CACHED), next_lid, merging: Mutex::new(()), remembering: Mutex::new(()) })
+        Ok(Self {
+            kv,
+            domain,
+            cache,
+            ids: Cache::new(IDS_CACHED),
+            next_lid,
+            merging: Mutex::new(()),
+            remembering: Mutex::new(()),
+            settling: RwLock::new(()),
+        })
     }
 
     /// The account with this id, if its key log is known here.
@@ -215,6 +226,16 @@ impl Accounts {
     /// Held while operations are merged and stored, foreign or own, so that no condition on what is new ever fails.
     pub(crate) fn lock(&self) -> MutexGuard<'_, ()> {
         self.merging.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// While this is held nobody comes to live here, and no copy ceases to be kept.
+    pub(crate) fn staying(&self) -> RwLockReadGuard<'_, ()> {
+        self.settling.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for all that is being stored of what others said where they lived before.
+    pub(crate) fn settle(&self) -> RwLockWriteGuard<'_, ()> {
+        self.settling.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Merges operations into what is known. Blocks until they are durable.

@@ -38,6 +38,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::Semaphore;
 
 mod forward;
+mod staying;
 mod times;
 
 /// Retracts of records that are not here yet, kept for one log at most.
@@ -271,6 +272,8 @@ impl Intake {
         let mut stored = lane.stored.lock().unwrap_or_else(PoisonError::into_inner);
         let subscribes = |item: &Checked<'_>| matches!(item, Checked::Good(verified) if verified.record.kind() == Kind::Subscribe);
         let _subscribing = checked.iter().any(subscribes).then(|| self.peers.subscribing());
+        let _staying = self.accounts.staying();
+        let checked = self.still_there(peer, checked)?;
         let origin = self.peers.origin_number(&delivery.origin)?;
         if peer.origin() != Some(&delivery.origin) {
             let (results, group) = self.index_all(peer, (delivery, frame), (origin, &mut Some(LEAF_INDEX_MAX)), checked)?;

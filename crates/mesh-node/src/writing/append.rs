@@ -160,6 +160,8 @@ impl Appender {
         let merging = changes_keys.then(|| accounts.lock());
         let peers = Arc::clone(&self.peers);
         let publishing = peers.publishing();
+        // Whoever has seen that an account lives elsewhere has stored what came of that before it lives here.
+        let settling = waiting.iter().any(|entry| matches!(entry, Entry::Arrive(..))).then(|| accounts.settle());
         let received = self.clock.now_ms().max(self.received);
         let mut round = Round {
             batch: Batch::new(),
@@ -184,7 +186,7 @@ impl Appender {
             }
         }
         self.finish(round);
-        drop((publishing, merging));
+        drop((settling, publishing, merging));
         for entry in alone {
             self.write_alone(entry);
         }

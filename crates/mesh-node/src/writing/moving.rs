@@ -2,7 +2,6 @@
 
 use crate::accounts::Account;
 use crate::error::{NodeError, Result};
-use crate::frame::Frame;
 use crate::moved::About;
 use crate::queue;
 use crate::records::Records;
@@ -95,15 +94,12 @@ impl Records {
             false => peer.and_then(|peer| peer.key(DomainKeyUse::Log)),
         };
         let key = key.and_then(|key| key.verifier().ok());
-        let (peers, id) = (Arc::clone(&self.peers), account.id());
+        let (peers, arrived) = (Arc::clone(&self.peers), Arc::clone(&account));
         let part = tokio::task::spawn_blocking(move || {
-            // No log is numbered for what proves nothing.
-            drop(Frame::open(&delivery, key.as_ref())?);
-            let origin = match key {
-                Some(_) => peers.origin_number(&delivery.origin)?,
-                None => peers.brought_number(&delivery.origin, id)?,
-            };
-            Ok::<_, NodeError>(Part { delivery, key, origin })
+            Part::open(delivery, key.as_ref(), &arrived, |origin| match key {
+                Some(_) => peers.origin_number(origin),
+                None => peers.brought_number(origin, arrived.id()),
+            })
         });
         let part = part.await.map_err(|_| NodeError::Stopping)??;
         let (answer, answered) = oneshot::channel();

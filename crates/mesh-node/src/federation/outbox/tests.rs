@@ -3,9 +3,7 @@
 use crate::tables::peer::PeerRow;
 use crate::{Config, MemoryStore, Node, Ports};
 use mesh_proto::address::Domain;
-use mesh_proto::api::{
-    Admission, Delivery, DeliveryAnswer, Discovery, DomainKey, DomainKeyUse, ItemResult, NewAccount, PolicyView, RegistrationMode,
-};
+use mesh_proto::api::{Admission, Delivery, DeliveryAnswer, ItemResult, NewAccount};
 use mesh_proto::key::SecretKey;
 use mesh_proto::port::{Answer, BoxFuture, Clock, Transport, TransportError};
 use mesh_proto::record::{Content, Like, ObjectRef, Post};
@@ -88,18 +86,8 @@ fn open(kv: &Arc<dyn Kv>, peer: &Arc<Played>, began: Instant) -> Node {
 async fn stage(say: impl Fn(usize, &Delivery) -> Result<DeliveryAnswer, TransportError> + Send + Sync + 'static) -> Stage {
     let kv: Arc<dyn Kv> = Arc::new(MemoryStore::new());
     let key = SecretKey::from_seed(&[3; 32]).id();
-    let domain: Domain = "two.example".parse().expect("a domain");
-    let discovery = Discovery {
-        versions: vec![1],
-        domain: domain.clone(),
-        keys: vec![DomainKey { id: key, key_use: DomainKeyUse::Request }, DomainKey { id: key, key_use: DomainKeyUse::Log }],
-        origin: "two.example/log/1".parse().expect("an origin"),
-        software: "played".into(),
-        limits: Default::default(),
-        policy: PolicyView { registration: RegistrationMode::Closed, mirrors: false },
-    };
     let mut batch = Batch::new();
-    PeerRow { no: 1, domain, discovery: Some(discovery), challenged: true }.put(&mut batch);
+    PeerRow::for_tests(1, "two.example", key).put(&mut batch);
     kv.commit(batch).wait().expect("commits");
     let peer = Arc::new(Played { say: Mutex::new(Box::new(say)), came: Mutex::default() });
     let node = open(&kv, &peer, Instant::now());
