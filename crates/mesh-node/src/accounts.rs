@@ -4,6 +4,7 @@
 //! so that two deliveries of the same operations cannot take the same place; own ones come through the [`crate::writing::append`] thread.
 
 mod known;
+mod mirrored;
 
 use crate::error::{NodeError, Result};
 use crate::tables::account::{self, AccountRow};
@@ -81,8 +82,8 @@ pub struct Merged {
     pub added: usize,
     /// The domain to which the account moved: what was said here about it is queued for it.
     pub moved_to: Option<PeerNo>,
-    /// Whether the account was closed by one of them.
-    pub closed: bool,
+    /// Whether there is something to erase now: the account was closed, or names this domain no more as a mirror.
+    pub erases: bool,
 }
 
 /// The accounts service.
@@ -202,22 +203,6 @@ impl Accounts {
         self.cache.remove(id);
     }
 
-    /// Keeps whatever an account says from now on, wherever it lives, unless that is done for `most` others already. Answers whether it does. Blocks until it is
-    /// durable.
-    pub(crate) fn keep(&self, account: &Account, (counter, most): (&str, i64)) -> Result<bool> {
-        let _merging = self.lock();
-        let Some(row) = account::row(&*self.kv, account.lid)?.filter(|row| !row.keeps) else { return Ok(true) };
-        if mesh_store::counter(&*self.kv, Space::Meta, counter.as_bytes())? >= most {
-            return Ok(false);
-        }
-        let mut batch = Batch::new();
-        account::put_row(&mut batch, account.lid, &AccountRow { keeps: true, ..row });
-        batch.add(Space::Meta, counter, 1);
-        self.kv.commit(batch).wait()?;
-        self.forget(&account.id());
-        Ok(true)
-    }
-
     /// A local id for a new account. One that is not used after all leaves a gap.
     pub(crate) fn next_lid(&self) -> AccountLid {
         AccountLid(self.next_lid.fetch_add(1, Ordering::Relaxed))
@@ -248,11 +233,12 @@ impl Accounts {
         for _ in 0..MERGE_TRIES {
             let known = self.get(id)?;
             self.check_merge(known.as_deref(), sender)?;
-            let (mut batch, merged, added) = self.prepare_merge(id, known.as_deref(), ops)?;
+            let (mut batch, mut merged, added) = self.prepare_merge(id, known.as_deref(), ops)?;
             self.check_address(known.as_deref(), &merged, sender)?;
             if added == 0 {
                 return Ok(Merged::default());
             }
+            let unnamed = self.is_unnamed(known.as_deref(), &merged);
             let moved_to = known.filter(|known| known.home() != merged.home()).and(sender.domain).map(|(_, peer)| peer);
             if let Some(peer) = moved_to {
                 batch.put(Space::Late, outbox_key(peer, MOVED | merged.lid.0), []);
@@ -262,10 +248,15 @@ impl Accounts {
                 account::begin_closing(&mut batch, merged.lid, LEAF_INDEX_MAX);
             }
             known::note(&mut batch, &merged);
+            // Whoever is storing more of the copy has seen that it is to be kept.
+            let _settled = unnamed.then(|| self.settle());
+            if unnamed {
+                self.give_copy_up(&mut batch, &mut merged)?;
+            }
             match self.kv.commit(batch).wait() {
                 Ok(_) => {
                     self.remember(Arc::new(merged));
-                    return Ok(Merged { added, moved_to, closed });
+                    return Ok(Merged { added, moved_to, erases: closed || unnamed });
                 }
                 // Another writer, the home's own log, was faster: read again.
                 Err(StoreError::ConditionFailed { .. }) => self.cache.remove(id),

@@ -24,7 +24,9 @@ pub use mesh_store::{Health, Kv, MemoryStore};
 pub use reading::{bodies, counters, feed, heads, notices, remote, views};
 pub use writing::{pairing, records, registration};
 
-use writing::append;
+use writing::moving::{ANNOUNCEMENTS_MAX, IMPORTS_MAX};
+use writing::places::Places;
+use writing::{append, places};
 
 pub use error::{NodeError, Result};
 pub use index::News;
@@ -206,6 +208,8 @@ impl Node {
             bus: Arc::clone(&bus),
             log: Arc::clone(&log),
             mirrors_max: config.mirrors_max,
+            importing: Places::new(IMPORTS_MAX),
+            announcing: Places::new(ANNOUNCEMENTS_MAX),
             queue,
         });
         Ok(Self {
@@ -215,7 +219,12 @@ impl Node {
             accounts,
             log,
             peers: Arc::clone(&peers),
-            remote: Remote { transport: Arc::clone(&transport), peers: Arc::clone(&peers), records: Arc::clone(&records) },
+            remote: Remote {
+                transport: Arc::clone(&transport),
+                peers: Arc::clone(&peers),
+                records: Arc::clone(&records),
+                asking: remote::asking::Asking::new(clock),
+            },
             records: Arc::clone(&records),
             registrar,
             catchup: CatchUp::new(peers, (Arc::clone(&intake), Arc::clone(&records), Arc::clone(&comparing)), transport),

@@ -156,7 +156,7 @@ pub(crate) async fn push_keys(
             }
         })?;
         app.node.bus.waiting_for(merged.moved_to);
-        if merged.closed {
+        if merged.erases {
             app.node.records.look_for_closures();
         }
         let head = app.node.accounts.expect(&push.account)?.log.head();

@@ -18,6 +18,7 @@ use crate::objects::{Objects, Resolved};
 use crate::peers::{Peer, Peers};
 use crate::pin::Pin;
 use crate::queue;
+use crate::tables::account::copied_key;
 use crate::tables::codec::Reader;
 use crate::tables::payload::Payload;
 use crate::tables::reference::{Reference, TombstoneRow};
@@ -378,6 +379,7 @@ impl Intake {
             if verified.record.kind() == Kind::Subscribe {
                 self.resubscribe(peer, lid, verified, writing)?;
             }
+            writing.copy = self.lacks_copy(lid, verified)?;
             return Ok(ItemResult::Known);
         }
         if lid.is_own() {
@@ -597,11 +599,6 @@ impl Writing {
 /// What a kept record takes beside its body, and a proven leaf in what proves it, bytes.
 const COPIED_ROWS_BYTES: usize = 400;
 const ARCHIVED_BYTES: usize = 300;
-
-/// The counter of bytes that are kept of an account.
-fn copied_key(account: AccountLid) -> String {
-    format!("copied/{}", account.0)
-}
 
 /// Keeps a record of an account that asked this domain for a copy.
 fn keep_copy(batch: &mut mesh_store::Batch, lid: Lid, verified: &Verified<'_>, sequence: u64) {

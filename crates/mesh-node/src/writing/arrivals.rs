@@ -112,6 +112,7 @@ impl Appender {
             round.batch.put(Space::Invite, code, account.lid.0.to_be_bytes());
         }
         round.batch.merge(batch);
+        self.accounts.leave_place(&mut round.batch, &account)?;
         account.keeps = true;
         let leaf = self.leaf(round, &account, (Kind::Key, moved.id(), Some(moved)))?;
         self.name(round, &mut account)?;

@@ -18,7 +18,7 @@ use mesh_proto::record::{Content, Record};
 use mesh_store::{Batch, KeyRange, Order, Space};
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 /// Other domains asked at once for one account.
@@ -31,8 +31,13 @@ const ASK_WAIT: Duration = Duration::from_secs(5);
 const FOLLOWED_MAX: usize = 100_000;
 const FOLLOWED_AT_ONCE: usize = 10_000;
 
-/// The counter of accounts of which copies are kept, in Meta.
-const MIRRORED: &str = "mirrored";
+/// Parts of exports that are taken in at once, one of each account: their memory is bounded by that of as many requests.
+pub(crate) const IMPORTS_MAX: usize = 16;
+/// After this a part that still waits for other domains is given up: its account sends it again.
+const IMPORT_TIME_MAX: Duration = Duration::from_secs(150);
+/// Accounts whose new home is told to other domains at once, and after what time no further one is told. Those learn of it when they ask.
+pub(crate) const ANNOUNCEMENTS_MAX: usize = 8;
+const ANNOUNCE_TIME_MAX: Duration = Duration::from_secs(600);
 
 impl Records {
     /// Takes an account in whose key log names an address of this domain.
@@ -66,13 +71,20 @@ impl Records {
 
     /// Takes in a part of an export. Answers what became of each record.
     pub async fn import(&self, account: Arc<Account>, delivery: Delivery) -> Result<Imported> {
-        let domain = delivery.origin.domain().clone();
+        let domain = delivery.origin.domain();
         if !self.accounts.lives_here(&account) {
             return Err(NodeError::refused(code::NOT_HOME, format!("the account's home is {}: import there", account.home())));
         }
-        if !account.log.homes().contains(&domain) {
+        if !account.log.homes().contains(domain) {
             return Err(NodeError::refused(code::NOT_HOME, format!("the account never lived at {domain}")));
         }
+        let _place = self.importing.take(account.lid)?;
+        let taken = tokio::time::timeout(IMPORT_TIME_MAX, self.take_part(account, delivery)).await;
+        taken.unwrap_or(Err(NodeError::SlowDown { retry_after_s: 10 }))
+    }
+
+    async fn take_part(&self, account: Arc<Account>, delivery: Delivery) -> Result<Imported> {
+        let domain = delivery.origin.domain().clone();
         let mut company = BTreeSet::from([domain.clone()]);
         let records: Vec<Record> = delivery.items.iter().filter_map(|item| Record::open(&item.envelope).ok()).collect();
         for record in &records {
@@ -110,11 +122,11 @@ impl Records {
     /// Agrees to keep a copy of what an account of another domain says to everybody, if there is room for one more.
     pub async fn mirror(&self, account: Arc<Account>) -> Result<MirrorAgreement> {
         let agreed = MirrorAgreement { account: account.id(), bytes_max: MIRROR_BYTES_MAX };
-        if account.keeps || self.accounts.lives_here(&account) {
+        if self.accounts.lives_here(&account) {
             return Ok(agreed);
         }
-        let (accounts, most) = (Arc::clone(&self.accounts), i64::from(self.mirrors_max));
-        let kept = tokio::task::spawn_blocking(move || accounts.keep(&account, (MIRRORED, most)));
+        let (accounts, most, now_ms) = (Arc::clone(&self.accounts), self.mirrors_max, self.clock.now_ms());
+        let kept = tokio::task::spawn_blocking(move || accounts.keep(&account, most, now_ms));
         if kept.await.map_err(|_| NodeError::Stopping)?? {
             return Ok(agreed);
         }
@@ -157,6 +169,7 @@ impl Records {
         if !self.accounts.lives_here(&account) {
             return Err(NodeError::refused(code::NOT_HOME, format!("the account's home is {}", account.home())));
         }
+        let place = self.announcing.take(account.lid)?;
         self.attach_own(&account).await?;
         let mirrors = account.log.view().mirrors().to_vec();
         let mut domains: BTreeSet<Domain> = end.domains.into_iter().chain(account.log.homes()).chain(mirrors).collect();
@@ -165,8 +178,13 @@ impl Records {
         let this = Arc::clone(self);
         // Nobody waits for domains that may be slow or gone.
         tokio::spawn(async move {
-            this.meet(domains.clone()).await;
-            let announced = tokio::task::spawn_blocking(move || this.announce(&account, &domains));
+            let until = Instant::now() + ANNOUNCE_TIME_MAX;
+            // Those who were met by then are told.
+            let _ = tokio::time::timeout_at(until.into(), this.meet(domains.clone())).await;
+            let announced = tokio::task::spawn_blocking(move || {
+                let _place = place;
+                this.announce(&account, &domains, until)
+            });
             if let Ok(Err(error)) = announced.await {
                 tracing::warn!(error.message = %error, "moving.not_announced");
             }
@@ -175,11 +193,14 @@ impl Records {
     }
 
     /// Queues an account's key operations for domains that are known here, and for all to which something goes that it brought along; and that too.
-    fn announce(&self, account: &Account, domains: &BTreeSet<Domain>) -> Result<()> {
+    fn announce(&self, account: &Account, domains: &BTreeSet<Domain>, until: Instant) -> Result<()> {
         // What was said here before those who keep copies were met goes to them too.
         let mirrors = account.log.view().mirrors().iter().filter_map(|mirror| self.peers.get(mirror));
         let copies: BTreeSet<_> = mirrors.map(|mirror| mirror.no()).collect();
         for peer in self.peers.numbers() {
+            if Instant::now() >= until {
+                return Err(NodeError::SlowDown { retry_after_s: 60 });
+            }
             let named = self.peers.by_no(peer).is_some_and(|peer| domains.contains(peer.domain()));
             let mut batch = Batch::new();
             let mut next = Some(0);

@@ -7,6 +7,7 @@ use crate::index::act;
 use crate::log::Log;
 use crate::objects::Objects;
 use crate::peers::Peers;
+use crate::places::Places;
 use crate::registration::Registrar;
 use crate::tables::account::{FOLLOWING_MAX, following};
 use crate::tables::reference::Reference;
@@ -40,6 +41,9 @@ pub struct Records {
     pub(crate) log: Arc<Log>,
     /// Accounts of other domains of which copies are kept at most.
     pub(crate) mirrors_max: u32,
+    /// For imports and for announcements under way.
+    pub(crate) importing: Arc<Places>,
+    pub(crate) announcing: Arc<Places>,
     pub(crate) queue: mpsc::Sender<Entry>,
 }
 
@@ -168,11 +172,15 @@ impl Records {
     /// Merges what an account's own home says of it.
     async fn believe(&self, id: &AccountId, home: &Domain, ops: Vec<LoggedOp>) -> Result<Arc<Account>> {
         let peer = self.peers.discover(home, None).await?;
-        let (accounts, bus) = (Arc::clone(&self.accounts), Arc::clone(&self.bus));
+        let (accounts, bus, queue) = (Arc::clone(&self.accounts), Arc::clone(&self.bus), self.queue.clone());
         let (wanted, now_ms) = (*id, self.clock.now_ms());
         tokio::task::spawn_blocking(move || {
             let merged = accounts.merge(&wanted, &ops, Sender { domain: Some((peer.domain(), peer.no())), now_ms })?;
             bus.waiting_for(merged.moved_to);
+            if merged.erases {
+                // That it is noted is enough if there is no room now.
+                drop(queue.try_send(Entry::Look));
+            }
             accounts.expect(&wanted)
         })
         .await

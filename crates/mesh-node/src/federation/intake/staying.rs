@@ -1,9 +1,14 @@
-//! What is checked once more when a delivery's turn has come: its actors may have gone while it waited.
+//! What is looked at once more: whether the actors of a delivery that waited for its turn still live where it comes from, and whether of a record that is
+//! known a copy is wanted since.
 
 use super::{Checked, Intake, Verified};
 use crate::error::{NodeError, Result};
 use crate::peers::Peer;
+use crate::tables::Lid;
+use crate::tables::payload::Payload;
+use crate::tables::reference::{Reference, Standing};
 use mesh_proto::api::code;
+use mesh_proto::envelope::Kind;
 
 #[cfg(test)]
 mod tests;
@@ -24,5 +29,13 @@ impl Intake {
             refused => Ok(refused),
         };
         checked.into_iter().map(now).collect()
+    }
+
+    /// Whether a record that is known is to be kept whole since, and is not.
+    pub(super) fn lacks_copy(&self, lid: Lid, verified: &Verified<'_>) -> Result<bool> {
+        if verified.record.kind() == Kind::Report || !self.is_mirrored(&verified.actor)? || Payload::get(&*self.kv, lid)?.is_some() {
+            return Ok(false);
+        }
+        Ok(Reference::get(&*self.kv, lid)?.is_some_and(|known| known.standing != Standing::Retracted))
     }
 }
