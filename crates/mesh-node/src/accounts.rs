@@ -239,6 +239,7 @@ impl Accounts {
                 return Ok(Merged::default());
             }
             let unnamed = self.is_unnamed(known.as_deref(), &merged);
+            self.note_named(&mut batch, known.as_deref(), &merged)?;
             let moved_to = known.filter(|known| known.home() != merged.home()).and(sender.domain).map(|(_, peer)| peer);
             if let Some(peer) = moved_to {
                 batch.put(Space::Late, outbox_key(peer, MOVED | merged.lid.0), []);

@@ -13,6 +13,8 @@ use mesh_store::{Batch, Key, KeyRange, Order, Space, Value};
 
 /// How long a place is kept for an account that agreed with this domain and does not name it.
 const AGREED_MS_MAX: u64 = 24 * 3_600_000;
+/// In the place of the time, once the account names this domain.
+const NAMED: u64 = u64::MAX;
 /// How long somebody waits whose former copy is still being erased.
 const ERASING_WAIT_S: u64 = 10;
 
@@ -39,24 +41,32 @@ impl Accounts {
                 keep_no_more(&mut batch, &mut unused);
             }
         }
-        batch.put(Space::Meta, account::place_key(account.lid), [account.lid.0, now_ms].map(u64::to_be_bytes).concat());
+        put_place(&mut batch, account.lid, if self.is_named_by(account) { NAMED } else { now_ms });
         account::put_row(&mut batch, account.lid, &AccountRow { keeps: true, ..row });
         self.kv.commit(batch).wait()?;
         changed.iter().for_each(|id| self.forget(id));
         Ok(true)
     }
 
-    /// An account that has a place for long and does not name this domain.
+    /// An account that has a place for long and never named this domain.
     fn unused(&self, places: &[(Key, Value)], now_ms: u64) -> Result<Option<Account>> {
         for (_, row) in places {
             let mut row = Reader::new(row, "meta");
             let (lid, agreed_ms) = (AccountLid(row.u64()?), row.u64()?);
-            let account = self.by_lid(lid)?;
-            if now_ms.saturating_sub(agreed_ms) >= AGREED_MS_MAX && !self.is_named_by(&account) {
-                return Ok(Some(Account::clone(&account)));
+            if now_ms.saturating_sub(agreed_ms) >= AGREED_MS_MAX {
+                return Ok(Some(Account::clone(&*self.by_lid(lid)?)));
             }
         }
         Ok(None)
+    }
+
+    /// Notes that an account which has a place names this domain now: it has it as long as it does.
+    pub(super) fn note_named(&self, batch: &mut Batch, before: Option<&Account>, now: &Account) -> Result<()> {
+        let names = now.keeps && self.is_named_by(now) && !before.is_some_and(|before| self.is_named_by(before));
+        if names && self.kv.get(Space::Meta, account::place_key(now.lid).as_bytes())?.is_some() {
+            put_place(batch, now.lid, NAMED);
+        }
+        Ok(())
     }
 
     fn is_named_by(&self, account: &Account) -> bool {
@@ -87,6 +97,10 @@ impl Accounts {
         }
         Ok(())
     }
+}
+
+fn put_place(batch: &mut Batch, account: AccountLid, agreed_ms: u64) {
+    batch.put(Space::Meta, account::place_key(account), [account.0, agreed_ms].map(u64::to_be_bytes).concat());
 }
 
 /// Nothing that an account says from now on is kept.

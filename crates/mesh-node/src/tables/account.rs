@@ -75,7 +75,8 @@ pub(crate) fn key_log(read: &dyn Read, lid: AccountLid) -> Result<KeyLog, StoreE
     KeyLog::from_ops(ops).map_err(|_| damaged("key_op"))
 }
 
-/// Where the accounts are noted of which copies are kept: `account (8) ‖ when that was agreed (8)`.
+/// Where the accounts are noted of which copies are kept: `account (8) ‖ when that was agreed, or the
+/// largest number once the account names this domain (8)`.
 pub(crate) const PLACE: &str = "mirrored/";
 
 pub(crate) fn place_key(account: AccountLid) -> String {
