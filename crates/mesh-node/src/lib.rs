@@ -16,6 +16,8 @@ pub mod log;
 pub mod objects;
 mod reading;
 mod tables;
+#[cfg(test)]
+mod testing;
 mod writing;
 
 pub use federation::{buckets, catchup, comparing, healing, intake, outbox, peers};
@@ -86,24 +88,6 @@ pub struct Config {
     pub accounts_bytes_max: u64,
     /// Bytes of author heads kept in memory.
     pub heads_bytes_max: u64,
-}
-
-#[cfg(test)]
-impl Config {
-    /// A domain that everybody may join and that caches nothing.
-    fn for_tests() -> Self {
-        Self {
-            domain: "one.example".parse().expect("a domain"),
-            request_key: SecretKey::from_seed(&[1; 32]),
-            log_key: SecretKey::from_seed(&[2; 32]),
-            registration: RegistrationRules { mode: mesh_proto::api::RegistrationMode::Open, pow_bits: 0 },
-            rates: Rates::default(),
-            mirrors_max: 0,
-            cache_bytes_max: 0,
-            accounts_bytes_max: 1 << 20,
-            heads_bytes_max: 1 << 20,
-        }
-    }
 }
 
 /// The ports through which a domain meets the world.

@@ -5,27 +5,13 @@ use crate::peers::Peer;
 use crate::tables::peer::PeerRow;
 use crate::tables::reference::{Reference, Standing};
 use crate::{Config, MemoryStore, Node, Ports};
-use mesh_proto::address::Domain;
 use mesh_proto::api::{Admission, Arrival, Delivery, DeliveryAnswer, DeliveryItem, ItemResult, KeysPush, NewAccount, code};
 use mesh_proto::envelope::{Envelope, Kind};
 use mesh_proto::keylog::Action;
-use mesh_proto::port::{Answer, BoxFuture, Transport, TransportError};
 use mesh_proto::record::{Content, Like, Post, Subscribe};
 use mesh_store::{Batch, Kv};
-use mesh_testkit::{ManualClock, SeededRng, TestAccount, TestLog, seed};
+use mesh_testkit::{TestAccount, TestLog};
 use std::sync::Arc;
-
-struct Nobody;
-
-impl Transport for Nobody {
-    fn get<'a>(&'a self, _: &'a Domain, _: &'a str) -> BoxFuture<'a, Result<Answer, TransportError>> {
-        Box::pin(std::future::ready(Err(TransportError::Timeout)))
-    }
-
-    fn post<'a>(&'a self, _: &'a Domain, _: &'a str, _: Vec<u8>) -> BoxFuture<'a, Result<Answer, TransportError>> {
-        Box::pin(std::future::ready(Err(TransportError::Timeout)))
-    }
-}
 
 /// A delivery of one record.
 fn delivery(log: &mut TestLog, person: &TestAccount, said: &Envelope) -> Delivery {
@@ -60,9 +46,7 @@ async fn what_waited_while_its_actor_moved_here_is_not_stored_beside_what_came_a
     let mut batch = Batch::new();
     PeerRow::for_tests(1, "two.example", log.key()).put(&mut batch);
     kv.commit(batch).wait().expect("commits");
-    let clock = Arc::new(ManualClock::new(mesh_testkit::START_MS + 1_000_000));
-    let ports = Ports { kv: Arc::clone(&kv), clock, rng: Arc::new(SeededRng::new(seed(6))), transport: Arc::new(Nobody) };
-    let node = Node::open(Config::for_tests(), ports).expect("opens");
+    let node = Node::open(Config::for_tests(), Ports::for_tests(&kv)).expect("opens");
     let (ada, mut neo) = (TestAccount::new("ada@one.example", 1), TestAccount::new("neo@two.example", 2));
     let genesis = ada.keys.ops().next().expect("a genesis").envelope.clone();
     node.records.register(NewAccount { genesis, admission: Admission::default() }).await.expect("registered");
