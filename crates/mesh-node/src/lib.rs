@@ -26,8 +26,7 @@ pub use mesh_store::{Health, Kv, MemoryStore};
 pub use reading::{bodies, counters, feed, heads, notices, remote, views};
 pub use writing::{pairing, records, registration};
 
-use writing::moving::{ANNOUNCEMENTS_MAX, IMPORTS_MAX};
-use writing::places::Places;
+use writing::moving::Room;
 use writing::{append, places};
 
 pub use error::{NodeError, Result};
@@ -191,9 +190,7 @@ impl Node {
             registrar: Arc::clone(&registrar),
             bus: Arc::clone(&bus),
             log: Arc::clone(&log),
-            mirrors_max: config.mirrors_max,
-            importing: Places::new(IMPORTS_MAX),
-            announcing: Places::new(ANNOUNCEMENTS_MAX),
+            room: Room::new(config.mirrors_max),
             queue,
         });
         Ok(Self {
@@ -203,12 +200,7 @@ impl Node {
             accounts,
             log,
             peers: Arc::clone(&peers),
-            remote: Remote {
-                transport: Arc::clone(&transport),
-                peers: Arc::clone(&peers),
-                records: Arc::clone(&records),
-                asking: remote::asking::Asking::new(clock),
-            },
+            remote: Remote::new(Arc::clone(&transport), Arc::clone(&peers), Arc::clone(&records), clock),
             records: Arc::clone(&records),
             registrar,
             catchup: CatchUp::new(peers, (Arc::clone(&intake), Arc::clone(&records), Arc::clone(&comparing)), transport),

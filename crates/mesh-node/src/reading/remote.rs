@@ -12,7 +12,7 @@ use mesh_proto::address::Domain;
 use mesh_proto::api::{Card, Counts, Found, LoggedRecord, RecordView, RecordsBatch, RecordsBatchAnswer, Tombstone};
 use mesh_proto::envelope::RecordId;
 use mesh_proto::keylog::Status;
-use mesh_proto::port::Transport;
+use mesh_proto::port::{Clock, Transport};
 use mesh_proto::record::{Content, Record};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -48,6 +48,10 @@ enum Answered {
 }
 
 impl Remote {
+    pub(crate) fn new(transport: Arc<dyn Transport>, peers: Arc<Peers>, records: Arc<Records>, clock: Arc<dyn Clock>) -> Self {
+        Self { transport, peers, records, asking: Asking::new(clock) }
+    }
+
     /// A record from its home, verified against its author's key log; if its author moved, from the new home.
     /// If the home does not answer, other domains are asked: its author may live there by now, or have a copy there.
     pub async fn record(&self, home: &Domain, id: &RecordId) -> Result<RecordView> {

@@ -3,6 +3,7 @@
 use crate::accounts::Account;
 use crate::error::{NodeError, Result};
 use crate::moved::About;
+use crate::places::Places;
 use crate::queue;
 use crate::records::Records;
 use crate::tables::codec::key_u64;
@@ -32,12 +33,26 @@ const FOLLOWED_MAX: usize = 100_000;
 const FOLLOWED_AT_ONCE: usize = 10_000;
 
 /// Parts of exports that are taken in at once, one of each account: their memory is bounded by that of as many requests.
-pub(crate) const IMPORTS_MAX: usize = 16;
+const IMPORTS_MAX: usize = 16;
 /// After this a part that still waits for other domains is given up: its account sends it again.
 const IMPORT_TIME_MAX: Duration = Duration::from_secs(150);
 /// Accounts whose new home is told to other domains at once, and after what time no further one is told. Those learn of it when they ask.
-pub(crate) const ANNOUNCEMENTS_MAX: usize = 8;
+const ANNOUNCEMENTS_MAX: usize = 8;
 const ANNOUNCE_TIME_MAX: Duration = Duration::from_secs(600);
+
+/// How much is done for those who come, and for those who live elsewhere.
+pub(crate) struct Room {
+    /// Accounts of other domains of which copies are kept at most.
+    pub(crate) mirrors_max: u32,
+    importing: Arc<Places>,
+    announcing: Arc<Places>,
+}
+
+impl Room {
+    pub(crate) fn new(mirrors_max: u32) -> Self {
+        Self { mirrors_max, importing: Places::new(IMPORTS_MAX), announcing: Places::new(ANNOUNCEMENTS_MAX) }
+    }
+}
 
 impl Records {
     /// Takes an account in whose key log names an address of this domain.
@@ -78,7 +93,7 @@ impl Records {
         if !account.log.homes().contains(domain) {
             return Err(NodeError::refused(code::NOT_HOME, format!("the account never lived at {domain}")));
         }
-        let _place = self.importing.take(account.lid)?;
+        let _place = self.room.importing.take(account.lid)?;
         let taken = tokio::time::timeout(IMPORT_TIME_MAX, self.take_part(account, delivery)).await;
         taken.unwrap_or(Err(NodeError::SlowDown { retry_after_s: 10 }))
     }
@@ -125,7 +140,7 @@ impl Records {
         if self.accounts.lives_here(&account) {
             return Ok(agreed);
         }
-        let (accounts, most, now_ms) = (Arc::clone(&self.accounts), self.mirrors_max, self.clock.now_ms());
+        let (accounts, most, now_ms) = (Arc::clone(&self.accounts), self.room.mirrors_max, self.clock.now_ms());
         let kept = tokio::task::spawn_blocking(move || accounts.keep(&account, most, now_ms));
         if kept.await.map_err(|_| NodeError::Stopping)?? {
             return Ok(agreed);
@@ -169,7 +184,7 @@ impl Records {
         if !self.accounts.lives_here(&account) {
             return Err(NodeError::refused(code::NOT_HOME, format!("the account's home is {}", account.home())));
         }
-        let place = self.announcing.take(account.lid)?;
+        let place = self.room.announcing.take(account.lid)?;
         self.attach_own(&account).await?;
         let mirrors = account.log.view().mirrors().to_vec();
         let mut domains: BTreeSet<Domain> = end.domains.into_iter().chain(account.log.homes()).chain(mirrors).collect();

@@ -7,11 +7,11 @@ use crate::index::act;
 use crate::log::Log;
 use crate::objects::Objects;
 use crate::peers::Peers;
-use crate::places::Places;
 use crate::registration::Registrar;
 use crate::tables::account::{FOLLOWING_MAX, following};
 use crate::tables::reference::Reference;
 use crate::writing::append::{Entry, NewRecord};
+use crate::writing::moving::Room;
 use mesh_proto::address::Domain;
 use mesh_proto::api::{Accepted, Acts, KeysAdded, KeysView, NewAccount, Registered, code};
 use mesh_proto::envelope::{Envelope, Kind, RecordId, id_of_pae};
@@ -39,11 +39,7 @@ pub struct Records {
     pub(crate) registrar: Arc<Registrar>,
     pub(crate) bus: Arc<Bus>,
     pub(crate) log: Arc<Log>,
-    /// Accounts of other domains of which copies are kept at most.
-    pub(crate) mirrors_max: u32,
-    /// For imports and for announcements under way.
-    pub(crate) importing: Arc<Places>,
-    pub(crate) announcing: Arc<Places>,
+    pub(crate) room: Room,
     pub(crate) queue: mpsc::Sender<Entry>,
 }
 
@@ -189,7 +185,7 @@ impl Records {
 
     /// Whether copies are kept here of what people of other domains say.
     pub fn mirrors(&self) -> bool {
-        self.mirrors_max > 0
+        self.room.mirrors_max > 0
     }
 
     /// Adds a key operation of an account of this domain.
