@@ -9,7 +9,9 @@ mod people;
 use crate::federation::{comment, like, post, retract, subscribe};
 use crate::network::{Home, until};
 use mesh_proto::address::Domain;
-use mesh_proto::api::{AccountView, Announced, Arrival, Delivery, ExportPage, FeedPage, ImportEnd, Imported, ItemResult, Registered};
+use mesh_proto::api::{
+    AccountView, Admission, Announced, Arrival, Delivery, ExportPage, FeedPage, ImportEnd, Imported, ItemResult, Registered,
+};
 use mesh_proto::envelope::{Envelope, Kind, RecordId};
 use mesh_proto::keylog::Action;
 use mesh_proto::record::{Content, Post, Retract, RetractReason};
@@ -46,7 +48,7 @@ pub(crate) fn move_op(person: &mut TestAccount, user: &str, to: &Home) -> Envelo
 }
 
 pub(crate) fn arrival(person: &TestAccount) -> Arrival {
-    Arrival { account: person.id(), ops: person.keys.ops().cloned().collect(), invite: None, pow_salt: None, pow_nonce: None }
+    Arrival { account: person.id(), ops: person.keys.ops().cloned().collect(), admission: Admission::default() }
 }
 
 pub(crate) async fn import(to: &Home, person: &TestAccount, part: &Delivery) -> Vec<ItemResult> {

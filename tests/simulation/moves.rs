@@ -7,7 +7,7 @@ use crate::oracle::{Person, Who};
 use crate::wire::Place;
 use crate::world::World;
 use mesh_proto::address::Domain;
-use mesh_proto::api::{Arrival, Delivery, ExportPage, ImportEnd, Imported, ItemResult, MirrorRequest, Problem, code};
+use mesh_proto::api::{Admission, Arrival, Delivery, ExportPage, ImportEnd, Imported, ItemResult, MirrorRequest, Problem, code};
 use mesh_proto::envelope::{Kind, RecordId};
 use mesh_proto::keylog::Action;
 use mesh_proto::port::Answer;
@@ -81,7 +81,7 @@ impl World {
         let address = format!("{}@{}", person.account.address().user(), self.homes[to].domain).parse().expect("an address");
         let moved = person.account.key_op(Action::HomeMove { address }, &root);
         let ops = person.account.keys.ops().cloned().collect();
-        let arrival = Arrival { account: id, ops, invite: None, pow_salt: None, pow_nonce: None };
+        let arrival = Arrival { account: id, ops, admission: Admission::default() };
         let answer = self.homes[to].take("/api/v1/arrivals", &arrival).await;
         if answer.as_ref().is_none_or(|answer| answer.status != 201) {
             return self.violation(to, format!("does not let p{who} arrive: {}", words(answer.as_ref())));

@@ -153,7 +153,7 @@ impl World {
             let who = place * self.scale.people + number;
             let account = TestAccount::new(&format!("p{who}@{}", self.homes[place].domain), who as u8);
             let genesis = account.keys.ops().next().expect("a genesis").envelope.clone();
-            let body = serde_json::to_vec(&NewAccount { genesis, invite: None, pow_salt: None, pow_nonce: None }).expect("json");
+            let body = serde_json::to_vec(&NewAccount { genesis, admission: Default::default() }).expect("json");
             let answer = self.homes[place].write("/api/v1/accounts", body).await.expect("it runs");
             assert_eq!(answer.status, 201, "{}", String::from_utf8_lossy(&answer.body));
             self.oracle.add_person(Person::new(account, place, honesty));

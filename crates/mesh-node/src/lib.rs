@@ -16,6 +16,8 @@ pub mod log;
 pub mod objects;
 mod reading;
 mod tables;
+#[cfg(test)]
+mod testing;
 mod writing;
 
 pub use federation::{buckets, catchup, comparing, healing, intake, outbox, peers};
@@ -24,7 +26,8 @@ pub use mesh_store::{Health, Kv, MemoryStore};
 pub use reading::{bodies, counters, feed, heads, notices, remote, views};
 pub use writing::{pairing, records, registration};
 
-use writing::append;
+use writing::moving::Room;
+use writing::{append, places};
 
 pub use error::{NodeError, Result};
 pub use index::News;
@@ -187,7 +190,7 @@ impl Node {
             registrar: Arc::clone(&registrar),
             bus: Arc::clone(&bus),
             log: Arc::clone(&log),
-            mirrors_max: config.mirrors_max,
+            room: Room::new(config.mirrors_max),
             queue,
         });
         Ok(Self {
@@ -197,7 +200,7 @@ impl Node {
             accounts,
             log,
             peers: Arc::clone(&peers),
-            remote: Remote { transport: Arc::clone(&transport), peers: Arc::clone(&peers), records: Arc::clone(&records) },
+            remote: Remote::new(Arc::clone(&transport), Arc::clone(&peers), Arc::clone(&records), clock),
             records: Arc::clone(&records),
             registrar,
             catchup: CatchUp::new(peers, (Arc::clone(&intake), Arc::clone(&records), Arc::clone(&comparing)), transport),

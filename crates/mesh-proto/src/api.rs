@@ -13,7 +13,7 @@ mod moving;
 mod problem;
 
 pub use account::{
-    AccountView, Invite, KeysAdded, NewAccount, Pairing, PairingList, PairingRequest, ProfileView, Registered, Registration,
+    AccountView, Admission, Invite, KeysAdded, NewAccount, Pairing, PairingList, PairingRequest, ProfileView, Registered, Registration,
     RegistrationMode,
 };
 pub use compare::{EvidencePage, KnownUnder, LogFork, PinsPage};

@@ -6,6 +6,7 @@ pub(crate) mod known;
 
 use crate::App;
 use crate::api::blocking;
+use crate::body::coding;
 use crate::extract::Path;
 use crate::problem::{Answer, ApiError};
 use crate::{auth, body};
@@ -108,21 +109,21 @@ async fn take_in(app: &App, peer: &Arc<Peer>, delivery: &Arc<Delivery>) -> Answe
 /// Hands out the records that concern the signing domain, from a leaf on: what it asks for it need not be sent.
 #[utoipa::path(post, path = "/mesh/v1/deliveries:pull", request_body = Pull,
     responses((status = 200, body = Pulled), (status = 403), (status = 429)))]
-pub(crate) async fn pull(State(app): State<App>, ConnectInfo(from): ConnectInfo<SocketAddr>, request: Request) -> Answer<Json<Pulled>> {
+pub(crate) async fn pull(State(app): State<App>, ConnectInfo(from): ConnectInfo<SocketAddr>, request: Request) -> Answer<Response> {
     let (parts, sent) = request.into_parts();
     let (peer, head) = auth::domain(&app, &parts, from.ip()).await?;
     let sent = body::read(&app, sent).await?;
     auth::check_body(&head, &sent)?;
     let asked: Pull = body::json(&body::decode(&parts.headers, sent)?)?;
-    let page = blocking(move || {
+    blocking(move || {
         let page = app.node.outbox.page(&peer, &asked)?;
         if !page.more {
             app.node.outbox.sign_of_life(peer.no());
         }
         app.node.buckets.delivery(peer.domain(), page.delivery.as_ref().map_or(1, |delivery| delivery.items.len()))?;
-        Ok(page)
-    });
-    Ok(Json(page.await?))
+        Ok(coding::answer(&parts.headers, &page))
+    })
+    .await
 }
 
 /// Takes in key operations of accounts that are known here, from anyone: forks are kept as evidence. A domain that signs the request brings its own
@@ -157,7 +158,7 @@ pub(crate) async fn push_keys(
             }
         })?;
         app.node.bus.waiting_for(merged.moved_to);
-        if merged.closed {
+        if merged.erases {
             app.node.records.look_for_closures();
         }
         let head = app.node.accounts.expect(&push.account)?.log.head();
