@@ -199,7 +199,7 @@ async fn own_people_and_posts(node: &Node, people: &[Person]) -> anyhow::Result<
     progress("own people register and post");
     let registrations = people.iter().map(|person| {
         let genesis = person.genesis.envelope.clone();
-        node.records.register(NewAccount { genesis, invite: None, pow_salt: None, pow_nonce: None })
+        node.records.register(NewAccount { genesis, admission: Default::default() })
     });
     stream::iter(registrations).buffer_unordered(AT_ONCE).try_collect::<Vec<_>>().await?;
     let posts = (0..OWN_POSTS).map(|n| {

@@ -196,6 +196,29 @@ async fn pull_hands_out_what_concerns_the_one_who_asks_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn pull_is_answered_compressed_to_those_who_read_that() {
+    let (one, mut peer) = (Home::start("one").await, Peer::start("peer", 40).await);
+    let (ada, neo) = (one.person("ada", 1).await, peer.person("neo", 2));
+    assert_eq!(peer.deliver(&one, &neo, &neo.sign(subscribe(ada.account_ref()))).await, ItemResult::Accepted);
+    says_many(&one, &ada, 30).await;
+    let plain = pull(&one, &peer, 0, 0).await;
+    let (path, origin) = ("/mesh/v1/deliveries:pull", plain.delivery.as_ref().expect("posts").origin.clone());
+    let body = serde_json::to_vec(&Pull { origin, from: 0, watermark: 0, checkpoint: None }).expect("json");
+    let signature = one.sign("POST", path, &body, (&format!("{}/{}", peer.domain, peer.key.id()), &peer.key));
+    let mut request = one.http.post(one.url(path)).header("accept-encoding", "zstd");
+    for (name, value) in signature {
+        request = request.header(name, value);
+    }
+    let answer = request.body(body).send().await.expect("answered");
+    assert_eq!(answer.headers().get("content-encoding").map(|coding| coding.as_bytes()), Some(&b"zstd"[..]));
+    let compressed = answer.bytes().await.expect("a whole answer");
+    let whole = zstd::decode_all(&compressed[..]).expect("zstd");
+    assert!(compressed.len() * 2 < whole.len(), "{} of {}", compressed.len(), whole.len());
+    let decoded: Pulled = serde_json::from_slice(&whole).expect("json");
+    assert_eq!(decoded.delivery.expect("posts").items, plain.delivery.expect("posts").items);
+}
+
+#[tokio::test]
 async fn pull_of_another_log_is_refused() {
     let (one, peer) = (Home::start("one").await, Peer::start("peer", 40).await);
     let origin = format!("{}/log/2", one.domain).parse().expect("an origin");

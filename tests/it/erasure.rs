@@ -184,7 +184,7 @@ async fn close(home: &Home, person: &mut TestAccount) -> Envelope {
     close
 }
 
-async fn until_withdrawn(home: &Home, id: &RecordId) -> RecordView {
+pub(crate) async fn until_withdrawn(home: &Home, id: &RecordId) -> RecordView {
     until("the record is withdrawn", async || home.view(id).await.tombstone.is_some()).await;
     home.view(id).await
 }

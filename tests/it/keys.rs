@@ -101,6 +101,20 @@ async fn root_branch_beats_a_device_branch_and_two_root_branches_are_shown_as_co
 }
 
 #[tokio::test]
+async fn former_root_key_that_signs_beside_the_rotation_is_taken_in_at_home_as_elsewhere() {
+    let one = Home::start("one").await;
+    let mut ada = one.person("ada", 1).await;
+    let (genesis, root, next) = (ada.keys.head(), ada.root.clone(), SecretKey::from_seed(&[88; 32]));
+    let rotation = ada.key_op(Action::RootRotate { root: next.id() }, &root);
+    assert_eq!(one.submit_key(&ada, &rotation).await.status, 200);
+    let stale = ada.key_op_after(genesis, add(81), &ada.device.clone());
+    assert_eq!(one.submit_key(&ada, &stale).await.problem(), "head_moved");
+    let beside = ada.key_op_after(genesis, add(80), &root);
+    assert_eq!(one.submit_key(&ada, &beside).await.status, 200);
+    assert_eq!(one.get("/api/v1/accounts/ada").await.json::<AccountView>().status, Status::Compromised);
+}
+
+#[tokio::test]
 async fn phrase_on_a_new_machine_brings_the_account_back() {
     let one = Home::start("one").await;
     let mut ada = one.person("ada", 1).await;

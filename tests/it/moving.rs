@@ -9,7 +9,9 @@ mod people;
 use crate::federation::{comment, like, post, retract, subscribe};
 use crate::network::{Home, until};
 use mesh_proto::address::Domain;
-use mesh_proto::api::{AccountView, Announced, Arrival, Delivery, ExportPage, FeedPage, ImportEnd, Imported, ItemResult, Registered};
+use mesh_proto::api::{
+    AccountView, Admission, Announced, Arrival, Delivery, ExportPage, FeedPage, ImportEnd, Imported, ItemResult, Registered,
+};
 use mesh_proto::envelope::{Envelope, Kind, RecordId};
 use mesh_proto::keylog::Action;
 use mesh_proto::record::{Content, Post, Retract, RetractReason};
@@ -46,7 +48,7 @@ pub(crate) fn move_op(person: &mut TestAccount, user: &str, to: &Home) -> Envelo
 }
 
 pub(crate) fn arrival(person: &TestAccount) -> Arrival {
-    Arrival { account: person.id(), ops: person.keys.ops().cloned().collect(), invite: None, pow_salt: None, pow_nonce: None }
+    Arrival { account: person.id(), ops: person.keys.ops().cloned().collect(), admission: Admission::default() }
 }
 
 pub(crate) async fn import(to: &Home, person: &TestAccount, part: &Delivery) -> Vec<ItemResult> {
@@ -191,6 +193,45 @@ async fn account_moves_with_the_help_of_its_old_home() {
     let fourth = two.says(neo, post("the fourth post")).await;
     until("smith still follows", async || feed_has(one, smith, &fourth.id()).await).await;
     until("the second post is gone at the old home", async || one.view(&world.second.id()).await.tombstone.is_some()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn likes_of_those_who_know_only_the_post_follow_its_author() {
+    let (one, two, three) = (Home::start("one").await, Home::start("two").await, Home::start("three").await);
+    let mut neo = one.person("neo", 1).await;
+    let (trinity, morpheus) = (three.person("trinity", 2).await, three.person("morpheus", 3).await);
+    let first = one.says(&neo, post("the first post")).await;
+    let object = neo.object(&first);
+    one.says(&neo, like(object.clone())).await;
+    // Nobody at three needed neo's key log for that.
+    three.says(&trinity, like(object.clone())).await;
+    one.until_count(&first.id(), Kind::Like, 2).await;
+    let luggage = export(&one, &neo).await;
+    let op = move_op(&mut neo, "neo", &two);
+    settle(&two, &neo, &luggage).await;
+    assert_eq!(two.count(&first.id(), Kind::Like).await, 1, "one's own like of what one brought along counts");
+    assert_eq!(one.submit_key(&neo, &op).await.status, 200);
+    announce(&two, &neo, &luggage).await;
+    two.until_count(&first.id(), Kind::Like, 2).await;
+    // Who still believes the old home is told by it, if only then.
+    three.says(&morpheus, like(object)).await;
+    two.until_count(&first.id(), Kind::Like, 3).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn like_that_was_under_way_during_a_move_arrives() {
+    let (one, two, three) = (Home::start("one").await, Home::start("two").await, Home::start("three").await);
+    let (mut neo, trinity) = (one.person("neo", 1).await, three.person("trinity", 2).await);
+    let first = one.says(&neo, post("the first post")).await;
+    let object = neo.object(&first);
+    let luggage = export(&one, &neo).await;
+    let op = move_op(&mut neo, "neo", &two);
+    settle(&two, &neo, &luggage).await;
+    assert_eq!(one.submit_key(&neo, &op).await.status, 200);
+    announce(&two, &neo, &luggage).await;
+    // Nobody told three: one refuses the like, and says where neo lives.
+    three.says(&trinity, like(object)).await;
+    two.until_count(&first.id(), Kind::Like, 1).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

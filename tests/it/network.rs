@@ -3,7 +3,7 @@
 pub(crate) mod peer;
 
 use mesh_proto::address::Domain;
-use mesh_proto::api::{Accepted, AccountView, NewAccount, Problem, RecordView};
+use mesh_proto::api::{Accepted, AccountView, Admission, NewAccount, Problem, RecordView};
 use mesh_proto::envelope::{Envelope, Kind, RecordId};
 use mesh_proto::http_signature::{CONTENT_DIGEST, ContentDigest, RequestParts, SIGNATURE, SIGNATURE_INPUT, SignatureInput, sign};
 use mesh_proto::key::SecretKey;
@@ -134,7 +134,7 @@ impl Home {
         format!("{user}@{}", self.domain)
     }
 
-    fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("http://127.0.0.1:{}{path}", self.port)
     }
 
@@ -197,7 +197,7 @@ impl Home {
 
     pub(crate) async fn register(&self, person: &TestAccount) -> Reply {
         let genesis = person.keys.ops().next().expect("a genesis").envelope.clone();
-        self.post_json("/api/v1/accounts", &NewAccount { genesis, invite: None, pow_salt: None, pow_nonce: None }).await
+        self.post_json("/api/v1/accounts", &NewAccount { genesis, admission: Admission::default() }).await
     }
 
     /// Submits a record that must be accepted.

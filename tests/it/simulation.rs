@@ -75,3 +75,42 @@ fn words_that_nobody_signed_are_seen() {
     let report = sabotaged(Sabotage::WordsAreChanged);
     assert!(report.violations.iter().any(|violation| violation.contains("unverified")), "{:?}", report.violations);
 }
+
+/// A run in which people move, name mirrors and change keys, and in which one thing is wrong.
+fn sabotaged_moves(sabotage: Sabotage) -> Report {
+    let scale = Scale { domains: 12, hostile: 0, hours: 6, acts: 400, forgeries: 0, cuts: 1, ..Scale::default() };
+    let whole = run(mesh_testkit::seed(FIRST), &scale);
+    assert_eq!(whole.violations, Vec::<String>::new(), "without sabotage");
+    assert!(whole.seen.moved > 0 && whole.seen.answered > 0 && whole.seen.mirrored > 0, "hardly anything happened: {:?}", whole.seen);
+    run_with(mesh_testkit::seed(FIRST), &scale, Some(sabotage))
+}
+
+#[track_caller]
+fn some(report: &Report, words: &str) {
+    assert!(report.violations.iter().any(|violation| violation.contains(words)), "{words}: {:?}", report.violations);
+}
+
+#[test]
+fn old_home_that_forgets_a_move_is_seen() {
+    some(&sabotaged_moves(Sabotage::MoveIsForgotten), "which this domain sees otherwise");
+}
+
+#[test]
+fn key_operation_that_was_announced_and_is_not_known_is_seen() {
+    some(&sabotaged_moves(Sabotage::KeyOperationIsForgotten), "was to be told of the key operation");
+}
+
+#[test]
+fn mirror_that_lost_its_copies_is_seen() {
+    some(&sabotaged_moves(Sabotage::CopyIsLost), "is to be kept: true");
+}
+
+#[test]
+fn copy_that_nobody_asked_for_is_seen() {
+    only(&sabotaged_moves(Sabotage::CopyIsUnwanted), "holds in payload a text of foreign people");
+}
+
+#[test]
+fn restored_domain_without_a_new_log_is_seen() {
+    some(&sabotaged_moves(Sabotage::NewLogIsForgotten), "its new log does not begin with");
+}

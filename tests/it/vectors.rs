@@ -2,7 +2,7 @@
 
 use crate::boundary::{leaves, refused};
 use crate::network::{Home, Reply};
-use mesh_proto::api::{Accepted, NewAccount};
+use mesh_proto::api::{Accepted, Admission, NewAccount};
 use mesh_proto::bytes::base64url;
 use mesh_proto::envelope::Envelope;
 use mesh_proto::keylog::LoggedOp;
@@ -41,7 +41,7 @@ async fn home() -> Home {
 }
 
 async fn register(one: &Home, genesis: Envelope) -> Reply {
-    one.post_json("/api/v1/accounts", &NewAccount { genesis, invite: None, pow_salt: None, pow_nonce: None }).await
+    one.post_json("/api/v1/accounts", &NewAccount { genesis, admission: Admission::default() }).await
 }
 
 async fn neo(one: &Home) {

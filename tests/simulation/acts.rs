@@ -1,15 +1,13 @@
-//! What people do: one act at a time, drawn from the seed, signed with their own keys and handed to their own home.
+//! What people do: one act at a time, drawn from the seed, signed with their own keys and handed to their own home. What they do about their keys, and
+//! how they move, have files of their own.
 
-use crate::oracle::{Closed, Said, Who};
+use crate::oracle::{Said, Who};
 use crate::wire::Place;
 use crate::world::World;
 use mesh_node::PeerNo;
 use mesh_proto::address::Domain;
 use mesh_proto::api::{Accepted, RecordView};
-use mesh_proto::envelope::{Envelope, Kind};
-use mesh_proto::key::SecretKey;
-use mesh_proto::keylog::{Action, LogPosition};
-use mesh_proto::log::Origin;
+use mesh_proto::envelope::Kind;
 use mesh_proto::port::Clock;
 use mesh_proto::record::{Comment, Content, Like, Post, Profile, Repost, Retract, RetractReason, Subscribe, Terms};
 use mesh_store::{KeyRange, Order, Space};
@@ -17,8 +15,6 @@ use std::collections::BTreeSet;
 
 /// How often something to act on is looked for before a person gives up.
 const TRIES: usize = 24;
-/// Devices that a person has at most.
-const DEVICES: usize = 4;
 /// How far a person's clock is ahead at most, milliseconds.
 const AHEAD_MS_MAX: u64 = 4 * 60 * 1_000;
 
@@ -36,17 +32,23 @@ impl World {
             return;
         }
         match self.rng.below(100) {
-            0..22 => self.post(who).await,
-            22..44 => self.act_on(who, |object| Content::Like(Like { object })).await,
-            44..56 => self.comment(who).await,
-            56..67 => self.subscribe(who).await,
-            67..73 => self.act_on(who, |object| Content::Repost(Repost { object })).await,
-            73..86 => self.withdraw(who).await,
-            86..91 => self.edit(who).await,
-            91..94 => self.profile(who).await,
-            94..97 => self.add_device(who).await,
-            97..99 => self.revoke_device(who).await,
-            _ => self.close(who).await,
+            0..20 => self.post(who).await,
+            20..40 => self.act_on(who, |object| Content::Like(Like { object })).await,
+            40..51 => self.comment(who).await,
+            51..61 => self.subscribe(who).await,
+            61..66 => self.act_on(who, |object| Content::Repost(Repost { object })).await,
+            66..78 => self.withdraw(who).await,
+            78..82 => self.edit(who).await,
+            82..84 => self.profile(who).await,
+            84..87 => self.add_device(who).await,
+            87..89 => self.revoke_device(who).await,
+            89..91 => self.rotate_root(who).await,
+            91 => self.recover(who).await,
+            92 => self.be_robbed(who).await,
+            93 => self.close(who).await,
+            94 => self.contradict(who).await,
+            95..97 => self.keep_copy(who).await,
+            _ => self.wander(who).await,
         }
     }
 
@@ -111,7 +113,8 @@ impl World {
             Content::Comment(comment) => comment.root.clone(),
             _ => parent.clone(),
         };
-        let Some(place) = self.homes.iter().position(|home| home.domain == root.home) else { return };
+        let Some(author) = self.oracle.who(&root.actor) else { return };
+        let place = self.oracle.people[author].place;
         let view: Option<RecordView> = self.homes[place].shown(&format!("/api/v1/records/{}", parent.id)).await;
         if view.is_none_or(|view| view.tombstone.is_some()) {
             return;
@@ -178,84 +181,8 @@ impl World {
         }
     }
 
-    async fn add_device(&mut self, who: Who) {
-        let person = &self.oracle.people[who];
-        if person.devices.len() >= DEVICES {
-            return;
-        }
-        let (device, signer) = (SecretKey::from_seed(&mesh_proto::port::random(&self.rng)), person.devices[0].clone());
-        let name = format!("device {}", person.account.keys.len());
-        if self.operate(who, Action::DeviceAdd { device: device.id(), name }, &signer).await {
-            self.oracle.people[who].devices.push(device);
-        }
-    }
-
-    async fn revoke_device(&mut self, who: Who) {
-        let person = &self.oracle.people[who];
-        if person.devices.len() < 2 {
-            return;
-        }
-        let at = self.rng.below(person.devices.len() as u64) as usize;
-        let device = person.devices[at].id();
-        // Some stand by nothing that the device said, some by a part, most by everything.
-        let leaves: Vec<u64> =
-            self.oracle.said.iter().filter(|said| said.who == who && said.device == device).map(|said| said.leaf).collect();
-        let last = match self.rng.below(4) {
-            0 => leaves.get(self.rng.below(leaves.len().max(1) as u64) as usize).copied(),
-            _ => leaves.iter().max().copied(),
-        };
-        let origin = Origin::new(self.homes[person.place].domain.clone(), 1);
-        let signer = if self.rng.happens(500) { person.account.root.clone() } else { person.devices[at].clone() };
-        let last_good = last.map(|index| LogPosition { origin, index });
-        if self.operate(who, Action::DeviceRevoke { device, last_good }, &signer).await {
-            let person = &mut self.oracle.people[who];
-            person.devices.remove(at);
-            person.revoked.insert(device, last);
-        }
-    }
-
-    async fn close(&mut self, who: Who) {
-        let (root, place) = (self.oracle.people[who].account.root.clone(), self.oracle.people[who].place);
-        if !self.operate(who, Action::AccountClose, &root).await {
-            return;
-        }
-        self.oracle.people[who].closed = Some(Closed);
-        let Some(node) = self.homes[place].node().cloned() else { return };
-        // What a closure leaves to be done is done by a thread that has no simulated time.
-        let erased = move || {
-            while !node.kv().scan(Space::Meta, &KeyRange::prefix("closing/"), Order::Forward, 1).is_ok_and(|rows| rows.is_empty()) {
-                std::thread::yield_now();
-            }
-        };
-        tokio::task::spawn_blocking(erased).await.expect("looking does not panic");
-    }
-
-    /// Hands a key operation to the person's home.
-    async fn operate(&mut self, who: Who, action: Action, signer: &SecretKey) -> bool {
-        let place = self.oracle.people[who].place;
-        let announce = !matches!(action, Action::DeviceAdd { .. });
-        let told = if announce { self.correspondents(place) } else { BTreeSet::new() };
-        let person = &mut self.oracle.people[who];
-        let envelope: Envelope = person.account.key_op(action, signer);
-        let path = format!("/api/v1/accounts/{}/keys", person.account.id());
-        let answer = self.homes[place].write(&path, envelope.to_json()).await;
-        let taken = answer.as_ref().is_some_and(|answer| answer.status == 200);
-        if !taken && !self.oracle.is_honest(who) {
-            // A home that rewrote its log knows less than its people, who do nothing more.
-            self.oracle.people[who].closed = Some(Closed);
-            return false;
-        }
-        if !taken {
-            let words = answer.map_or_else(String::new, |answer| String::from_utf8_lossy(&answer.body).into_owned());
-            self.violations.push(format!("{} refuses a key operation of its own p{who}: {words}", self.homes[place].domain));
-            return false;
-        }
-        self.oracle.people[who].announced.push((envelope.id(), told));
-        true
-    }
-
     /// The domains to which a domain ever had something to send.
-    fn correspondents(&self, place: Place) -> BTreeSet<Place> {
+    pub(crate) fn correspondents(&self, place: Place) -> BTreeSet<Place> {
         let Some(node) = self.homes[place].node() else { return BTreeSet::new() };
         let has_row = |no: u32| {
             node.kv().scan(Space::Outbox, &KeyRange::prefix(no.to_be_bytes()), Order::Forward, 1).is_ok_and(|rows| !rows.is_empty())

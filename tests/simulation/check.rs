@@ -3,10 +3,12 @@
 //! - `sets`: who likes, reposts, answers and follows what, and the counters of it; at the home of each post, comment and person.
 //! - `timelines`: what each domain shows of the authors that its people follow, and the feeds made of it.
 //! - `keys`: key logs agree with those at their homes.
+//! - `moves`: who moved is answered for by the new home alone; mirrors keep what they promised; who was restored goes on in a new log.
 //! - `stores`: no text of foreign people outside the cache, and nothing anywhere that was forged.
 //! - here: whatever is shown is signed by who it says, under the key log, and its leaf opens.
 
 mod keys;
+mod moves;
 mod sets;
 mod stores;
 mod timelines;
@@ -18,14 +20,16 @@ use crate::{Sabotage, Seen};
 use mesh_proto::api::{LoggedRecord, RecordView};
 use mesh_proto::envelope::RecordId;
 use mesh_proto::key::SecretKey;
+use mesh_proto::keylog::LogPosition;
 use mesh_proto::record::Record;
-use mesh_store::Space;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// How long everything may take to come to rest: the longest wait after a failure is 6 h, and what it lets through may wait in turn.
 const REST_HOURS_MAX: u64 = 36;
+/// Entries in a tile of a log.
+const ENTRIES_OF_TILE: u64 = 256;
 /// Everybody has asked everybody once more.
 const AFTER_REST: Duration = Duration::from_secs(2 * 3_600);
 
@@ -62,10 +66,14 @@ impl World {
     /// Checks everything.
     pub(crate) async fn check(&mut self, sabotage: Option<Sabotage>) {
         self.sabotage_rows(sabotage);
+        self.sabotage_accounts(sabotage).await;
         self.check_sets().await;
         self.check_timelines().await;
         self.check_feeds().await;
         self.check_keys();
+        self.check_moves().await;
+        self.check_mirrors().await;
+        self.check_new_log();
         self.check_stores();
     }
 
@@ -78,7 +86,12 @@ impl World {
 
     /// How much was looked at.
     pub(crate) fn seen(&self) -> Seen {
-        Seen { accepted: self.oracle.said.len(), exchanges: self.wire.exchanges.load(Ordering::Relaxed), ..self.seen }
+        Seen {
+            accepted: self.oracle.said.len(),
+            lost: self.oracle.lost.len(),
+            exchanges: self.wire.exchanges.load(Ordering::Relaxed),
+            ..self.seen
+        }
     }
 
     pub(crate) fn violation(&mut self, place: Place, words: String) {
@@ -102,7 +115,7 @@ impl World {
             if let Expected::Exactly(Some(wanted)) = wanted
                 && !shown.contains_key(who)
             {
-                found.push(format!("{what} of p{who}: expected {wanted}, got none"));
+                found.push(format!("{what} of p{who} ({}): expected {wanted}, got none", self.oracle.people[*who].path()));
             }
         }
         for words in found {
@@ -122,8 +135,8 @@ impl World {
         }
         for (id, wanted) in expected {
             if matches!(wanted, Expected::Exactly(Some(_))) && !shown.contains(id) {
-                let kind = self.oracle.get(id).map(|said| (said.who, said.content.kind()));
-                self.violation(place, format!("{what}: {id} is missing {kind:?}"));
+                let from = self.oracle.get(id).map(|said| self.oracle.people[said.who].path());
+                self.violation(place, format!("{what}: {id} from {} is missing", from.unwrap_or_default()));
             }
         }
     }
@@ -150,14 +163,19 @@ impl World {
         if opening.record != id || opening.account != record.head.actor || opening.kind != shown.envelope.kind() {
             return Err("its leaf's opening is of another record".into());
         }
-        let home = &self.homes[person.place];
-        if !self.oracle.is_honest(who) {
+        let LogPosition { origin, index } = &shown.leaf;
+        let home = person
+            .homes
+            .iter()
+            .find(|home| self.homes[**home].domain == *origin.domain())
+            .ok_or("its actor never lived at its log's home")?;
+        if !self.oracle.is_honest(who) || self.oracle.lost.contains(&id) || self.destroyed.contains(home) {
             return Ok(());
         }
-        let node = home.node().ok_or("its home does not run")?;
-        let entry = node.kv().get(Space::LogEntry, &shown.leaf.index.to_be_bytes()).map_err(|error| error.to_string())?;
-        let opens = entry.is_some_and(|entry| entry == opening.entry().0[..]);
-        if opens && shown.leaf.origin.domain() == &home.domain { Ok(()) } else { Err("its leaf does not open".into()) }
+        let node = self.homes[*home].node().ok_or("its home does not run")?;
+        let width = index % ENTRIES_OF_TILE + 1;
+        let entries = node.log.entries(origin.number(), (index / ENTRIES_OF_TILE, width)).map_err(|error| error.to_string())?;
+        if entries.ends_with(&opening.entry().0) { Ok(()) } else { Err("its leaf does not open".into()) }
     }
 
     /// Whether the newest version of a record is shown, if it is beyond doubt which one that is.

@@ -165,17 +165,9 @@ impl World {
     pub(crate) fn know_forgers(&mut self) {
         for forger in self.forgers.values_mut() {
             for person in &forger.people {
-                let person = Person {
-                    account: person.clone(),
-                    place: forger.way.from,
-                    honesty: Honesty::Hostile,
-                    devices: vec![person.device.clone()],
-                    revoked: BTreeMap::new(),
-                    // Nobody else acts on them.
-                    closed: Some(Closed),
-                    announced: Vec::new(),
-                };
-                forger.known.push(self.oracle.add_person(person));
+                let person = Person::new(person.clone(), forger.way.from, Honesty::Hostile);
+                // Nobody else acts on them.
+                forger.known.push(self.oracle.add_person(Person { closed: Some(Closed), ..person }));
             }
         }
     }

@@ -12,12 +12,14 @@ use mesh_node::{Config, Node, Ports};
 use mesh_proto::address::Domain;
 use mesh_proto::api::RegistrationMode;
 use mesh_proto::http_signature::{CONTENT_DIGEST, ContentDigest, RequestParts, SIGNATURE, SIGNATURE_INPUT, SignatureInput, sign};
-use mesh_proto::key::SecretKey;
+use mesh_proto::key::{KeyId, SecretKey};
 use mesh_proto::port::{Answer, Clock, Rng};
 use mesh_server::App;
 use mesh_server::config::Limits;
 use mesh_server::signing::Signer;
+use mesh_store::{Kv, MemoryStore};
 use mesh_testkit::{SeededRng, TestAccount};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -25,6 +27,8 @@ use std::time::Duration;
 /// Bytes of a home's caches: small, so that eviction is simulated too.
 const CACHE_BYTES_MAX: u64 = 64 * 1024;
 const MEMORY_BYTES_MAX: u64 = 1024 * 1024;
+/// Accounts of which a domain keeps copies.
+const MIRRORS_MAX: u32 = 4;
 /// Largest answer that the checker reads.
 const ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
 
@@ -42,6 +46,9 @@ impl Rng for Streams {
     }
 }
 
+/// Who asks, and with which of their devices.
+pub(crate) type Asker<'a> = (&'a TestAccount, &'a SecretKey);
+
 /// How a domain ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum End {
@@ -49,6 +56,15 @@ pub(crate) enum End {
     Stopped,
     /// By kill -9, or by a loss of power.
     Killed,
+}
+
+/// What the operator of a restored domain does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NewLog {
+    /// `meshd new-log`.
+    Begun,
+    /// Nothing, against the advice of docs/run-a-domain.md.
+    Forgotten,
 }
 
 /// A domain.
@@ -91,6 +107,22 @@ impl Home {
         self.running.as_ref().map(|(node, _)| node)
     }
 
+    /// Goes back to a copy of its disk, and begins a new log over it, as `meshd new-log` does.
+    pub(crate) async fn restore(&mut self, copy: MemoryStore, new_log: NewLog) {
+        self.end(End::Killed).await;
+        self.disk.put_back(copy);
+        if new_log == NewLog::Begun {
+            let kv: Arc<dyn Kv> = self.disk.open();
+            mesh_node::log::begin_new(&kv, &self.domain, self.key(2)).expect("a domain restored from a backup begins a new log");
+        }
+        self.start().await;
+    }
+
+    /// The public key that signs its log's checkpoints.
+    pub(crate) fn log_key(&self) -> KeyId {
+        self.key(2).id()
+    }
+
     fn key(&self, number: u8) -> SecretKey {
         let mut seed = [number; 32];
         seed[..8].copy_from_slice(&(self.place as u64).to_be_bytes());
@@ -118,7 +150,7 @@ impl Home {
             registration: RegistrationRules { mode: RegistrationMode::Open, pow_bits: 0 },
             rates: Rates::default(),
             cache_bytes_max: CACHE_BYTES_MAX,
-            mirrors_max: 0,
+            mirrors_max: MIRRORS_MAX,
             accounts_bytes_max: MEMORY_BYTES_MAX,
             heads_bytes_max: MEMORY_BYTES_MAX,
         };
@@ -165,6 +197,14 @@ impl Home {
         read(router, request, ANSWER_BYTES_MAX).await.ok()
     }
 
+    /// Lets anybody write, while time goes on: the domain may ask others.
+    pub(crate) async fn take<T: Serialize>(&self, path: &str, body: &T) -> Option<Answer> {
+        let router = self.wire.router(self.place)?;
+        let body = serde_json::to_vec(body).expect("json");
+        let request = Request::post(path).header("content-type", "application/json").body(Body::from(body)).expect("a good request");
+        read(router, request, ANSWER_BYTES_MAX).await.ok()
+    }
+
     /// What is shown here, if it is there.
     pub(crate) async fn shown<T: DeserializeOwned>(&self, path: &str) -> Option<T> {
         let answer = self.show(path).await.filter(|answer| answer.status == 200)?;
@@ -172,22 +212,29 @@ impl Home {
     }
 
     /// What is shown to someone who lives here.
-    pub(crate) async fn shown_to<T: DeserializeOwned>(&mut self, person: &TestAccount, device: &SecretKey, path: &str) -> Option<T> {
+    pub(crate) async fn shown_to<T: DeserializeOwned>(&mut self, asker: Asker<'_>, path: &str) -> Option<T> {
+        let answer = self.ask(asker, ("GET", path), Vec::new()).await.filter(|answer| answer.status == 200)?;
+        serde_json::from_slice(&answer.body).ok()
+    }
+
+    /// Answers a signed request, while time goes on.
+    pub(crate) async fn ask(&mut self, (person, device): Asker<'_>, (method, path): (&str, &str), body: Vec<u8>) -> Option<Answer> {
         let router = self.wire.router(self.place)?;
         self.nonces += 1;
         let target = format!("{}{path}", self.domain.base_url());
         let (now_s, nonce) = (self.clock.now_ms() / 1000, format!("checker{:016}", self.nonces));
         let keyid = format!("{}/{}", person.id(), device.id());
         let input = SignatureInput::new(now_s, now_s + 30, &nonce, &keyid).expect("good input");
-        let parts = RequestParts::new("GET", &target).expect("a target");
-        let headers = sign(parts, ContentDigest::of(&[]), &input, |base| device.sign(base).0);
-        let request = Request::get(path)
+        let parts = RequestParts::new(method, &target).expect("a target");
+        let headers = sign(parts, ContentDigest::of(&body), &input, |base| device.sign(base).0);
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
             .header(CONTENT_DIGEST, headers.content_digest)
             .header(SIGNATURE_INPUT, headers.signature_input)
             .header(SIGNATURE, headers.signature)
-            .body(Body::empty())
+            .body(Body::from(body))
             .expect("a good request");
-        let answer = read(router, request, ANSWER_BYTES_MAX).await.ok().filter(|answer| answer.status == 200)?;
-        serde_json::from_slice(&answer.body).ok()
+        read(router, request, ANSWER_BYTES_MAX).await.ok()
     }
 }

@@ -20,6 +20,8 @@ mod disk;
 mod forger;
 mod home;
 mod hostile;
+mod keys;
+mod moves;
 mod oracle;
 mod weather;
 mod wire;
@@ -66,6 +68,16 @@ pub enum Sabotage {
     CounterIsWrong,
     /// A home shows other words than its people signed.
     WordsAreChanged,
+    /// Who is put back from a backup goes on in the old log.
+    NewLogIsForgotten,
+    /// A home does not know any more that somebody moved away.
+    MoveIsForgotten,
+    /// A domain does not know any more what a foreign root key did.
+    KeyOperationIsForgotten,
+    /// A mirror has not kept what it promised to keep.
+    CopyIsLost,
+    /// A domain keeps a copy that nobody asked it to keep.
+    CopyIsUnwanted,
 }
 
 /// How much was looked at: a run in which nothing happened proves nothing.
@@ -83,6 +95,18 @@ pub struct Seen {
     pub feeds: usize,
     /// Key logs that were compared between two domains.
     pub key_logs: usize,
+    /// People who live elsewhere than they began, and records of theirs for which only the present home answers.
+    pub moved: usize,
+    /// See `moved`.
+    pub answered: usize,
+    /// Records that were found at mirrors, with a proof that holds.
+    pub mirrored: usize,
+    /// Records that went down with a home.
+    pub lost: usize,
+    /// Domains that know all of a foreign key log with a fork in it, and came to the same end.
+    pub forks: usize,
+    /// Leaves of new logs of restored domains.
+    pub new_leaves: u64,
     /// Records with a text that were verified.
     pub verified: usize,
     /// Own texts that were found in stores.

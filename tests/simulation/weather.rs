@@ -3,6 +3,7 @@
 use crate::Scale;
 use crate::home::End;
 use crate::wire::Place;
+use crate::world::Fates;
 use mesh_testkit::{Link, SeededRng};
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -39,14 +40,22 @@ pub(crate) enum Event {
     Weather(Link),
     /// A clock is set.
     Clock(Place, i64),
-    /// A hostile domain keeps a copy of its disk.
+    /// A domain keeps a copy of its disk.
     Copy(Place),
     /// A hostile domain goes back to its copy, and rewrites its log from there on.
     Rewrite(Place),
+    /// An honest domain is put back from its copy, and begins a new log.
+    Restore(Place),
+    /// People of a domain see to it that there is a copy of what they said.
+    Save(Place),
+    /// A domain is lost with all that it has.
+    Destroy(Place),
+    /// Its people go elsewhere.
+    Flee(Place),
 }
 
 /// The plan of a run.
-pub(crate) fn plan(rng: &SeededRng, scale: &Scale, liars: &BTreeSet<Place>) -> Vec<(Duration, Event)> {
+pub(crate) fn plan(rng: &SeededRng, scale: &Scale, (liars, fates): (&BTreeSet<Place>, Fates)) -> Vec<(Duration, Event)> {
     let end_s = scale.hours * 3_600;
     let mut events = Vec::new();
     let mut at = |second: u64, event: Event| events.push((Duration::from_millis(second * 1_000 + rng.below(1_000)), event));
@@ -78,6 +87,11 @@ pub(crate) fn plan(rng: &SeededRng, scale: &Scale, liars: &BTreeSet<Place>) -> V
         at(end_s / 3, Event::Copy(*place));
         at(end_s * 2 / 3, Event::Rewrite(*place));
     }
+    at(end_s / 4, Event::Copy(fates.restored));
+    at(end_s * 3 / 5, Event::Restore(fates.restored));
+    at(end_s / 3, Event::Save(fates.destroyed));
+    at(end_s / 2, Event::Destroy(fates.destroyed));
+    at(end_s * 3 / 4, Event::Flee(fates.destroyed));
     events.sort_by_key(|(at, _)| *at);
     events
 }

@@ -3,9 +3,10 @@
 use crate::clock::Time;
 use crate::disk::Disk;
 use crate::forger::Forger;
-use crate::home::{End, Home};
+use crate::home::{End, Home, NewLog};
 use crate::hostile::Liar;
-use crate::oracle::{Honesty, Oracle, Person};
+use crate::moves::Luggage;
+use crate::oracle::{Honesty, Oracle, Person, Who};
 use crate::weather::{Event, FAIR, plan};
 use crate::wire::{Place, Wire};
 use crate::{Sabotage, Scale, Seen};
@@ -34,7 +35,23 @@ pub(crate) struct World {
     pub(crate) violations: Vec<String>,
     /// How much was looked at.
     pub(crate) seen: Seen,
-    copies: BTreeMap<Place, MemoryStore>,
+    /// Domains of which nothing is left.
+    pub(crate) destroyed: BTreeSet<Place>,
+    /// What becomes of two honest domains.
+    pub(crate) fates: Fates,
+    /// What people saved of their accounts.
+    pub(crate) saved: BTreeMap<Who, Luggage>,
+    copies: BTreeMap<Place, (MemoryStore, usize)>,
+    new_log: NewLog,
+}
+
+/// What becomes of two honest domains.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Fates {
+    /// It is put back from a backup, and begins a new log.
+    pub(crate) restored: Place,
+    /// It is lost with all that it has.
+    pub(crate) destroyed: Place,
 }
 
 /// A domain's name.
@@ -55,9 +72,25 @@ impl World {
         }
         let friends = (0..scale.domains).map(|_| (0..FRIENDS).map(|_| rng.below(scale.domains as u64) as Place).collect()).collect();
         let oracle = Oracle::default();
-        let (forgers, copies, violations, seen) = (BTreeMap::new(), BTreeMap::new(), Vec::new(), Seen::default());
-        let mut world = Self { scale: scale.clone(), rng, time, wire, homes, forgers, oracle, friends, violations, seen, copies };
-        world.turn_hostile();
+        let new_log = if sabotage == Some(Sabotage::NewLogIsForgotten) { NewLog::Forgotten } else { NewLog::Begun };
+        let mut world = Self {
+            scale: scale.clone(),
+            rng,
+            time,
+            wire,
+            homes,
+            forgers: BTreeMap::new(),
+            oracle,
+            friends,
+            violations: Vec::new(),
+            seen: Seen::default(),
+            destroyed: BTreeSet::new(),
+            fates: Fates { restored: 0, destroyed: 0 },
+            saved: BTreeMap::new(),
+            copies: BTreeMap::new(),
+            new_log,
+        };
+        world.cast();
         if sabotage == Some(Sabotage::LikesAreKept) {
             for place in world.honest() {
                 world.make_liar(place, Liar::keeps_likes());
@@ -70,9 +103,9 @@ impl World {
         world
     }
 
-    /// Makes some domains liars, and one of them a forger.
-    fn turn_hostile(&mut self) {
-        // Those in memory, as one of them goes back to a copy.
+    /// Makes some domains liars, and one of them a forger; and decides which honest ones break.
+    fn cast(&mut self) {
+        // Those in memory, as some of them go back to a copy.
         let mut places: Vec<Place> = (0..self.scale.domains).filter(|place| place % self.scale.folder_every != 0).collect();
         for number in 0..self.scale.hostile {
             let place = places.swap_remove(self.rng.below(places.len() as u64) as usize);
@@ -82,6 +115,8 @@ impl World {
                 self.make_liar(place, Liar::hostile(self.rng.next()));
             }
         }
+        let mut draw = || places.swap_remove(self.rng.below(places.len() as u64) as usize);
+        self.fates = Fates { restored: draw(), destroyed: draw() };
     }
 
     pub(crate) fn make_liar(&mut self, place: Place, liar: Liar) {
@@ -101,10 +136,10 @@ impl World {
             .collect()
     }
 
-    /// Domains that keep to the protocol.
+    /// Domains that keep to the protocol, and were not destroyed.
     pub(crate) fn honest(&self) -> Vec<Place> {
         let hostile = self.hostile();
-        (0..self.homes.len()).filter(|place| !hostile.contains(place)).collect()
+        (0..self.homes.len()).filter(|place| !hostile.contains(place) && !self.destroyed.contains(place)).collect()
     }
 
     /// Starts a domain, and registers its people.
@@ -118,12 +153,10 @@ impl World {
             let who = place * self.scale.people + number;
             let account = TestAccount::new(&format!("p{who}@{}", self.homes[place].domain), who as u8);
             let genesis = account.keys.ops().next().expect("a genesis").envelope.clone();
-            let body = serde_json::to_vec(&NewAccount { genesis, invite: None, pow_salt: None, pow_nonce: None }).expect("json");
+            let body = serde_json::to_vec(&NewAccount { genesis, admission: Default::default() }).expect("json");
             let answer = self.homes[place].write("/api/v1/accounts", body).await.expect("it runs");
             assert_eq!(answer.status, 201, "{}", String::from_utf8_lossy(&answer.body));
-            let devices = vec![account.device.clone()];
-            let (revoked, closed, announced) = (BTreeMap::new(), None, Vec::new());
-            self.oracle.add_person(Person { account, place, honesty, devices, revoked, closed, announced });
+            self.oracle.add_person(Person::new(account, place, honesty));
         }
     }
 
@@ -132,7 +165,7 @@ impl World {
         self.wire.set_link(FAIR);
         let liars =
             self.homes.iter().filter(|home| home.liar.as_ref().is_some_and(|liar| liar.is_hostile())).map(|home| home.place).collect();
-        for (at, event) in plan(&self.rng, &self.scale, &liars) {
+        for (at, event) in plan(&self.rng, &self.scale, (&liars, self.fates)) {
             self.time.reach(at).await;
             match event {
                 Event::Act => self.act().await,
@@ -142,16 +175,43 @@ impl World {
         }
         self.wire.calm();
         for place in 0..self.homes.len() {
-            if !self.forgers.contains_key(&place) {
+            if !self.forgers.contains_key(&place) && !self.destroyed.contains(&place) {
                 self.homes[place].start().await;
             }
+        }
+    }
+
+    /// Puts an honest domain back from its backup: what its people said since is gone, and they hand in anew what their keys said.
+    async fn restore(&mut self, place: Place, (copy, said): (MemoryStore, usize)) {
+        self.homes[place].restore(copy, self.new_log).await;
+        let people: Vec<Who> = (0..self.oracle.people.len()).filter(|who| self.oracle.people[*who].place == place).collect();
+        for said in &self.oracle.said[said..] {
+            if people.contains(&said.who) {
+                self.oracle.lost.insert(said.id);
+            }
+        }
+        // What it was told since it learns with the next record that needs it.
+        for (_, told) in self.oracle.people.iter_mut().flat_map(|person| &mut person.announced) {
+            told.remove(&place);
+        }
+        // Whom it sent something since, it does not know any more.
+        let correspondents = self.correspondents(place);
+        for who in people {
+            for (_, told) in &mut self.oracle.people[who].announced {
+                told.retain(|told| correspondents.contains(told));
+            }
+            for op in self.oracle.people[who].account.keys.ops().skip(1).map(|op| op.envelope.clone()).collect::<Vec<_>>() {
+                self.resubmit(who, place, &op).await;
+            }
+            self.until_erased(place).await;
         }
     }
 
     async fn befall(&mut self, event: Event) {
         match event {
             Event::Act | Event::Forge => {}
-            Event::Down(place, _) | Event::Up(place) | Event::Clock(place, _) if self.forgers.contains_key(&place) => {}
+            Event::Down(place, _) | Event::Up(place) | Event::Clock(place, _)
+                if self.forgers.contains_key(&place) || self.destroyed.contains(&place) => {}
             Event::Down(place, end) => self.homes[place].end(end).await,
             Event::Up(place) => self.homes[place].start().await,
             Event::Clock(place, skew_ms) => self.homes[place].clock.set_skew(skew_ms),
@@ -160,16 +220,25 @@ impl World {
             Event::Weather(link) => self.wire.set_link(link),
             Event::Copy(place) => {
                 if let Some(copy) = self.homes[place].disk.copy() {
-                    self.copies.insert(place, copy);
+                    self.copies.insert(place, (copy, self.oracle.said.len()));
                 }
             }
             Event::Rewrite(place) => {
-                if let Some(copy) = self.copies.remove(&place) {
-                    self.homes[place].end(End::Killed).await;
-                    self.homes[place].disk.put_back(copy);
-                    self.homes[place].start().await;
+                if let Some((copy, _)) = self.copies.remove(&place) {
+                    self.homes[place].restore(copy, NewLog::Forgotten).await;
                 }
             }
+            Event::Restore(place) => {
+                if let Some(copy) = self.copies.remove(&place) {
+                    self.restore(place, copy).await;
+                }
+            }
+            Event::Save(place) => self.save(place).await,
+            Event::Destroy(place) => {
+                self.homes[place].end(End::Killed).await;
+                self.destroyed.insert(place);
+            }
+            Event::Flee(place) => self.flee(place).await,
         }
     }
 }

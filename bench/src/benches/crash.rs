@@ -91,7 +91,7 @@ pub(crate) async fn run(cycles: u64) -> anyhow::Result<Report> {
 
 async fn register(connection: &mut Connection, people: &[Arc<Person>]) -> anyhow::Result<()> {
     for person in people {
-        let new = NewAccount { genesis: person.genesis.envelope.clone(), invite: None, pow_salt: None, pow_nonce: None };
+        let new = NewAccount { genesis: person.genesis.envelope.clone(), admission: Default::default() };
         connection.post("/api/v1/accounts", "", &serde_json::to_vec(&new)?).await?.json::<Registered>()?;
     }
     Ok(())

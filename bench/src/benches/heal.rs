@@ -195,7 +195,7 @@ fn domain(which: usize) -> Domain {
 async fn register(address: SocketAddr, people: &[Person]) -> anyhow::Result<()> {
     let mut connection = Connection::open(address).await?;
     for person in people {
-        let account = NewAccount { genesis: person.genesis.envelope.clone(), invite: None, pow_salt: None, pow_nonce: None };
+        let account = NewAccount { genesis: person.genesis.envelope.clone(), admission: Default::default() };
         let reply = connection.post("/api/v1/accounts", "", &serde_json::to_vec(&account)?).await?;
         if reply.status != 201 {
             bail!("HTTP status {}: {}", reply.status, String::from_utf8_lossy(&reply.body));

@@ -276,6 +276,9 @@ pub(crate) fn proof_lines(proof: &Proof) -> String {
     if !proof.silent.is_empty() {
         lines.push(format!("silent    {}: the author's key log may have grown since", domains(&proof.silent)));
     }
+    if !proof.lied.is_empty() {
+        lines.push(format!("LIED      {}: what it showed does not hold", domains(&proof.lied)));
+    }
     let mut fact = |name: &str, value: String| lines.push(format!("{name:<10}{value}"));
     let contact = match proof.contact {
         mesh_client::pins::Contact::First => "first: this account was not known here before",

@@ -90,6 +90,11 @@ impl Pins {
         Ok(contact)
     }
 
+    /// Whether a key log lacks what was seen of it before.
+    pub fn knows_more(&self, keys: &KeyLog) -> bool {
+        self.accounts.get(&keys.account()).is_some_and(|pin| !keys.contains(&pin.head))
+    }
+
     /// Checks that a name still means the account that it meant before. It pins nothing.
     pub fn check_name(&self, address: &Address, account: &AccountId) -> Result<(), Mistrust> {
         match self.names.get(address) {

@@ -4,6 +4,7 @@
 //! so that two deliveries of the same operations cannot take the same place; own ones come through the [`crate::writing::append`] thread.
 
 mod known;
+mod mirrored;
 
 use crate::error::{NodeError, Result};
 use crate::tables::account::{self, AccountRow};
@@ -17,7 +18,7 @@ use mesh_store::{Batch, Kv, Space, StoreError};
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// One account as this server knows it.
 #[derive(Debug, Clone)]
@@ -81,8 +82,8 @@ pub struct Merged {
     pub added: usize,
     /// The domain to which the account moved: what was said here about it is queued for it.
     pub moved_to: Option<PeerNo>,
-    /// Whether the account was closed by one of them.
-    pub closed: bool,
+    /// Whether there is something to erase now: the account was closed, or names this domain no more as a mirror.
+    pub erases: bool,
 }
 
 /// The accounts service.
@@ -95,6 +96,8 @@ pub struct Accounts {
     merging: Mutex<()>,
     /// Held while the cache is told of an account.
     remembering: Mutex<()>,
+    /// Shared by those who store what is said elsewhere by accounts of which they have seen where they live; alone while one comes to live here, or takes its copy away.
+    settling: RwLock<()>,
 }
 
 /// How many local ids of accounts are remembered: 40 bytes each.
@@ -112,7 +115,16 @@ impl Accounts {
     pub(crate) fn open(kv: Arc<dyn Kv>, domain: Domain, cache_bytes: u64) -> Result<Self> {
         let next_lid = AtomicU64::new(account::last_lid(&*kv)? + 1);
         let cache = Cache::with_weighter((cache_bytes / 1024) as usize, cache_bytes, ByBytes);
-        Ok(Self { kv, domain, cache, ids: Cache::new(IDS_CACHED), next_lid, merging: Mutex::new(()), remembering: Mutex::new(()) })
+        Ok(Self {
+            kv,
+            domain,
+            cache,
+            ids: Cache::new(IDS_CACHED),
+            next_lid,
+            merging: Mutex::new(()),
+            remembering: Mutex::new(()),
+            settling: RwLock::new(()),
+        })
     }
 
     /// The account with this id, if its key log is known here.
@@ -191,22 +203,6 @@ impl Accounts {
         self.cache.remove(id);
     }
 
-    /// Keeps whatever an account says from now on, wherever it lives, unless that is done for `most` others already. Answers whether it does. Blocks until it is
-    /// durable.
-    pub(crate) fn keep(&self, account: &Account, (counter, most): (&str, i64)) -> Result<bool> {
-        let _merging = self.lock();
-        let Some(row) = account::row(&*self.kv, account.lid)?.filter(|row| !row.keeps) else { return Ok(true) };
-        if mesh_store::counter(&*self.kv, Space::Meta, counter.as_bytes())? >= most {
-            return Ok(false);
-        }
-        let mut batch = Batch::new();
-        account::put_row(&mut batch, account.lid, &AccountRow { keeps: true, ..row });
-        batch.add(Space::Meta, counter, 1);
-        self.kv.commit(batch).wait()?;
-        self.forget(&account.id());
-        Ok(true)
-    }
-
     /// A local id for a new account. One that is not used after all leaves a gap.
     pub(crate) fn next_lid(&self) -> AccountLid {
         AccountLid(self.next_lid.fetch_add(1, Ordering::Relaxed))
@@ -215,6 +211,16 @@ impl Accounts {
     /// Held while operations are merged and stored, foreign or own, so that no condition on what is new ever fails.
     pub(crate) fn lock(&self) -> MutexGuard<'_, ()> {
         self.merging.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// While this is held nobody comes to live here, and no copy ceases to be kept.
+    pub(crate) fn staying(&self) -> RwLockReadGuard<'_, ()> {
+        self.settling.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for all that is being stored of what others said where they lived before.
+    pub(crate) fn settle(&self) -> RwLockWriteGuard<'_, ()> {
+        self.settling.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Merges operations into what is known. Blocks until they are durable.
@@ -227,12 +233,16 @@ impl Accounts {
         for _ in 0..MERGE_TRIES {
             let known = self.get(id)?;
             self.check_merge(known.as_deref(), sender)?;
-            let (mut batch, merged, added) = self.prepare_merge(id, known.as_deref(), ops)?;
+            let (mut batch, mut merged, added) = self.prepare_merge(id, known.as_deref(), ops)?;
             self.check_address(known.as_deref(), &merged, sender)?;
             if added == 0 {
                 return Ok(Merged::default());
             }
-            let moved_to = known.filter(|known| known.home() != merged.home()).and(sender.domain).map(|(_, peer)| peer);
+            let unnamed = self.is_unnamed(known.as_deref(), &merged);
+            self.note_named(&mut batch, known.as_deref(), &merged)?;
+            // Who only liked something of it never needed to know it: what went to a former home of a stranger is for the new one too.
+            let moved = known.map_or(merged.log.homes().len() > 1, |known| known.home() != merged.home());
+            let moved_to = sender.domain.filter(|_| moved).map(|(_, peer)| peer);
             if let Some(peer) = moved_to {
                 batch.put(Space::Late, outbox_key(peer, MOVED | merged.lid.0), []);
             }
@@ -241,10 +251,15 @@ impl Accounts {
                 account::begin_closing(&mut batch, merged.lid, LEAF_INDEX_MAX);
             }
             known::note(&mut batch, &merged);
+            // Whoever is storing more of the copy has seen that it is to be kept.
+            let _settled = unnamed.then(|| self.settle());
+            if unnamed {
+                self.give_copy_up(&mut batch, &mut merged)?;
+            }
             match self.kv.commit(batch).wait() {
                 Ok(_) => {
                     self.remember(Arc::new(merged));
-                    return Ok(Merged { added, moved_to, closed });
+                    return Ok(Merged { added, moved_to, erases: closed || unnamed });
                 }
                 // Another writer, the home's own log, was faster: read again.
                 Err(StoreError::ConditionFailed { .. }) => self.cache.remove(id),

@@ -18,6 +18,8 @@ pub mod objects;
 mod reading;
 pub mod rulings;
 mod tables;
+#[cfg(test)]
+mod testing;
 mod writing;
 
 pub use federation::{buckets, catchup, comparing, healing, intake, outbox, peers};
@@ -26,7 +28,8 @@ pub use mesh_store::{Health, Kv, MemoryStore};
 pub use reading::{bodies, counters, feed, heads, notices, remote, views};
 pub use writing::{pairing, records, registration};
 
-use writing::append;
+use writing::moving::Room;
+use writing::{append, places};
 
 pub use error::{NodeError, Result};
 pub use index::News;
@@ -199,7 +202,7 @@ impl Node {
             registrar: Arc::clone(&registrar),
             bus: Arc::clone(&bus),
             log: Arc::clone(&log),
-            mirrors_max: config.mirrors_max,
+            room: Room::new(config.mirrors_max),
             queue,
         });
         Ok(Self {
@@ -211,7 +214,7 @@ impl Node {
             peers: Arc::clone(&peers),
             rulings,
             moderation,
-            remote: Remote { transport: Arc::clone(&transport), peers: Arc::clone(&peers), records: Arc::clone(&records) },
+            remote: Remote::new(Arc::clone(&transport), Arc::clone(&peers), Arc::clone(&records), clock),
             records: Arc::clone(&records),
             registrar,
             catchup: CatchUp::new(peers, (Arc::clone(&intake), Arc::clone(&records), Arc::clone(&comparing)), transport),

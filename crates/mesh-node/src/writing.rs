@@ -3,7 +3,8 @@
 pub(crate) mod append;
 pub(crate) mod arrivals;
 mod closing;
-mod moving;
+pub(crate) mod moving;
 pub mod pairing;
+pub(crate) mod places;
 pub mod records;
 pub mod registration;

@@ -14,7 +14,7 @@ mod problem;
 mod ruling;
 
 pub use account::{
-    AccountView, Invite, KeysAdded, NewAccount, Pairing, PairingList, PairingRequest, ProfileView, Registered, Registration,
+    AccountView, Admission, Invite, KeysAdded, NewAccount, Pairing, PairingList, PairingRequest, ProfileView, Registered, Registration,
     RegistrationMode,
 };
 pub use compare::{EvidencePage, KnownUnder, LogFork, PinsPage};

@@ -176,6 +176,11 @@ impl KeyLog {
         self.index.contains_key(op)
     }
 
+    /// Whether the operation is known, and was signed by the root key of its own path.
+    pub fn is_by_root(&self, op: &RecordId) -> bool {
+        self.index.get(op).is_some_and(|at| self.nodes[*at].by_root)
+    }
+
     /// Number of known operations, all branches together.
     pub fn len(&self) -> usize {
         self.nodes.len()

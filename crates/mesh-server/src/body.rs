@@ -1,5 +1,8 @@
 //! Reading request bodies: bounded in size, before and after decompression, in time, and in memory for all of them together.
 
+pub(crate) mod coding;
+
+use self::coding::Undecodable;
 use crate::App;
 use crate::problem::{Answer, ApiError};
 use axum::body::{Body, HttpBody};
@@ -9,15 +12,12 @@ use futures_util::StreamExt;
 use mesh_proto::api::code;
 use mesh_proto::envelope::{Envelope, EnvelopeError};
 use mesh_proto::limits::REQUEST_BYTES_MAX;
-use std::io::Read;
 use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Memory for bodies on their way in, of all connections, in [`ROOM_UNIT_BYTES`].
 pub(crate) const ROOM_UNITS: usize = 128 * 1024;
 const ROOM_UNIT_BYTES: usize = 1024;
-/// Largest window that a zstd frame may ask for, as a power of two: 1 MiB.
-const ZSTD_WINDOW_LOG_MAX: u32 = 20;
 
 /// Reads a body as it was sent.
 pub(crate) async fn read(app: &App, body: Body) -> Answer<Bytes> {
@@ -61,18 +61,14 @@ pub(crate) fn decode(headers: &HeaderMap, sent: Bytes) -> Answer<Bytes> {
     match (encodings.next(), encodings.next()) {
         (None | Some(b"identity"), None) => Ok(sent),
         (Some(b"zstd"), None) => {
-            // What the frame says about its length saves growing; nothing else believes it.
-            let length = zstd::zstd_safe::get_frame_content_size(&sent).ok().flatten().unwrap_or(sent.len() as u64 * 4);
-            let mut out = Vec::with_capacity(length.min(REQUEST_BYTES_MAX as u64) as usize + 1);
-            let malformed = |_| ApiError::malformed("the body is not good zstd with a window of at most 1 MiB");
-            let mut decoder = zstd::stream::read::Decoder::with_buffer(&sent[..]).map_err(malformed)?;
-            decoder.window_log_max(ZSTD_WINDOW_LOG_MAX).map_err(malformed)?;
-            decoder.take(REQUEST_BYTES_MAX as u64 + 1).read_to_end(&mut out).map_err(malformed)?;
-            if out.len() > REQUEST_BYTES_MAX {
-                let words = format!("a request body has at most {REQUEST_BYTES_MAX} bytes when decompressed: send less at a time");
-                return Err(ApiError::new(code::TOO_LARGE, words));
-            }
-            Ok(out.into())
+            let decoded = coding::decompress(&sent, REQUEST_BYTES_MAX).map_err(|error| match error {
+                Undecodable::Malformed => ApiError::malformed("the body is not good zstd with a window of at most 1 MiB"),
+                Undecodable::TooLarge => {
+                    let words = format!("a request body has at most {REQUEST_BYTES_MAX} bytes when decompressed: send less at a time");
+                    ApiError::new(code::TOO_LARGE, words)
+                }
+            });
+            Ok(decoded?.into())
         }
         _ => Err(ApiError::malformed("Content-Encoding must be zstd, once, or absent")),
     }

@@ -7,6 +7,7 @@ pub(crate) mod rulings;
 
 use crate::App;
 use crate::api::blocking;
+use crate::body::coding;
 use crate::extract::Path;
 use crate::problem::{Answer, ApiError};
 use crate::{auth, body};
@@ -28,6 +29,8 @@ use mesh_proto::limits::{KEY_OPS_BATCH_MAX, KEYS_BATCH_MAX, TILE_WIDTH};
 use mesh_proto::log::Origin;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Semaphore;
 
 /// Largest answer to `keys:batch`, bytes: any one key log fits.
 const KEYS_ANSWER_BYTES_MAX: usize = 8 * 1024 * 1024;
@@ -108,21 +111,21 @@ async fn take_in(app: &App, peer: &Arc<Peer>, delivery: &Arc<Delivery>) -> Answe
 /// Hands out the records that concern the signing domain, from a leaf on: what it asks for it need not be sent.
 #[utoipa::path(post, path = "/mesh/v1/deliveries:pull", request_body = Pull,
     responses((status = 200, body = Pulled), (status = 403), (status = 429)))]
-pub(crate) async fn pull(State(app): State<App>, ConnectInfo(from): ConnectInfo<SocketAddr>, request: Request) -> Answer<Json<Pulled>> {
+pub(crate) async fn pull(State(app): State<App>, ConnectInfo(from): ConnectInfo<SocketAddr>, request: Request) -> Answer<Response> {
     let (parts, sent) = request.into_parts();
     let (peer, head) = auth::domain(&app, &parts, from.ip()).await?;
     let sent = body::read(&app, sent).await?;
     auth::check_body(&head, &sent)?;
     let asked: Pull = body::json(&body::decode(&parts.headers, sent)?)?;
-    let page = blocking(move || {
+    blocking(move || {
         let page = app.node.outbox.page(&peer, &asked)?;
         if !page.more {
             app.node.outbox.sign_of_life(peer.no());
         }
         app.node.buckets.delivery(peer.domain(), page.delivery.as_ref().map_or(1, |delivery| delivery.items.len()))?;
-        Ok(page)
-    });
-    Ok(Json(page.await?))
+        Ok(coding::answer(&parts.headers, &page))
+    })
+    .await
 }
 
 /// Takes in key operations of accounts that are known here, from anyone: forks are kept as evidence. A domain that signs the request brings its own
@@ -157,7 +160,7 @@ pub(crate) async fn push_keys(
             }
         })?;
         app.node.bus.waiting_for(merged.moved_to);
-        if merged.closed {
+        if merged.erases {
             app.node.records.look_for_closures();
         }
         let head = app.node.accounts.expect(&push.account)?.log.head();
@@ -166,14 +169,22 @@ pub(crate) async fn push_keys(
     Ok(Json(added.await?))
 }
 
+/// When the new home of an account is asked again if it did not answer: nobody may have another reason to tell where it lives.
+const FOLLOW_WAITS_S: [u64; 4] = [60, 600, 3_600, 4 * 3_600];
+/// Accounts whose new home is asked again, at once.
+static FOLLOWING: Semaphore = Semaphore::const_new(64);
+
 /// The home of an account says that it moved. Only the new home's word counts for that, and it is asked.
 fn follow(app: &App, account: AccountId, home: Arc<Peer>) {
     let known = app.node.accounts.get(&account).ok().flatten();
-    if known.is_some_and(|known| known.home() == home.domain()) {
+    if known.is_none_or(|known| known.home() == home.domain()) {
         let records = Arc::clone(&app.node.records);
         tokio::spawn(async move {
-            if let Err(error) = records.refresh(&account, home.domain()).await {
+            let mut waits = FOLLOW_WAITS_S.into_iter();
+            while let Err(error) = records.refresh(&account, home.domain()).await {
                 tracing::info!(peer.domain = %home.domain(), error.message = %error, "federation.not_followed");
+                let (Some(wait), Ok(_place)) = (waits.next(), FOLLOWING.try_acquire()) else { return };
+                tokio::time::sleep(Duration::from_secs(wait)).await;
             }
         });
     }

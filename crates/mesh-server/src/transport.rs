@@ -6,6 +6,7 @@
 pub mod signing;
 
 use self::signing::Signer;
+use crate::body::coding::{Undecodable, decompress};
 use crate::guard::is_public;
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -20,7 +21,7 @@ use std::time::Duration;
 
 /// Time to connect, and for a whole exchange.
 const WAITS: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(30));
-/// Largest answers that are read, bytes. Strangers can make us `GET`: one record, a key log, or what a domain says of itself. We `POST` of our own will.
+/// Largest answers that are read, bytes, each before and after decompression. Strangers can make us `GET`: one record, a key log, or what a domain says of itself. We `POST` of our own will.
 const GET_BYTES_MAX: usize = 4 * 1024 * 1024;
 const POST_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Largest answers to what is sent to others and asks for little: results, a signed nonce, a head. Many are under way at once.
@@ -117,6 +118,7 @@ impl Http {
         let response = request.send().await.map_err(|error| failure(&error))?;
         let status = response.status().as_u16();
         let retry_after = response.headers().get("retry-after").and_then(|value| value.to_str().ok()).and_then(|text| text.parse().ok());
+        let coding = response.headers().get("content-encoding").map(|value| value.as_bytes().to_vec());
         let mut body = Vec::new();
         let mut chunks = response.bytes_stream();
         while let Some(chunk) = chunks.next().await {
@@ -126,12 +128,20 @@ impl Http {
             }
             body.extend_from_slice(&chunk);
         }
+        let body = match coding.as_deref() {
+            None | Some(b"identity") => body,
+            Some(b"zstd") => decompress(&body, bytes_max).map_err(|error| match error {
+                Undecodable::TooLarge => TransportError::TooLarge(bytes_max),
+                Undecodable::Malformed => TransportError::Unreachable("its answer is not good zstd".into()),
+            })?,
+            Some(_) => return Err(TransportError::Unreachable("its answer is in a coding that was not asked for".into())),
+        };
         Ok(Answer { status, retry_after_s: retry_after, body })
     }
 
     fn signed(&self, domain: &Domain, path: &str, body: Vec<u8>) -> Result<reqwest::RequestBuilder, TransportError> {
         let signed = self.signer.sign(domain, path, body).map_err(|error| TransportError::Unreachable(error.to_string()))?;
-        let mut request = self.client.post(format!("{}{path}", domain.base_url()));
+        let mut request = self.client.post(format!("{}{path}", domain.base_url())).header("accept-encoding", "zstd");
         for (name, value) in signed.headers {
             request = request.header(name, value);
         }
@@ -268,6 +278,39 @@ mod tests {
         let (one, _) = server("one.localhost:8001", vec![vec![]]);
         assert_eq!(get(&one, &format!("peer.localhost:{port}")).await, TransportError::Timeout);
         silent.await.expect("the connection is closed");
+    }
+
+    /// What comes of a question that is answered with this body, coded like that.
+    async fn answered(coding: &str, body: Vec<u8>) -> Result<Answer, TransportError> {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let port = listener.local_addr().expect("bound").port();
+        let head = format!("HTTP/1.1 200 OK\r\ncontent-encoding: {coding}\r\ncontent-length: {}\r\n\r\n", body.len());
+        let peer = tokio::spawn(async move {
+            let (mut peer, _) = listener.accept().await.expect("it comes");
+            let mut asked = Vec::new();
+            while !asked.ends_with(b"\r\n\r\n{}") {
+                assert_ne!(peer.read_buf(&mut asked).await.expect("it asks"), 0, "{}", String::from_utf8_lossy(&asked));
+            }
+            peer.write_all(&[head.as_bytes(), &body].concat()).await.expect("it reads");
+            String::from_utf8_lossy(&asked).into_owned()
+        });
+        let (one, _) = server("one.localhost:8001", vec![vec![]]);
+        let domain = format!("peer.localhost:{port}").parse().expect("a domain");
+        let outcome = one.post(&domain, "/mesh/v1/deliveries:pull", b"{}".to_vec()).await;
+        assert!(peer.await.expect("it is asked").contains("accept-encoding: zstd\r\n"));
+        outcome
+    }
+
+    #[tokio::test]
+    async fn compressed_answer_is_read_up_to_the_bound_of_what_it_becomes() {
+        let zeros = |count: usize| zstd::bulk::compress(&vec![0; count], 1).expect("compresses");
+        assert_eq!(answered("zstd", zeros(POST_BYTES_MAX)).await.expect("fits").body.len(), POST_BYTES_MAX);
+        let bomb = zeros(POST_BYTES_MAX + 1);
+        assert!(bomb.len() < POST_BYTES_MAX / 1000, "{}", bomb.len());
+        assert_eq!(answered("zstd", bomb).await.expect_err("a bomb"), TransportError::TooLarge(POST_BYTES_MAX));
+        for (coding, body) in [("zstd", b"{}".to_vec()), ("gzip", zeros(10)), ("zstd, zstd", zeros(10))] {
+            assert!(matches!(answered(coding, body).await, Err(TransportError::Unreachable(_))), "{coding}");
+        }
     }
 
     #[tokio::test]

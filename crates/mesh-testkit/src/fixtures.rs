@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 
 /// When fixtures begin: 2026-01-01T00:00:00Z, milliseconds.
-const START_MS: u64 = 1_767_225_600_000;
+pub const START_MS: u64 = 1_767_225_600_000;
 
 /// An account with its keys and its key log.
 #[derive(Debug, Clone)]

@@ -6,6 +6,6 @@ mod fixtures;
 mod net;
 mod ports;
 
-pub use fixtures::{TestAccount, TestLog};
+pub use fixtures::{START_MS, TestAccount, TestLog};
 pub use net::{Arrival, Link, NodeId, SimNetwork};
 pub use ports::{ManualClock, SeededRng, seed};

@@ -4,14 +4,18 @@ use super::{leaves, refused};
 use crate::federation::post;
 use crate::network::{Home, Reply};
 use futures_util::future::join_all;
-use mesh_proto::api::{NewAccount, Registered, Registration, RegistrationMode};
+use mesh_proto::api::{Admission, NewAccount, Registered, Registration, RegistrationMode};
 use mesh_proto::pow::{Challenge, solve_step};
 use mesh_server::{config, serve};
 use mesh_testkit::TestAccount;
 
 fn application(person: &TestAccount) -> NewAccount {
     let genesis = person.keys.ops().next().expect("a genesis").envelope.clone();
-    NewAccount { genesis, invite: None, pow_salt: None, pow_nonce: None }
+    NewAccount { genesis, admission: Admission::default() }
+}
+
+fn invited(person: &TestAccount, invite: Option<String>) -> NewAccount {
+    NewAccount { admission: Admission { invite, ..Admission::default() }, ..application(person) }
 }
 
 async fn apply(one: &Home, new: &NewAccount) -> Reply {
@@ -27,7 +31,7 @@ async fn closed_domain_takes_nobody() {
     let one = Home::start_with("one", |config| config.registration = RegistrationMode::Closed).await;
     assert_eq!(rules(&one).await.mode, RegistrationMode::Closed);
     let ada = TestAccount::new(&one.address("ada"), 1);
-    let new = NewAccount { invite: Some("AAAAAAAAAAAAAAAAAAAA".into()), ..application(&ada) };
+    let new = invited(&ada, Some("AAAAAAAAAAAAAAAAAAAA".into()));
     refused(&apply(&one, &new).await, 403, "registration", "closed");
     assert_eq!(leaves(&one).await, 0);
 }
@@ -60,17 +64,14 @@ async fn invite_works_once_however_many_try_at_once_and_others_do_not_suffer() {
         ("NUL", Some("\0".into())),
         ("in upper case", Some(codes[0].to_uppercase() + "x")),
     ] {
-        refused(&apply(&one, &NewAccount { invite, ..application(&ada) }).await, 403, "registration", case);
+        refused(&apply(&one, &invited(&ada, invite)).await, 403, "registration", case);
     }
-    let invited = NewAccount { invite: Some(codes[0].clone()), ..application(&ada) };
-    assert_eq!(apply(&one, &invited).await.status, 201);
-    assert_eq!(apply(&one, &invited).await.status, 201, "the same genesis again is the same account");
+    let good = invited(&ada, Some(codes[0].clone()));
+    assert_eq!(apply(&one, &good).await.status, 201);
+    assert_eq!(apply(&one, &good).await.status, 201, "the same genesis again is the same account");
 
     let crowd: Vec<NewAccount> = (0..20u8)
-        .map(|number| NewAccount {
-            invite: Some(codes[1].clone()),
-            ..application(&TestAccount::new(&one.address(&format!("user{number}")), 50 + number))
-        })
+        .map(|number| invited(&TestAccount::new(&one.address(&format!("user{number}")), 50 + number), Some(codes[1].clone())))
         .collect();
     let before = leaves(&one).await;
     let (came, said) = tokio::join!(
@@ -102,8 +103,7 @@ async fn work_is_done_for_one_account_of_one_domain() {
     let counter = solve_step(&challenge, 0, 1_000_000).expect("solved");
     let wrong = (0..).find(|counter| challenge.verify(*counter).is_err()).expect("most are");
     let with = |person: &TestAccount, salt: &str, counter: Option<u64>| NewAccount {
-        pow_salt: Some(salt.into()),
-        pow_nonce: counter,
+        admission: Admission { invite: None, pow_salt: Some(salt.into()), pow_nonce: counter },
         ..application(person)
     };
     for (case, new) in [

@@ -4,6 +4,7 @@ use super::Neighbours;
 use crate::boundary::refused;
 use crate::federation::{like, post, until_subscribed};
 use crate::network::{Home, Reply, until};
+use crate::peer::Peer;
 use axum::body::{Body, Bytes};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -175,6 +176,23 @@ async fn nonsense_instead_of_a_record_is_refused_in_words_and_bounded() {
         refused(&resolve(&one, &evil.domain).await, 502, "remote", &format!("{bad:?}"));
         assert!(evil.sent.load(Ordering::SeqCst) < READ_BYTES_MAX, "{bad:?}: the server reads on");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn record_of_a_lost_home_is_looked_for_once_in_a_while() {
+    let (one, mut peer) = (Home::start("one").await, Peer::start("peer", 40).await);
+    let neo = peer.person("neo", 1);
+    peer.deliver(&one, &neo, &neo.sign(post("hello"))).await;
+    let asked = Arc::<AtomicU64>::default();
+    let counted = Arc::clone(&asked);
+    peer.answers(move |path, _| {
+        counted.fetch_add(u64::from(path == "/mesh/v1/records:batch"), Ordering::SeqCst);
+        (404, Vec::new())
+    });
+    for _ in 0..5 {
+        refused(&resolve(&one, "gone.localhost:1").await, 502, "remote", "nobody has it");
+    }
+    assert_eq!(asked.load(Ordering::SeqCst), 1);
 }
 
 /// Serves somebody while a request of somebody else waits for a domain that does not answer.

@@ -240,3 +240,26 @@ async fn domains_that_send_one_on_and_on_are_not_followed_for_ever() {
     assert_eq!((reply.status, reply.problem()), (502, "remote".into()));
     assert_eq!(one.get(&format!("/api/v1/accounts/{}", neo.id())).await.status, 404, "nothing was kept of it");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn account_whose_part_waits_for_a_silent_domain_holds_one_place() {
+    let two = Home::start("two").await;
+    let mut peer = Peer::start("peer", 40).await;
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let nobody = TestAccount::new(&format!("nobody@silent.localhost:{}", silent.local_addr().expect("bound").port()), 5);
+    let mut neo = peer.person("neo", 1);
+    let waits = part(&mut peer, &neo, &[&neo.sign(subscribe(nobody.account_ref()))]);
+    let other = part(&mut peer, &neo, &[&neo.sign(post("said"))]);
+    move_op(&mut neo, "neo", &two);
+    assert_eq!(two.post_json("/api/v1/arrivals", &arrival(&neo)).await.status, 201);
+    let path = format!("/api/v1/accounts/{}/import", neo.id());
+    let second = async {
+        let asking = silent.accept().await.expect("it is asked, and does not answer");
+        let reply = two.post_as(&neo, &path, &other).await;
+        drop(asking);
+        reply.problem()
+    };
+    let (first, second) = tokio::join!(two.post_as(&neo, &path, &waits), second);
+    assert_eq!((first.status, second.as_str()), (200, "slow_down"));
+    assert_eq!(import(&two, &neo, &other).await, [ItemResult::Accepted]);
+}

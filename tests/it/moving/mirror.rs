@@ -2,7 +2,10 @@
 
 use super::{announce, export, move_op, settle, subscribers};
 use crate::federation::{post, retract, subscribe};
-use crate::network::{Home, until};
+use crate::network::{Home, Reply, until};
+use crate::peer::Peer;
+use crate::people::Terminal;
+use mesh_proto::address::Domain;
 use mesh_proto::api::{FeedPage, KeysView, MirrorRequest, RecordProof};
 use mesh_proto::envelope::RecordId;
 use mesh_proto::keylog::Action;
@@ -15,11 +18,19 @@ pub(super) fn domain(home: &Home) -> mesh_proto::address::Domain {
 
 /// Asks `mirror` to keep a copy, and names it in the key log.
 pub(super) async fn mirror_at(home: &Home, mirror: &Home, person: &mut TestAccount) {
-    let path = format!("/api/v1/accounts/{}/mirror", person.id());
-    let reply = mirror.post_as(person, &path, &MirrorRequest { home: domain(home) }).await;
+    let reply = ask(home, mirror, person).await;
     assert_eq!(reply.status, 200, "{}", String::from_utf8_lossy(&reply.body));
+    name_mirrors(home, person, vec![domain(mirror)]).await;
+}
+
+async fn ask(home: &Home, mirror: &Home, person: &TestAccount) -> Reply {
+    let path = format!("/api/v1/accounts/{}/mirror", person.id());
+    mirror.post_as(person, &path, &MirrorRequest { home: domain(home) }).await
+}
+
+pub(super) async fn name_mirrors(home: &Home, person: &mut TestAccount, mirrors: Vec<Domain>) {
     let device = person.device.clone();
-    let op = person.key_op(Action::MirrorSet { mirrors: vec![domain(mirror)] }, &device);
+    let op = person.key_op(Action::MirrorSet { mirrors }, &device);
     assert_eq!(home.submit_key(person, &op).await.status, 200);
 }
 
@@ -132,4 +143,93 @@ async fn closed_account_is_erased_at_every_home_that_it_had_and_at_its_mirrors()
         home.stop().await;
         assert_eq!(crate::erasure::found_in_spaces(home.folder.path(), word), Vec::<String>::new(), "{}", home.domain);
     }
+}
+
+/// Whether a mirror answers for a record; without a copy it shows what the home has.
+async fn keeps(mirror: &Home, id: &RecordId) -> bool {
+    mirror.get(&format!("/mesh/v1/records/{id}/proof")).await.status == 200
+}
+
+/// The place is free once the mirror has heard of it, and until the copy is gone it asks for patience.
+async fn until_agreed(home: &Home, mirror: &Home, person: &mut TestAccount) {
+    until("the place is free", async || ask(home, mirror, person).await.status == 200).await;
+    name_mirrors(home, person, vec![domain(mirror)]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mirror_that_is_named_no_more_or_whose_account_closed_has_its_place_free_and_no_copy() {
+    let one = Home::start("one").await;
+    let mut two = Home::start_with("two", |config| (config.mirrors_max, config.cache_mb) = (1, 0)).await;
+    let (mut neo, mut trinity) = (one.person("neo", 1).await, one.person("trinity", 2).await);
+    let mut morpheus = one.person("morpheus", 3).await;
+    let word = |person: &TestAccount| format!("thewordsof{}", person.address().user());
+    let mut said = Vec::new();
+    for person in [&neo, &trinity, &morpheus] {
+        said.push(one.says(person, post(&word(person))).await.id());
+    }
+    mirror_at(&one, &two, &mut neo).await;
+    until("the mirror has neo's", async || keeps(&two, &said[0]).await).await;
+    assert_eq!(ask(&one, &two, &trinity).await.problem(), "policy", "there is room for one");
+
+    name_mirrors(&one, &mut neo, Vec::new()).await;
+    until("neo's copy is gone", async || !keeps(&two, &said[0]).await).await;
+    until_agreed(&one, &two, &mut trinity).await;
+    until("the mirror has trinity's", async || keeps(&two, &said[1]).await).await;
+    assert_eq!(ask(&one, &two, &neo).await.problem(), "policy", "and for one only");
+
+    let root = trinity.root.clone();
+    let close = trinity.key_op(Action::AccountClose, &root);
+    assert_eq!(one.submit_key(&trinity, &close).await.status, 200);
+    crate::erasure::until_withdrawn(&two, &said[1]).await;
+    until_agreed(&one, &two, &mut morpheus).await;
+    until("the mirror has morpheus's", async || keeps(&two, &said[2]).await).await;
+
+    two.stop().await;
+    let found = |person| crate::erasure::found_in_spaces(two.folder.path(), &word(person));
+    assert_eq!((found(&neo), found(&trinity)), (Vec::new(), Vec::new()));
+    assert_ne!(found(&morpheus), Vec::<String>::new(), "the search finds what is there");
+    two.start_again().await;
+    // What it knew before it keeps whole once it is asked again.
+    name_mirrors(&one, &mut morpheus, Vec::new()).await;
+    until_agreed(&one, &two, &mut neo).await;
+    until("the mirror has neo's again", async || keeps(&two, &said[0]).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mirror_that_lies_is_named_and_the_next_one_is_asked() {
+    let mut one = Home::start("one").await;
+    let two = Home::start_with("two", |config| config.mirrors_max = 1).await;
+    let (liar, mut neo) = (Peer::start("liar", 40).await, one.person("neo", 1).await);
+    let said = one.says(&neo, post("there is a spoon")).await;
+    mirror_at(&one, &two, &mut neo).await;
+    until("the mirror has it", async || has(&two, &said.id()).await).await;
+    let liar_domain: Domain = liar.domain.parse().expect("a domain");
+    name_mirrors(&one, &mut neo, vec![liar_domain, domain(&two)]).await;
+    let (link, reader) = (format!("mesh://{}/{}", neo.address(), said.id()), Terminal::new());
+    assert_eq!(reader.one(&["verify", &link]).await["vouched"], "log-domain");
+
+    // It shows the record as it is, with a proof in which a hash is another.
+    let path = format!("/mesh/v1/records/{}/proof", said.id());
+    until("two proves it", async || two.get(&path).await.status == 200).await;
+    let mut proof: RecordProof = two.get(&path).await.json();
+    // Its key log lacks the newest operation, as that of a mirror may which is behind.
+    let mut keys: KeysView = two.get(&format!("/mesh/v1/accounts/{}/keys", neo.id())).await.json();
+    keys.ops.truncate(2);
+    let keys = serde_json::to_vec(&keys).expect("json");
+    let path = format!("/mesh/v1/accounts/{}/keys", neo.id());
+    until("two knows the newest operation", async || two.get(&path).await.json::<KeysView>().ops.len() == 3).await;
+    let view = two.get(&format!("/api/v1/records/{}", said.id())).await.body;
+    proof.proof.hashes[0] = mesh_proto::bytes::Hash([7; 32]);
+    let proof = serde_json::to_vec(&proof).expect("json");
+    liar.answers(move |path, _| match path {
+        path if path.ends_with("/proof") => (200, proof.clone()),
+        path if path.ends_with("/keys") => (200, keys.clone()),
+        path if path.starts_with("/api/v1/records/") => (200, view.clone()),
+        _ => (404, Vec::new()),
+    });
+    one.stop().await;
+    let verified = reader.one(&["verify", &link]).await;
+    assert_eq!((&verified["kept_by"], &verified["lied"]), (&serde_json::json!(two.domain), &serde_json::json!([liar.domain])));
+    let (code, words) = reader.run_all(&["verify", &link]).await;
+    assert!(code == 0 && words.contains(&format!("LIED      {}", liar.domain)), "{code} {words}");
 }

@@ -1,13 +1,16 @@
-//! Stores: every text says whose it is, so that a look into all rows shows whether a foreign one lies where none may.
+//! Stores: every text says whose it is, so that a look into all rows shows whether a foreign one lies where none may. A domain may have the texts of those who
+//! live or lived there, and of those of whom it agreed to keep a copy.
 
 use crate::Sabotage;
 use crate::acts::marker;
 use crate::hostile::FORGED;
+use crate::oracle::Who;
 use crate::wire::Place;
 use crate::world::World;
 use memchr::memmem;
 use mesh_proto::bytes::base64url;
 use mesh_store::{Batch, KeyRange, Order, Space};
+use std::collections::BTreeSet;
 
 /// Where foreign text may lie: it can go at any time, and is authority for nothing.
 const CACHE: &[Space] = &[Space::Cache];
@@ -37,12 +40,14 @@ impl World {
         }
         let own = marker(place);
         let begin = &own.as_bytes()[..3];
+        let kept = self.kept_at(place);
         for at in memmem::find_iter(&all, begin) {
             // Three bytes of a hash may be alike; a whole marker is not chance.
             if !matches!(all.get(at + 3..at + 6), Some([tens, ones, b'~']) if tens.is_ascii_digit() && ones.is_ascii_digit()) {
                 continue;
             }
-            if all[at..].starts_with(own.as_bytes()) {
+            let theirs = speaker(&all[at + own.len()..]).is_some_and(|who| kept.contains(&who));
+            if theirs {
                 self.seen.own_texts += 1;
             } else if !CACHE.contains(&space) {
                 let text = String::from_utf8_lossy(&all[at..all.len().min(at + 40)]).into_owned();
@@ -59,10 +64,18 @@ impl World {
         }
     }
 
+    /// Whose texts a domain may have.
+    fn kept_at(&self, place: Place) -> BTreeSet<Who> {
+        let people = self.oracle.people.iter().enumerate();
+        people.filter(|(_, person)| person.homes.contains(&place) || person.copies.contains(&place)).map(|(who, _)| who).collect()
+    }
+
     /// Breaks a row, so that it can be seen whether it is seen.
     pub(super) fn sabotage_rows(&mut self, sabotage: Option<Sabotage>) {
         let honest = self.honest();
-        let Some(place) = honest.first().copied() else { return };
+        // Where most is counted.
+        let counted = |place: &Place| self.homes[*place].node().map_or(0, |node| scan(node, Space::Count).len());
+        let Some(place) = honest.iter().copied().max_by_key(counted) else { return };
         let Some(node) = self.homes[place].node() else { return };
         let mut batch = Batch::new();
         match sabotage {
@@ -80,14 +93,20 @@ impl World {
                     }
                 }
             }
-            Some(Sabotage::LikesAreKept) | None => {}
+            _ => return,
         }
         node.kv().commit(batch).wait().expect("the store takes it");
     }
 }
 
+/// Who says what follows a marker.
+fn speaker(text: &[u8]) -> Option<Who> {
+    let number: Vec<u8> = text.strip_prefix(b" said by p")?.iter().copied().take_while(u8::is_ascii_digit).collect();
+    String::from_utf8(number).ok()?.parse().ok()
+}
+
 /// All rows of a space, to be changed.
-fn scan(node: &mesh_node::Node, space: Space) -> Vec<(Vec<u8>, Vec<u8>)> {
+pub(super) fn scan(node: &mesh_node::Node, space: Space) -> Vec<(Vec<u8>, Vec<u8>)> {
     let rows = node.kv().scan(space, &KeyRange::all(), Order::Forward, usize::MAX).unwrap_or_default();
     rows.into_iter().map(|(key, value)| (key.to_vec(), value.to_vec())).collect()
 }

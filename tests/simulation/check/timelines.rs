@@ -64,7 +64,8 @@ impl World {
                     published.insert(said.id, self.oracle.expected_post(said));
                 }
                 Content::Repost(repost) => {
-                    let judged = repost.object.home == self.homes[place].domain;
+                    let owner = self.oracle.who(&repost.object.actor);
+                    let judged = owner.is_some_and(|owner| self.oracle.people[owner].homes.contains(&place));
                     let lasting = self.oracle.get(&repost.object.id).is_some_and(|object| self.oracle.is_lasting(object));
                     let expected = match self.oracle.statements(Kind::Repost, repost.object.id.hash()).remove(&author) {
                         // The home of what was withdrawn takes no repost of it.
@@ -128,7 +129,7 @@ impl World {
         let mut shown = BTreeSet::new();
         let mut path = "/api/v1/feed?limit=100".to_owned();
         loop {
-            let Some(page) = self.homes[place].shown_to::<FeedPage>(&account, &device, &path).await else {
+            let Some(page) = self.homes[place].shown_to::<FeedPage>((&account, &device), &path).await else {
                 return self.violation(place, format!("does not show p{reader} their feed"));
             };
             for view in &page.items {

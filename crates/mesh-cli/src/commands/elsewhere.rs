@@ -22,6 +22,8 @@ pub(super) fn is_watched(command: &Command) -> bool {
         | Command::Profile(_)
         | Command::Thread(_)
         | Command::Feed(_)
+        | Command::Report(_)
+        | Command::Rulings
         | Command::Notifications(_) => true,
         Command::Init(_)
         | Command::Whoami

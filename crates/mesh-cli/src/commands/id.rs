@@ -89,6 +89,7 @@ async fn show(context: &Context, session: &Session) -> Result<()> {
         "homes": keys.homes(),
         "mirrors": view.mirrors(),
         "silent": person.silent,
+        "lied": person.lied,
         "created": view.created(),
     });
     context.out.either(&value, || {
@@ -106,6 +107,9 @@ async fn show(context: &Context, session: &Session) -> Result<()> {
         ];
         if !person.silent.is_empty() {
             lines.push(format!("SILENT    {}: what is shown may be old", crate::text::domains(&person.silent)));
+        }
+        if !person.lied.is_empty() {
+            lines.push(format!("LIED      {}: the key log that it shows does not hold", crate::text::domains(&person.lied)));
         }
         if let Stage::Moving(moving) = &session.identity().stored.stage {
             lines.push(format!("MOVING    to {}; to go on: mesh id move", moving.to));

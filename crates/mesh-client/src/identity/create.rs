@@ -6,7 +6,7 @@ use crate::home::Home;
 use crate::http::Http;
 use crate::limits::{SEND_PAUSE, SEND_TRIES_MAX, WORK_STEP};
 use mesh_proto::address::{Address, Domain};
-use mesh_proto::api::{NewAccount, Registered, Registration, RegistrationMode};
+use mesh_proto::api::{Admission, NewAccount, Registered, Registration, RegistrationMode};
 use mesh_proto::bytes::Salt;
 use mesh_proto::key::{AccountId, SecretKey};
 use mesh_proto::keylog::{Action, NewOp};
@@ -57,8 +57,8 @@ pub async fn register(http: &Http, stored: &StoredIdentity, invite: Option<Strin
     };
     let home = Home::new(http.clone(), stored.address.domain().clone());
     let registration = home.registration().await?;
-    let Admission { invite, pow_salt, pow_nonce } = admission((home.domain(), stored.account), (&registration, invite), worked)?;
-    let request = NewAccount { genesis: (**genesis).clone(), invite, pow_salt, pow_nonce };
+    let admission = admission((home.domain(), stored.account), (&registration, invite), worked)?;
+    let request = NewAccount { genesis: (**genesis).clone(), admission };
     let mut tries = 1;
     let registered = loop {
         match home.register(&request).await {
@@ -73,14 +73,6 @@ pub async fn register(http: &Http, stored: &StoredIdentity, invite: Option<Strin
         return Err(ClientError::malformed(home.domain(), "it registered another account than was asked for"));
     }
     Ok(registered)
-}
-
-/// What a home wants to see of those who come.
-#[derive(Default)]
-pub(crate) struct Admission {
-    pub(crate) invite: Option<String>,
-    pub(crate) pow_salt: Option<String>,
-    pub(crate) pow_nonce: Option<u64>,
 }
 
 /// Whether the rules of a home let somebody in at all.

@@ -175,8 +175,7 @@ fn take(keys: &mut KeyLog, op: &Envelope, now_ms: u64) -> Result<()> {
 pub async fn arrive(to: &Home, keys: &KeyLog, terms: &Terms, worked: &mut dyn FnMut(u64)) -> Result<Registered> {
     let account = keys.account();
     let admission = create::admission((to.domain(), account), (&terms.registration, terms.invite.clone()), worked)?;
-    let ops = keys.ops().cloned().collect();
-    let arrival = Arrival { account, ops, invite: admission.invite, pow_salt: admission.pow_salt, pow_nonce: admission.pow_nonce };
+    let arrival = Arrival { account, ops: keys.ops().cloned().collect(), admission };
     let registered = persist(async || to.arrive(&arrival).await).await?;
     if registered.account != account || registered.address != *keys.view().address() {
         return Err(ClientError::malformed(to.domain(), "it took in another account than was asked for"));

@@ -4,16 +4,18 @@
 
 use super::Mistrust;
 use super::check;
-use super::proof::{Inclusion, Verifying};
+use super::proof::{Inclusion, Proof, Verifying, absent, no_home, summary};
 use crate::error::{ClientError, Result};
 use crate::limits::KEEPERS_ASKED_MAX;
 use mesh_proto::address::{Address, Domain};
-use mesh_proto::api::{KeysView, LoggedRecord, RecordView, code};
+use mesh_proto::api::{LoggedRecord, NameLeaf, RecordProof, RecordView, code};
 use mesh_proto::envelope::RecordId;
 use mesh_proto::key::{AccountId, KeyId};
+use mesh_proto::keylog::KeyLog;
 use mesh_proto::log::{Checkpoint, Origin, verify};
-use mesh_proto::uri;
+use mesh_proto::uri::{self, Target};
 use serde::Serialize;
+use std::collections::VecDeque;
 
 /// Who vouches for the checkpoint under which a leaf is proven.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -27,6 +29,37 @@ pub enum Vouched {
     Witnesses,
     /// Nobody: the signature is good, the leaf and its time are the word of whoever keeps the record.
     Nobody,
+}
+
+/// A key log that holds, and what came of looking for it.
+pub(super) struct KeysFound {
+    pub(super) keys: KeyLog,
+    pub(super) name: Option<NameLeaf>,
+    pub(super) from: Domain,
+    pub(super) silent: Vec<Domain>,
+    pub(super) lied: Vec<Domain>,
+}
+
+/// Who showed something that does not hold, and what is wrong with it.
+#[derive(Default)]
+struct Lies(Vec<(Domain, Mistrust)>);
+
+impl Lies {
+    fn note(&mut self, domain: Domain, mistrust: Mistrust) {
+        self.0.push((domain, mistrust));
+    }
+
+    fn domains(&self) -> Vec<Domain> {
+        self.0.iter().map(|(domain, _)| domain.clone()).collect()
+    }
+
+    /// What to tell if nobody showed anything good: the first lie, or else the error.
+    fn or(self, error: ClientError) -> ClientError {
+        match self.0.into_iter().next() {
+            Some((domain, source)) => Mistrust::Keeper { domain, source: Box::new(source) }.into(),
+            None => error,
+        }
+    }
 }
 
 /// Whether another domain may know what this one does not say.
@@ -76,30 +109,84 @@ impl Verifying {
         }
     }
 
-    /// An account's key log from the first who has it, with who that is.
-    pub(super) async fn keys_from(&self, account: &AccountId, hint: &Domain) -> Result<(KeysView, Domain, Vec<Domain>)> {
+    /// An account's key log from the first who has it. Who is asked first must not show a false one; of others it is noted, and the next one is asked.
+    pub(super) async fn keys_from(&self, account: &AccountId, hint: &Domain) -> Result<KeysFound> {
         let mut places = vec![hint.clone()];
         let kept_at = self.pins.lock().kept_at(account);
         add(&mut places, kept_at.into_iter().chain(self.through.clone()));
-        let mut silent = Vec::new();
-        let mut first = None;
+        let (mut silent, mut lies) = (Vec::new(), Lies::default());
+        let (mut first, mut behind) = (None, None);
         for place in places {
-            match self.home(&place).keys(account).await {
-                Ok(view) => return Ok((view, place, silent)),
+            let mut view = match self.home(&place).keys(account).await {
+                Ok(view) => view,
                 Err(error) if may_be_elsewhere(&error) => {
                     if error.is_silence() {
                         silent.push(place);
                     }
                     first.get_or_insert(error);
+                    continue;
                 }
+                Err(error) => return Err(error),
+            };
+            let name = view.name.take();
+            match check::keys(view, account) {
+                // Who keeps a copy may be a little behind.
+                Ok(keys) if place != *hint && self.pins.lock().knows_more(&keys) => drop(behind.get_or_insert((keys, place))),
+                Ok(keys) => return Ok(KeysFound { keys, name, from: place, silent, lied: lies.domains() }),
+                Err(mistrust) if place == *hint => return Err(mistrust.into()),
+                Err(mistrust) => lies.note(place, mistrust),
+            }
+        }
+        if let Some((keys, from)) = behind {
+            return Ok(KeysFound { keys, name: None, from, silent, lied: lies.domains() });
+        }
+        Err(lies.or(first.unwrap_or_else(|| ClientError::NotFound(format!("nobody knows the key log of {account}")))))
+    }
+
+    /// Proves the record that a link points at. `via`: whom to ask if the link names no home.
+    ///
+    /// The home that the link names must not show anything false. If it does not answer, others are asked who may have a copy; of one that shows a false
+    /// one it is noted in the proof, and the next one is asked.
+    pub async fn record(&self, target: &Target, via: Option<&Domain>) -> Result<Proof> {
+        let Target::Record { person, record, .. } = target else {
+            return Err(ClientError::Input("this link names a person, not a record".to_owned()));
+        };
+        let asked = match person {
+            uri::Person::Address(address) => address.domain(),
+            uri::Person::Account { id, home } => home.as_ref().or(via).ok_or_else(|| no_home(id))?,
+        };
+        let (mut places, mut lies) = (self.places(person, asked), Lies::default());
+        loop {
+            let (view, served) = match self.record_from(&mut places, record).await {
+                Ok(found) => found,
+                Err(error) => return Err(lies.or(error)),
+            };
+            match self.shown(target, view, &served).await {
+                Err(ClientError::Mistrust(mistrust)) if served != *asked && mistrust.is_of_who_shows() => lies.note(served, mistrust),
+                Ok(proof) => return Ok(Proof { lied: lies.domains().into_iter().chain(proof.lied).collect(), ..proof }),
                 Err(error) => return Err(error),
             }
         }
-        Err(first.unwrap_or_else(|| ClientError::NotFound(format!("nobody knows the key log of {account}"))))
     }
 
-    /// A record from the first who shows it, with who that is.
-    pub(super) async fn record_from(&self, person: &uri::Person, asked: &Domain, id: &RecordId) -> Result<(RecordView, Domain)> {
+    /// Proves what a domain shows under a link.
+    async fn shown(&self, target: &Target, view: RecordView, served: &Domain) -> Result<Proof> {
+        let Some(logged) = view.record else {
+            return Err(absent(&view.card.id, view.tombstone.is_some()));
+        };
+        let found = logged.envelope.id();
+        if let Target::Record { version: Some(version), .. } = target
+            && *version != found
+        {
+            return Err(ClientError::NotFound(format!("version {version} is not the current one, which is {found}")));
+        }
+        let ((checked, inclusion), author) = self.logged(&logged, view.card.address.domain(), Some(served)).await?;
+        check::fits(target, &checked, &author.keys)?;
+        Ok(summary(&checked, &author, Some((&logged, &inclusion))))
+    }
+
+    /// Who may show a record: whoever is asked, then those who may keep a copy.
+    fn places(&self, person: &uri::Person, asked: &Domain) -> VecDeque<Domain> {
         let mut places = vec![asked.clone()];
         let account = match person {
             uri::Person::Account { id, .. } => Some(*id),
@@ -107,8 +194,13 @@ impl Verifying {
         };
         let kept_at = account.map(|account| self.pins.lock().kept_at(&account)).unwrap_or_default();
         add(&mut places, kept_at.into_iter().chain(self.through.clone()));
+        places.into()
+    }
+
+    /// A record from the first of some who shows it, with who that is. Takes those who were asked out of the list.
+    async fn record_from(&self, places: &mut VecDeque<Domain>, id: &RecordId) -> Result<(RecordView, Domain)> {
         let (mut first, mut bare) = (None, None);
-        for place in places {
+        while let Some(place) = places.pop_front() {
             match self.home(&place).record(id).await {
                 Ok(view) if view.record.is_some() || view.tombstone.is_some() => return Ok((view, place)),
                 Ok(view) => drop(bare.get_or_insert((view, place))),
@@ -119,26 +211,47 @@ impl Verifying {
         bare.ok_or_else(|| first.unwrap_or_else(|| ClientError::NotFound(format!("nobody shows record {id}"))))
     }
 
-    /// Proves a leaf with the proof of whoever answers for the record, because the log's own domain does not answer: `silence`.
+    /// Proves a leaf with the proof of whoever answers for the record, because the log's own domain does not answer: `silence`. Of one whose proof does not
+    /// hold it is noted, and the next one is asked.
     pub(super) async fn include_kept(&self, logged: &LoggedRecord, keepers: &[Domain], silence: ClientError) -> Result<Inclusion> {
         let own = logged.leaf.origin.domain();
         let mut places = Vec::new();
         add(&mut places, keepers.iter().filter(|keeper| *keeper != own).cloned().chain(self.through.clone()));
+        let mut lies = Lies::default();
         for keeper in places {
             let Ok(kept) = self.home(&keeper).record_proof(&logged.envelope.id()).await else { continue };
             // It may answer another version.
             if kept.record.leaf != logged.leaf || kept.record.envelope != logged.envelope {
                 continue;
             }
-            let (checkpoint, log_key, vouched) = self.vouch(&kept.checkpoint, &logged.leaf.origin)?;
-            let leaf = (logged.leaf.index, check::leaf_hash(&logged.opening));
-            verify(checkpoint.size, &checkpoint.root, &[leaf], &kept.proof)
-                .map_err(|error| check::not_logged("the record", &logged.leaf, error.to_string()))?;
+            let (checkpoint, log_key, vouched) = match self.check_kept(&kept) {
+                Ok(proven) => proven,
+                // Both histories are signed by the log's key: not the keeper is to blame.
+                Err(fork @ Mistrust::LogForked { .. }) => return Err(fork.into()),
+                Err(mistrust) => {
+                    lies.note(keeper, mistrust);
+                    continue;
+                }
+            };
+            if kept.record.opening != logged.opening {
+                let why = "what it is said to stand for is not what was logged".to_owned();
+                return Err(check::not_logged("the record", &logged.leaf, why).into());
+            }
             let witnesses = self.witnesses(&kept.checkpoint, own).await;
             let vouched = if vouched == Vouched::Nobody && !witnesses.is_empty() { Vouched::Witnesses } else { vouched };
-            return Ok(Inclusion { checkpoint, witnesses, log_key, vouched, kept_by: Some(keeper) });
+            return Ok(Inclusion { checkpoint, witnesses, log_key, vouched, kept_by: Some(keeper), lied: lies.domains() });
         }
-        Err(silence)
+        Err(lies.or(silence))
+    }
+
+    /// Whether the proof that somebody keeps of a record holds, and who vouches for its checkpoint.
+    fn check_kept(&self, kept: &RecordProof) -> Result<(Checkpoint, Option<KeyId>, Vouched), Mistrust> {
+        let position = &kept.record.leaf;
+        let (checkpoint, log_key, vouched) = self.vouch(&kept.checkpoint, &position.origin)?;
+        let leaf = (position.index, check::leaf_hash(&kept.record.opening));
+        verify(checkpoint.size, &checkpoint.root, &[leaf], &kept.proof)
+            .map_err(|error| check::not_logged("the record", position, error.to_string()))?;
+        Ok((checkpoint, log_key, vouched))
     }
 
     /// Reads the checkpoint of a log whose domain does not answer, under the key that was seen before if there is one.

@@ -123,6 +123,14 @@ pub enum Mistrust {
         /// What the home hides.
         head: RecordId,
     },
+    /// Somebody who keeps a copy shows a false one, and nobody else shows a good one.
+    #[error("what {domain} shows of it does not hold, and nobody else shows more")]
+    Keeper {
+        /// Who.
+        domain: Domain,
+        /// What is wrong with it.
+        source: Box<Mistrust>,
+    },
     /// Two checkpoints of one size have different roots.
     #[error("log {origin} was shown with two different histories of {size} leaves: its domain is not to be trusted")]
     LogForked {
@@ -131,4 +139,22 @@ pub enum Mistrust {
         /// At which size.
         size: u64,
     },
+}
+
+impl Mistrust {
+    /// Whether whoever showed a record may be to blame, so that somebody else may show it as it is.
+    pub(super) fn is_of_who_shows(&self) -> bool {
+        match self {
+            // The key log at hand may be older than the record.
+            Self::Use { source, .. } => !matches!(source, UseError::UnknownHead(_)),
+            Self::KeyLog { .. }
+            | Self::Record { .. }
+            | Self::Signature { .. }
+            | Self::NotAsSigned { .. }
+            | Self::Checkpoint { .. }
+            | Self::NotLogged { .. }
+            | Self::Keeper { .. } => true,
+            _ => false,
+        }
+    }
 }

@@ -2,7 +2,7 @@
 
 use super::Mistrust;
 use super::check::{self, Checked, NameProof, Standing};
-use super::kept::Vouched;
+use super::kept::{KeysFound, Vouched};
 use super::tiles::{Tiles, Wanted};
 use crate::error::{ClientError, Result};
 use crate::home::Home;
@@ -16,7 +16,7 @@ use mesh_proto::key::{AccountId, KeyId};
 use mesh_proto::keylog::{KeyLog, LogPosition, Status};
 use mesh_proto::log::{BatchProof, Checkpoint, Origin, cosignatures, prove, verify};
 use mesh_proto::record::Record;
-use mesh_proto::uri::{self, Target};
+use mesh_proto::uri;
 use serde::Serialize;
 
 /// Whoever is behind a name or an id, verified as far as it can be.
@@ -32,6 +32,8 @@ pub struct Person {
     pub contact: Contact,
     /// Domains that should know the key log and did not answer. If the home is among them, there may be newer operations.
     pub silent: Vec<Domain>,
+    /// Domains that showed a key log which does not hold, before another one showed one that does.
+    pub lied: Vec<Domain>,
 }
 
 /// What is to be proven.
@@ -87,6 +89,9 @@ pub struct Proof {
     /// Domains that should know the author's key log and did not answer.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub silent: Vec<Domain>,
+    /// Domains that showed something which does not hold, before another one showed what does.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub lied: Vec<Domain>,
     /// Whether the account was met before.
     pub contact: Contact,
     /// Whether the author stands by it: `good` or `disowned`.
@@ -102,6 +107,8 @@ pub(super) struct Inclusion {
     pub(super) log_key: Option<KeyId>,
     pub(super) vouched: Vouched,
     pub(super) kept_by: Option<Domain>,
+    /// Whose proof did not hold.
+    pub(super) lied: Vec<Domain>,
 }
 
 /// Makes proofs. Cloning is cheap.
@@ -172,9 +179,7 @@ impl Verifying {
 
     /// Verifies an account: its key log as its own home has it, its pin, its name. `hint`: who knows its key log.
     pub async fn account(&self, account: &AccountId, hint: &Domain) -> Result<Person> {
-        let (mut view, from, mut silent) = self.keys_from(account, hint).await?;
-        let mut name_leaf = view.name.take();
-        let mut keys = check::keys(view, account)?;
+        let KeysFound { mut keys, name: mut name_leaf, from, mut silent, lied } = self.keys_from(account, hint).await?;
         let home = keys.view().address().domain().clone();
         if home != from {
             name_leaf = None;
@@ -210,29 +215,7 @@ impl Verifying {
                 None
             }
         };
-        Ok(Person { keys, name, witnesses, contact, silent })
-    }
-
-    /// Proves the record that a link points at. `via`: whom to ask if the link names no home.
-    pub async fn record(&self, target: &Target, via: Option<&Domain>) -> Result<Proof> {
-        let Target::Record { person, record, version } = target else {
-            return Err(ClientError::Input("this link names a person, not a record".to_owned()));
-        };
-        let asked = match person {
-            uri::Person::Address(address) => address.domain(),
-            uri::Person::Account { id, home } => home.as_ref().or(via).ok_or_else(|| no_home(id))?,
-        };
-        let (view, served) = self.record_from(person, asked, record).await?;
-        let Some(logged) = view.record else {
-            return Err(absent(record, view.tombstone.is_some()));
-        };
-        let found = logged.envelope.id();
-        if let Some(version) = version.filter(|version| *version != found) {
-            return Err(ClientError::NotFound(format!("version {version} is not the current one, which is {found}")));
-        }
-        let ((checked, inclusion), author) = self.logged(&logged, view.card.address.domain(), Some(&served)).await?;
-        check::fits(target, &checked, &author.keys)?;
-        Ok(summary(&checked, &author, Some((&logged, &inclusion))))
+        Ok(Person { keys, name, witnesses, contact, silent, lied })
     }
 
     /// Proves a saved record. `via`: whom to ask for its author.
@@ -261,7 +244,12 @@ impl Verifying {
     }
 
     /// Proves a record with its leaf. `hint`: who knows its author's key log; `served`: who showed the record.
-    async fn logged(&self, logged: &LoggedRecord, hint: &Domain, served: Option<&Domain>) -> Result<((Checked, Inclusion), Person)> {
+    pub(super) async fn logged(
+        &self,
+        logged: &LoggedRecord,
+        hint: &Domain,
+        served: Option<&Domain>,
+    ) -> Result<((Checked, Inclusion), Person)> {
         let id = logged.envelope.id();
         let record = Record::open(&logged.envelope).map_err(|source| Mistrust::Record { record: id, source })?;
         let person = self.account(&record.head.actor, hint).await?;
@@ -305,7 +293,7 @@ impl Verifying {
         let leaf = (logged.leaf.index, check::leaf_hash(&logged.opening));
         verify(checkpoint.size, &checkpoint.root, &[leaf], &proof)
             .map_err(|error| check::not_logged("the record", &logged.leaf, error.to_string()))?;
-        Ok(Inclusion { checkpoint, witnesses, log_key: Some(log_key), vouched: Vouched::LogDomain, kept_by: None })
+        Ok(Inclusion { checkpoint, witnesses, log_key: Some(log_key), vouched: Vouched::LogDomain, kept_by: None, lied: Vec::new() })
     }
 
     pub(super) async fn log_key(&self, domain: &Domain) -> Result<KeyId> {
@@ -379,7 +367,7 @@ impl Verifying {
     }
 }
 
-fn summary(checked: &Checked, person: &Person, logged: Option<(&LoggedRecord, &Inclusion)>) -> Proof {
+pub(super) fn summary(checked: &Checked, person: &Person, logged: Option<(&LoggedRecord, &Inclusion)>) -> Proof {
     let head = &checked.record.head;
     let view = person.keys.view();
     Proof {
@@ -403,6 +391,7 @@ fn summary(checked: &Checked, person: &Person, logged: Option<(&LoggedRecord, &I
         vouched: logged.map(|(_, inclusion)| inclusion.vouched),
         kept_by: logged.and_then(|(_, inclusion)| inclusion.kept_by.clone()),
         silent: person.silent.clone(),
+        lied: person.lied.iter().chain(logged.iter().flat_map(|(_, inclusion)| &inclusion.lied)).cloned().collect(),
         contact: person.contact,
         standing: if checked.standing == Standing::Good { "good" } else { "disowned" },
         why: match &checked.standing {
@@ -412,7 +401,7 @@ fn summary(checked: &Checked, person: &Person, logged: Option<(&LoggedRecord, &I
     }
 }
 
-fn no_home(account: &AccountId) -> ClientError {
+pub(super) fn no_home(account: &AccountId) -> ClientError {
     ClientError::Input(format!(
         "nothing says where account {account} lives: add ?home=DOMAIN to the link, or name a domain to ask (mesh verify --via DOMAIN)"
     ))

@@ -10,7 +10,7 @@ mod tests;
 use crate::error::{NodeError, Result};
 use crate::intake::Intake;
 use crate::log::Log;
-use crate::peers::{Peer, Peers};
+use crate::peers::{Again, Peer, Peers};
 use crate::tables::OriginNo;
 use crate::tables::codec::{Reader, damaged};
 use mesh_proto::api::{DomainKeyUse, EvidencePage, Growth, LogFork, PROBLEM_PREFIX, PinsPage, Problem};
@@ -244,6 +244,7 @@ impl Comparing {
             Said::Refused => self.is_well(&question.old.checkpoint.origin).await,
             Said::Unwell => self.is_well(&question.old.checkpoint.origin).await && self.is_too_often(&question),
         };
+        let refused = refused && !self.is_left(&question.old.checkpoint.origin).await;
         let this = Arc::clone(self);
         let done = tokio::task::spawn_blocking(move || match said {
             Said::Grew(growth) => {
@@ -291,6 +292,16 @@ impl Comparing {
         let Ok(answer) = self.transport.get(origin.domain(), &format!("/log/{}/checkpoint", origin.number())).await else { return false };
         let note = String::from_utf8(answer.body).unwrap_or_default();
         answer.status == 200 && key.is_some_and(|key| Checkpoint::open(&note, origin, &key).is_ok())
+    }
+
+    /// Whether a log's home goes on in a later log: who was put back from a backup has lost the end of the one before, and does so for that.
+    async fn is_left(&self, origin: &Origin) -> bool {
+        let now = self.peers.discover_again(origin.domain(), Again::Now).await;
+        let left = now.is_ok_and(|peer| peer.origin().is_some_and(|present| present.number() > origin.number()));
+        if left {
+            tracing::warn!(peer.log = %origin, "compare.log_was_left");
+        }
+        left
     }
 
     async fn ask<T: serde::de::DeserializeOwned>(&self, peer: &Peer, path: &str, after: Option<u32>) -> Result<T> {

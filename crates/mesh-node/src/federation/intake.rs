@@ -31,6 +31,8 @@ use tokio::sync::Semaphore;
 
 mod checks;
 mod forward;
+mod gone;
+mod staying;
 mod stored;
 mod storing;
 mod times;
@@ -149,6 +151,8 @@ impl Intake {
         let mut stored = lane.stored.lock().unwrap_or_else(PoisonError::into_inner);
         let subscribes = |item: &Checked<'_>| matches!(item, Checked::Good(verified) if verified.record.kind() == Kind::Subscribe);
         let _subscribing = checked.iter().any(subscribes).then(|| self.peers.subscribing());
+        let _staying = self.accounts.staying();
+        let checked = self.still_there(peer, checked)?;
         let origin = self.peers.origin_number(&delivery.origin)?;
         if peer.origin() != Some(&delivery.origin) {
             let checked = match origin {

@@ -1,5 +1,8 @@
 //! Reading other domains on behalf of this domain's readers, so that commenters' homes never see who reads.
 
+pub(crate) mod asking;
+
+use self::asking::Asking;
 use crate::accounts::Account;
 use crate::error::{NodeError, Result};
 use crate::peers::{Peer, Peers};
@@ -9,9 +12,10 @@ use mesh_proto::address::Domain;
 use mesh_proto::api::{Card, Counts, Found, LoggedRecord, RecordView, RecordsBatch, RecordsBatchAnswer, Tombstone};
 use mesh_proto::envelope::RecordId;
 use mesh_proto::keylog::Status;
-use mesh_proto::port::Transport;
+use mesh_proto::port::{Clock, Transport};
 use mesh_proto::record::{Content, Record};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// Domains that are asked for a record whose home is gone, how many at once, and how long each may take.
@@ -24,6 +28,7 @@ pub struct Remote {
     pub(crate) transport: Arc<dyn Transport>,
     pub(crate) peers: Arc<Peers>,
     pub(crate) records: Arc<Records>,
+    pub(crate) asking: Asking,
 }
 
 /// Who says where a record lies.
@@ -43,6 +48,10 @@ enum Answered {
 }
 
 impl Remote {
+    pub(crate) fn new(transport: Arc<dyn Transport>, peers: Arc<Peers>, records: Arc<Records>, clock: Arc<dyn Clock>) -> Self {
+        Self { transport, peers, records, asking: Asking::new(clock) }
+    }
+
     /// A record from its home, verified against its author's key log; if its author moved, from the new home.
     /// If the home does not answer, other domains are asked: its author may live there by now, or have a copy there.
     pub async fn record(&self, home: &Domain, id: &RecordId) -> Result<RecordView> {
@@ -64,10 +73,22 @@ impl Remote {
 
     /// Asks domains that are known here for a record whose home is gone. Only its author's key log says who it is by.
     async fn ask_around(&self, gone: &Domain, id: &RecordId) -> Option<RecordView> {
+        let search = self.asking.begin(id)?;
         let others = self.peers.met().into_iter().filter(|peer| peer.domain() != gone).take(ASKED_AROUND_MAX);
-        let found = futures_util::stream::iter(others).map(|peer| async move { self.copy_at(&peer, id).await.ok() });
-        let mut found = std::pin::pin!(found.buffer_unordered(ASKED_AT_ONCE).filter_map(std::future::ready));
-        found.next().await
+        let cut_short = AtomicBool::new(false);
+        let (asking, cut) = (&search, &cut_short);
+        let found = futures_util::stream::iter(others).map(|peer| async move {
+            if !asking.may_ask() {
+                cut.store(true, Ordering::Relaxed);
+                return None;
+            }
+            self.copy_at(&peer, id).await.ok()
+        });
+        let found = std::pin::pin!(found.buffer_unordered(ASKED_AT_ONCE).filter_map(std::future::ready)).next().await;
+        if found.is_none() && !cut_short.into_inner() {
+            search.in_vain();
+        }
+        found
     }
 
     /// A record as a domain has it that answers for it now.

@@ -62,7 +62,8 @@ impl Views {
 
     /// Records by their places, in that order; places without a record are left out.
     pub(crate) async fn records(self: &Arc<Self>, lids: Vec<Lid>) -> Result<Vec<RecordView>> {
-        let partials = self.blocking(move |this| lids.into_iter().map(|lid| this.partial(lid)).collect::<Result<Vec<_>>>()).await?;
+        let partials =
+            self.blocking(move |this| lids.into_iter().filter_map(|lid| there(lid, this.partial(lid))).collect::<Result<Vec<_>>>()).await?;
         Ok(self.complete(partials).await)
     }
 
@@ -285,7 +286,8 @@ impl Views {
         let rows = self.kv.scan(Space::Object, &range, Order::Forward, limit)?;
         let mut cards = Vec::with_capacity(rows.len());
         for (_, row) in &rows {
-            cards.push(self.card_at(Lid(Reader::new(row, "object").u64()?))?);
+            let lid = Lid(Reader::new(row, "object").u64()?);
+            cards.extend(there(lid, self.card_at(lid)).transpose()?);
         }
         let next = rows.last().filter(|_| rows.len() == limit).map(|(key, _)| mesh_proto::bytes::base64url(&key[9..]));
         Ok(Cards { cards, next })
@@ -330,6 +332,15 @@ fn removed(id: RecordId, actor: &Account) -> Tombstone {
     Tombstone { id, reason: RetractReason::Home, signer: actor.id(), retract: None }
 }
 
+/// What is listed and is not there is left out: one lost reference keeps nobody from the rest of a page.
+fn there<T>(lid: Lid, found: Result<T>) -> Option<Result<T>> {
+    if matches!(found, Err(NodeError::NotFound(_))) {
+        tracing::warn!(record.lid = lid.0, "views.missing");
+        return None;
+    }
+    Some(found)
+}
+
 /// A cursor: base64url of `received (8) ‖ local id (8)`.
 pub(crate) fn encode_cursor(received: u64, lid: Lid) -> String {
     mesh_proto::bytes::base64url(&place_key(received, lid))
@@ -338,4 +349,35 @@ pub(crate) fn encode_cursor(received: u64, lid: Lid) -> String {
 pub(crate) fn decode_cursor(text: &str) -> Result<[u8; 16]> {
     mesh_proto::bytes::array_from_base64url(text, "cursor")
         .map_err(|_| NodeError::refused(code::MALFORMED, "not a cursor of an earlier page"))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::tables::reference::Reference;
+    use crate::{Config, MemoryStore, Node, Ports};
+    use mesh_proto::api::{Admission, NewAccount};
+    use mesh_proto::record::{Content, Post};
+    use mesh_store::{Batch, Kv, Space};
+    use mesh_testkit::TestAccount;
+    use std::sync::Arc;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn page_with_a_lost_reference_shows_the_rest() {
+        let kv: Arc<dyn Kv> = Arc::new(MemoryStore::new());
+        let node = Node::open(Config::for_tests(), Ports::for_tests(&kv)).expect("opens");
+        let ada = TestAccount::new("ada@one.example", 1);
+        let genesis = ada.keys.ops().next().expect("a genesis").envelope.clone();
+        node.records.register(NewAccount { genesis, admission: Admission::default() }).await.expect("registered");
+        let mut lids = Vec::new();
+        for words in ["first", "second", "third"] {
+            let post = ada.sign(Content::Post(Post::free(words)));
+            node.records.submit(post.clone()).await.expect("accepted");
+            lids.push(Reference::find(&*kv, &post.id()).expect("reads").expect("there").0);
+        }
+        let mut batch = Batch::new();
+        batch.delete(Space::Reference, lids[1].key());
+        kv.commit(batch).wait().expect("commits");
+        let shown = node.views.records(lids).await.expect("a page");
+        assert_eq!(shown.len(), 2);
+    }
 }

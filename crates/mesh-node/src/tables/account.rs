@@ -6,7 +6,7 @@ use mesh_proto::address::Address;
 use mesh_proto::envelope::Envelope;
 use mesh_proto::key::AccountId;
 use mesh_proto::keylog::{KeyLog, LoggedOp};
-use mesh_proto::limits::KEY_OPS_MAX;
+use mesh_proto::limits::{KEY_OPS_MAX, LEAF_INDEX_MAX};
 use mesh_store::{Batch, KeyRange, Order, Read, Space, StoreError};
 use serde::{Deserialize, Serialize};
 
@@ -73,6 +73,36 @@ pub(crate) fn key_log(read: &dyn Read, lid: AccountLid) -> Result<KeyLog, StoreE
         ops.push(LoggedOp { envelope, received });
     }
     KeyLog::from_ops(ops).map_err(|_| damaged("key_op"))
+}
+
+/// Where the accounts are noted of which copies are kept: `account (8) ‖ when that was agreed, or the
+/// largest number once the account names this domain (8)`.
+pub(crate) const PLACE: &str = "mirrored/";
+
+pub(crate) fn place_key(account: AccountLid) -> String {
+    format!("{PLACE}{}", account.0)
+}
+
+/// The counter of bytes that are kept of an account.
+pub(crate) fn copied_key(account: AccountLid) -> String {
+    format!("copied/{}", account.0)
+}
+
+/// Where copies are noted that are being erased: `account (8) ‖ next local id (8)`.
+pub(crate) const DROPPING: &str = "dropping/";
+
+pub(crate) fn dropping_key(account: AccountLid) -> String {
+    format!("{DROPPING}{}", account.0)
+}
+
+/// Notes how far the erasure of a copy is.
+pub(crate) fn put_dropping(batch: &mut Batch, account: AccountLid, next: u64) {
+    batch.put(Space::Meta, dropping_key(account), [account.0, next].map(u64::to_be_bytes).concat());
+}
+
+/// Notes that an account's copy is to be erased. It lies in other logs than this domain's.
+pub(crate) fn begin_dropping(batch: &mut Batch, account: AccountLid) {
+    put_dropping(batch, account, LEAF_INDEX_MAX + 1);
 }
 
 /// Where closures under way are noted.

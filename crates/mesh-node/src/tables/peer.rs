@@ -59,3 +59,22 @@ pub(crate) fn origins(read: &dyn Read, limit: usize) -> Result<Vec<(NumberedLog,
         })
         .collect()
 }
+
+#[cfg(test)]
+impl PeerRow {
+    /// A domain that was met, one of whose keys is for everything.
+    pub(crate) fn for_tests(no: u32, name: &str, key: mesh_proto::key::KeyId) -> Self {
+        use mesh_proto::api::{DomainKey, DomainKeyUse, PolicyView, RegistrationMode};
+        let domain: Domain = name.parse().expect("a domain");
+        let discovery = Discovery {
+            versions: vec![1],
+            domain: domain.clone(),
+            keys: [DomainKeyUse::Request, DomainKeyUse::Log].map(|key_use| DomainKey { id: key, key_use }).into(),
+            origin: format!("{name}/log/1").parse().expect("an origin"),
+            software: "played".into(),
+            limits: Default::default(),
+            policy: PolicyView { registration: RegistrationMode::Closed, mirrors: false },
+        };
+        Self { no, domain, discovery: Some(discovery), challenged: true }
+    }
+}

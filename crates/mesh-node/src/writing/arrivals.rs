@@ -12,24 +12,74 @@ use crate::index::{Indexer, News, Statement};
 use crate::objects::Resolved;
 use crate::queue::{self, Routes};
 use crate::tables::account::put_arriving;
+use crate::tables::carried::{self, Archive};
 use crate::tables::payload::Payload;
 use crate::tables::reference::{Reference, Standing, TombstoneRow};
-use crate::tables::{HERE, Lid, OWN, OriginNo, act_key, carried, pair_key};
+use crate::tables::{HERE, Lid, OWN, OriginNo, act_key, pair_key};
 use crate::writing::append::{Appender, Round};
 use mesh_proto::api::{Delivery, DeliveryItem, ItemResult, Registered, code};
 use mesh_proto::envelope::{Envelope, Kind, RecordId};
 use mesh_proto::key::{AccountId, Verifier};
 use mesh_proto::keylog::{Action, KeyOp, LogPosition, LoggedOp};
+use mesh_proto::log::Origin;
 use mesh_proto::record::{Content, Record};
 use mesh_store::Space;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-/// A part of an export, with the key that signs its log's checkpoints if that is known.
+/// A part of an export whose proof and whose signatures were verified.
 pub(crate) struct Part {
-    pub(crate) delivery: Delivery,
-    pub(crate) key: Option<Verifier>,
-    pub(crate) origin: OriginNo,
+    delivery: Delivery,
+    origin: OriginNo,
+    /// Whether the key is known that signs its log's checkpoints. Where nobody vouches for the log, only a live device is believed.
+    is_signed: bool,
+    archive: Archive,
+    /// For each record of the delivery what it is, or why it is refused.
+    records: Vec<(RecordId, Result<Box<Record>>)>,
+}
+
+impl Part {
+    /// Verifies a part of what an account brings along: its proof, and each record's signature. Not for the append thread, on which everybody waits.
+    /// `numbered` numbers the log once the proof holds: none is numbered for what proves nothing.
+    pub(crate) fn open(
+        delivery: Delivery,
+        key: Option<&Verifier>,
+        account: &Account,
+        numbered: impl FnOnce(&Origin) -> Result<OriginNo>,
+    ) -> Result<Self> {
+        let frame = Frame::open(&delivery, key)?;
+        let archive = frame.archive(&delivery);
+        let (is_signed, opened) = (frame.is_signed, frame.opened);
+        let origin = numbered(&delivery.origin)?;
+        let records = opened.into_iter().map(|item| (item.id, check(item, account, (&delivery.origin, is_signed)))).collect();
+        Ok(Self { origin, is_signed, archive, records, delivery })
+    }
+
+    /// Whether the device of a record may have signed it, as far as the key log says.
+    fn check_use<'a>(&self, account: &'a Account, item: &DeliveryItem, record: &Record) -> Result<&'a Verifier> {
+        check_use(account, (&self.delivery.origin, self.is_signed), (item, record))
+    }
+}
+
+fn check_use<'a>(
+    account: &'a Account,
+    (origin, is_signed): (&Origin, bool),
+    (item, record): (&DeliveryItem, &Record),
+) -> Result<&'a Verifier> {
+    let leaf = is_signed.then(|| LogPosition { origin: origin.clone(), index: item.index });
+    account.log.check_use(&record.head.device, &record.head.keys, leaf.as_ref()).map_err(|error| refused_use(&error))
+}
+
+/// Form, actor and signature of a record.
+fn check(opened: Opened<'_>, account: &Account, log: (&Origin, bool)) -> Result<Box<Record>> {
+    let record = opened.record.map_err(|error| NodeError::refused(code::MALFORMED, error.to_string()))?;
+    if record.head.actor != account.id() {
+        return Err(NodeError::refused(code::FORBIDDEN, "the record is another account's"));
+    }
+    let key = check_use(account, log, (opened.item, &record))?;
+    let verified = key.verify(&opened.pae, opened.item.envelope.signature());
+    verified.map_err(|error| NodeError::refused(code::BAD_SIGNATURE, error.to_string()))?;
+    Ok(record)
 }
 
 /// A key log that names this domain as home.
@@ -64,6 +114,7 @@ impl Appender {
             round.batch.put(Space::Invite, code, account.lid.0.to_be_bytes());
         }
         round.batch.merge(batch);
+        self.accounts.leave_place(&mut round.batch, &account)?;
         account.keeps = true;
         put_arriving(&mut round.batch, account.lid, round.received);
         let leaf = self.leaf(round, &account, (Kind::Key, moved.id(), Some(moved)))?;
@@ -79,28 +130,29 @@ impl Appender {
         if !self.accounts.lives_here(&account) {
             return Err(NodeError::refused(code::NOT_HOME, format!("the account's home is {}: import there", account.home())));
         }
-        let frame = Frame::open(&part.delivery, part.key.as_ref())?;
         let dates = (part.origin != OWN).then(|| Dates::of(&*self.kv, &self.peers, part.origin)).transpose()?;
         let mut import = Import { appender: self, account: &account, part, dates, before: None, group: Group::default(), archive: None };
-        let mut results = Vec::with_capacity(frame.opened.len());
-        for opened in &frame.opened {
-            let record = match import.check(&frame, opened) {
+        let mut results = Vec::with_capacity(part.records.len());
+        for (item, (id, record)) in part.delivery.items.iter().zip(&part.records) {
+            let record = match import.check(item, record) {
                 Ok(record) => record,
                 Err(error) => {
                     results.push(error.item()?);
                     continue;
                 }
             };
-            if import.group.matters_to(account.lid, &opened.id, record) {
+            // What is about its own post must find that here: else it would count nowhere.
+            let about_itself = record.content.addressed().iter().any(|(to, _)| *to == account.id());
+            if about_itself || import.group.matters_to(account.lid, id, record) {
                 import.flush()?;
             }
-            let mut result = import.take(&frame, (opened.item, opened.id, record));
+            let mut result = import.take((item, *id, record));
             if matches!(result, Err(NodeError::Refused { .. } | NodeError::NotFound(_))) && !import.group.batch.is_empty() {
                 import.flush()?;
-                result = import.take(&frame, (opened.item, opened.id, record));
+                result = import.take((item, *id, record));
             }
             results.push(result.or_else(|error| error.item())?);
-            import.group.note(account.lid, &opened.id, record);
+            import.group.note(account.lid, id, record);
         }
         import.flush()?;
         Ok(results)
@@ -150,27 +202,21 @@ struct Import<'a> {
 }
 
 impl Import<'_> {
-    /// Time, form, actor and signature of a record. Where nobody is known to vouch for the log, only a live device is believed.
-    fn check<'o>(&mut self, frame: &Frame<'_>, opened: &'o Opened<'_>) -> Result<&'o Record> {
+    /// Time and device of a record whose signature was verified. The key log may have moved on while the part waited: a signature that was good stays so,
+    /// but its device may be revoked.
+    fn check<'o>(&mut self, item: &DeliveryItem, record: &'o Result<Box<Record>>) -> Result<&'o Record> {
         if let Some(dates) = &mut self.dates {
-            let leaf = Dated { index: opened.item.index, received: opened.item.received };
+            let leaf = Dated { index: item.index, received: item.received };
             dates.check(&*self.appender.kv, (self.part.origin, leaf), self.before)?;
             self.before = Some(leaf);
         }
-        let record = opened.record.as_deref().map_err(|error| NodeError::refused(code::MALFORMED, error.to_string()))?;
-        if record.head.actor != self.account.id() {
-            return Err(NodeError::refused(code::FORBIDDEN, "the record is another account's"));
-        }
-        let leaf = LogPosition { origin: self.part.delivery.origin.clone(), index: opened.item.index };
-        let leaf = frame.is_signed.then_some(&leaf);
-        let key = self.account.log.check_use(&record.head.device, &record.head.keys, leaf).map_err(|error| refused_use(&error))?;
-        let verified = key.verify(&opened.pae, opened.item.envelope.signature());
-        verified.map_err(|error| NodeError::refused(code::BAD_SIGNATURE, error.to_string()))?;
+        let record = record.as_ref().map_err(NodeError::clone)?;
+        self.part.check_use(self.account, item, record)?;
         Ok(record)
     }
 
     /// Takes a record in, if it is not here already.
-    fn take(&mut self, frame: &Frame<'_>, (item, id, record): (&DeliveryItem, RecordId, &Record)) -> Result<ItemResult> {
+    fn take(&mut self, (item, id, record): (&DeliveryItem, RecordId, &Record)) -> Result<ItemResult> {
         let appender = self.appender;
         let kv = &*appender.kv;
         let lid = Lid::new(self.part.origin, item.index + appender.peers.base_of(&self.part.delivery.origin));
@@ -207,11 +253,11 @@ impl Import<'_> {
             // It came before, or this was the account's mirror: then the copy is what it answers for, and what follows from it was still to do.
             return Ok(ItemResult::Known);
         }
-        let archive = self.part;
+        let archive = &self.part.archive;
         let batch = &mut self.group.batch;
         let sequence = *self.archive.get_or_insert_with(|| {
             let sequence = appender.archives.fetch_add(1, Ordering::Relaxed);
-            frame.archive(&archive.delivery).put(batch, sequence);
+            archive.put(batch, sequence);
             sequence
         });
         let (envelope, account) = (item.envelope.clone(), self.account.lid);

@@ -7,9 +7,14 @@
 //! Its leaves are found by reading every payload of this log from the first leaf to the closure. No table lists an account's leaves, and for so rare an act
 //! none is kept. Slices without such leaves write nothing, so that a crash repeats them.
 //!
+//! A copy that a domain kept of an account is erased the same way once the account names it no more as a mirror; but nothing is withdrawn by that.
+//!
 //! What the account brought along from other logs, or asked this domain to keep, goes too. What others said about it is left alone. A domain where the account
 //! once lived, or that keeps a copy, does the same when it learns of the closure.
 
+mod copies;
+
+use self::copies::Proofs;
 use crate::accounts::{Account, Accounts};
 use crate::bus::Bus;
 use crate::error::Result;
@@ -34,9 +39,19 @@ const SLICE_BYTES_MAX: usize = 250_000;
 /// How long a slice that failed waits.
 const RETRY_AFTER_MS: u64 = 10_000;
 
+/// What is erased.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum What {
+    /// All that a closed account said.
+    Account,
+    /// The copy that was kept of an account: nothing was withdrawn.
+    Copy,
+}
+
 /// A closure under way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Closing {
+    what: What,
     account: AccountLid,
     /// The first local id that was not looked at.
     next: u64,
@@ -49,15 +64,31 @@ const DONE: u64 = COPY;
 
 impl Closing {
     fn put(self, batch: &mut Batch) {
-        account::put_closing(batch, self.account, self.next, self.close);
+        match self.what {
+            What::Account => account::put_closing(batch, self.account, self.next, self.close),
+            What::Copy => account::put_dropping(batch, self.account, self.next),
+        }
+    }
+
+    /// The row that notes it.
+    fn key(self) -> String {
+        match self.what {
+            What::Account => account::closing_key(self.account),
+            What::Copy => account::dropping_key(self.account),
+        }
     }
 
     /// One that the store notes, if any.
     fn first(read: &dyn Read) -> Result<Option<Self>> {
-        let rows = read.scan(Space::Meta, &KeyRange::prefix(account::CLOSING), Order::Forward, 1)?;
-        let Some((_, row)) = rows.first() else { return Ok(None) };
-        let mut row = Reader::new(row, "meta");
-        Ok(Some(Self { account: AccountLid(row.u64()?), next: row.u64()?, close: row.u64()? }))
+        for (what, prefix) in [(What::Account, account::CLOSING), (What::Copy, account::DROPPING)] {
+            let rows = read.scan(Space::Meta, &KeyRange::prefix(prefix), Order::Forward, 1)?;
+            let Some((_, row)) = rows.first() else { continue };
+            let mut row = Reader::new(row, "meta");
+            let (account, next) = (AccountLid(row.u64()?), row.u64()?);
+            let close = if what == What::Account { row.u64()? } else { LEAF_INDEX_MAX };
+            return Ok(Some(Self { what, account, next, close }));
+        }
+        Ok(None)
     }
 }
 
@@ -113,7 +144,7 @@ impl Closings {
         if closing.next == DONE {
             return self.end(closing, &account);
         }
-        let slice = Slice { read: &*self.kv, account: &account, close: closing.close };
+        let slice = Slice { read: &*self.kv, account: &account, what: closing.what, close: closing.close };
         let (mut indexer, next) = slice.gather(closing.next)?;
         let closing = Closing { next, ..closing };
         if next == DONE && indexer.batch.is_empty() {
@@ -131,13 +162,22 @@ impl Closings {
     /// Removes the account's notifications, which nobody reads any more, and at last the row that says that it is being closed.
     fn end(&mut self, closing: Closing, account: &Account) -> Result<()> {
         let mut batch = Batch::new();
+        if closing.what == What::Copy {
+            copies::forget(&mut batch, &*self.kv, closing.account)?;
+            batch.delete(Space::Meta, closing.key());
+            self.kv.commit(batch).wait()?;
+            self.under_way = None;
+            tracing::info!(account.id = %account.id(), "closing.copy_erased");
+            return Ok(());
+        }
         let notices = self.kv.scan(Space::Notice, &KeyRange::prefix(closing.account.0.to_be_bytes()), Order::Forward, LEAVES_MAX)?;
         for (key, _) in &notices {
             batch.delete(Space::Notice, key);
         }
         let done = notices.len() < LEAVES_MAX;
         if done {
-            batch.delete(Space::Meta, account::closing_key(closing.account));
+            copies::forget(&mut batch, &*self.kv, closing.account)?;
+            batch.delete(Space::Meta, closing.key());
         }
         self.kv.commit(batch).wait()?;
         self.under_way = (!done).then_some(closing);
@@ -152,6 +192,7 @@ impl Closings {
 struct Slice<'a> {
     read: &'a dyn Read,
     account: &'a Account,
+    what: What,
     close: u64,
 }
 
@@ -163,16 +204,23 @@ impl<'a> Slice<'a> {
         let end = if own { Lid::new(OWN, self.close) } else { Lid(DONE) };
         let range = KeyRange::between(Lid(from).key(), end.key());
         let rows = self.read.scan(Space::Payload, &range, Order::Forward, LEAVES_MAX)?;
+        let mut proofs = Proofs::default();
         for (key, row) in &rows {
             let lid = Lid(key_u64(key, 0, "payload")?);
             // Key operations stay: they say whose account it was, and that it is closed.
             if Payload::owner(row)?.is_some_and(|(kind, owner)| owner == self.account.lid && kind != Kind::Key) {
-                self.erase(&mut indexer, lid, row)?;
+                proofs.note(self.read, lid)?;
+                match self.what {
+                    What::Account => self.erase(&mut indexer, lid, row)?,
+                    What::Copy => Payload::erase(&mut indexer.batch, self.read, lid)?,
+                }
             }
             if indexer.batch.size_bytes() > SLICE_BYTES_MAX {
+                proofs.erase(&mut indexer.batch, self.read)?;
                 return Ok((indexer, lid.0 + 1));
             }
         }
+        proofs.erase(&mut indexer.batch, self.read)?;
         let next = match rows.last() {
             Some((key, _)) if rows.len() == LEAVES_MAX => key_u64(key, 0, "payload")? + 1,
             // What lies in this log comes first.

@@ -2,8 +2,8 @@
 
 use crate::accounts::Account;
 use crate::error::{NodeError, Result};
-use crate::frame::Frame;
 use crate::moved::About;
+use crate::places::Places;
 use crate::queue;
 use crate::records::Records;
 use crate::tables::account::end_arriving;
@@ -13,14 +13,14 @@ use crate::writing::append::Entry;
 use crate::writing::arrivals::{Arriving, Part};
 use futures_util::StreamExt;
 use mesh_proto::address::Domain;
-use mesh_proto::api::{Announced, Arrival, Delivery, DomainKeyUse, ImportEnd, Imported, MirrorAgreement, NewAccount, Registered, code};
+use mesh_proto::api::{Announced, Arrival, Delivery, DomainKeyUse, ImportEnd, Imported, MirrorAgreement, Registered, code};
 use mesh_proto::keylog::KeyLog;
 use mesh_proto::limits::{ARRIVAL_DOMAINS_MAX, KEY_OPS_MAX, MIRROR_BYTES_MAX};
 use mesh_proto::record::{Content, Record};
 use mesh_store::{Batch, KeyRange, Order, Space};
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 /// Other domains asked at once for one account.
@@ -33,17 +33,35 @@ const ASK_WAIT: Duration = Duration::from_secs(5);
 const FOLLOWED_MAX: usize = 100_000;
 const FOLLOWED_AT_ONCE: usize = 10_000;
 
-/// The counter of accounts of which copies are kept, in Meta.
-const MIRRORED: &str = "mirrored";
+/// Parts of exports that are taken in at once, one of each account: their memory is bounded by that of as many requests.
+const IMPORTS_MAX: usize = 16;
+/// After this a part that still waits for other domains is given up: its account sends it again.
+const IMPORT_TIME_MAX: Duration = Duration::from_secs(150);
+/// Accounts whose new home is told to other domains at once, and after what time no further one is told. Those learn of it when they ask.
+const ANNOUNCEMENTS_MAX: usize = 8;
+const ANNOUNCE_TIME_MAX: Duration = Duration::from_secs(600);
+
+/// How much is done for those who come, and for those who live elsewhere.
+pub(crate) struct Room {
+    /// Accounts of other domains of which copies are kept at most.
+    pub(crate) mirrors_max: u32,
+    importing: Arc<Places>,
+    announcing: Arc<Places>,
+}
+
+impl Room {
+    pub(crate) fn new(mirrors_max: u32) -> Self {
+        Self { mirrors_max, importing: Places::new(IMPORTS_MAX), announcing: Places::new(ANNOUNCEMENTS_MAX) }
+    }
+}
 
 impl Records {
     /// Takes an account in whose key log names an address of this domain.
     pub async fn arrive(&self, arrival: Arrival) -> Result<Registered> {
-        let Arrival { account, ops, invite, pow_salt, pow_nonce } = arrival;
+        let Arrival { account, ops, admission } = arrival;
         if ops.len() > KEY_OPS_MAX {
             return Err(NodeError::refused(code::TOO_LARGE, "an account has more key operations than it may have"));
         }
-        let genesis = ops.first().map(|op| op.envelope.clone());
         let log = KeyLog::from_ops(ops.iter().cloned()).map_err(crate::accounts::refused_op)?;
         if log.account() != account {
             return Err(NodeError::refused(code::MALFORMED, "the key log is another account's"));
@@ -54,10 +72,7 @@ impl Records {
         }
         crate::registration::check_user(address.user())?;
         let lives_here = self.accounts.get(&account)?.is_some_and(|known| self.accounts.lives_here(&known));
-        let invite = match genesis {
-            Some(genesis) if !lives_here => self.registrar.admit(&NewAccount { genesis, invite, pow_salt, pow_nonce }, account)?,
-            _ => None,
-        };
+        let invite = if lives_here { None } else { self.registrar.admit(&admission, account)? };
         // The former home knows when it logged what; without it, all of that counts from now.
         if let Some(former) = log.homes().iter().rev().nth(1).filter(|former| *former != self.domain()) {
             let asked = tokio::time::timeout(ASK_WAIT, self.refresh(&account, former)).await;
@@ -72,13 +87,20 @@ impl Records {
 
     /// Takes in a part of an export. Answers what became of each record.
     pub async fn import(&self, account: Arc<Account>, delivery: Delivery) -> Result<Imported> {
-        let domain = delivery.origin.domain().clone();
+        let domain = delivery.origin.domain();
         if !self.accounts.lives_here(&account) {
             return Err(NodeError::refused(code::NOT_HOME, format!("the account's home is {}: import there", account.home())));
         }
-        if !account.log.homes().contains(&domain) {
+        if !account.log.homes().contains(domain) {
             return Err(NodeError::refused(code::NOT_HOME, format!("the account never lived at {domain}")));
         }
+        let _place = self.room.importing.take(account.lid)?;
+        let taken = tokio::time::timeout(IMPORT_TIME_MAX, self.take_part(account, delivery)).await;
+        taken.unwrap_or(Err(NodeError::SlowDown { retry_after_s: 10 }))
+    }
+
+    async fn take_part(&self, account: Arc<Account>, delivery: Delivery) -> Result<Imported> {
+        let domain = delivery.origin.domain().clone();
         let mut company = BTreeSet::from([domain.clone()]);
         let records: Vec<Record> = delivery.items.iter().filter_map(|item| Record::open(&item.envelope).ok()).collect();
         for record in &records {
@@ -100,15 +122,12 @@ impl Records {
             false => peer.and_then(|peer| peer.key(DomainKeyUse::Log)),
         };
         let key = key.and_then(|key| key.verifier().ok());
-        let (peers, id) = (Arc::clone(&self.peers), account.id());
+        let (peers, arrived) = (Arc::clone(&self.peers), Arc::clone(&account));
         let part = tokio::task::spawn_blocking(move || {
-            // No log is numbered for what proves nothing.
-            drop(Frame::open(&delivery, key.as_ref())?);
-            let origin = match key {
-                Some(_) => peers.origin_number(&delivery.origin)?,
-                None => peers.brought_number(&delivery.origin, id)?,
-            };
-            Ok::<_, NodeError>(Part { delivery, key, origin })
+            Part::open(delivery, key.as_ref(), &arrived, |origin| match key {
+                Some(_) => peers.origin_number(origin),
+                None => peers.brought_number(origin, arrived.id()),
+            })
         });
         let part = part.await.map_err(|_| NodeError::Stopping)??;
         let (answer, answered) = oneshot::channel();
@@ -119,11 +138,13 @@ impl Records {
     /// Agrees to keep a copy of what an account of another domain says to everybody, if there is room for one more.
     pub async fn mirror(&self, account: Arc<Account>) -> Result<MirrorAgreement> {
         let agreed = MirrorAgreement { account: account.id(), bytes_max: MIRROR_BYTES_MAX };
-        if account.keeps || self.accounts.lives_here(&account) {
+        if self.accounts.lives_here(&account) {
             return Ok(agreed);
         }
-        let (accounts, most) = (Arc::clone(&self.accounts), i64::from(self.mirrors_max));
-        let kept = tokio::task::spawn_blocking(move || accounts.keep(&account, (MIRRORED, most)));
+        // What it said at earlier homes is taken only if the keys of their logs are known.
+        self.meet(account.log.homes().into_iter().collect()).await;
+        let (accounts, most, now_ms) = (Arc::clone(&self.accounts), self.room.mirrors_max, self.clock.now_ms());
+        let kept = tokio::task::spawn_blocking(move || accounts.keep(&account, most, now_ms));
         if kept.await.map_err(|_| NodeError::Stopping)?? {
             return Ok(agreed);
         }
@@ -166,6 +187,7 @@ impl Records {
         if !self.accounts.lives_here(&account) {
             return Err(NodeError::refused(code::NOT_HOME, format!("the account's home is {}", account.home())));
         }
+        let place = self.room.announcing.take(account.lid)?;
         self.attach_own(&account).await?;
         let mirrors = account.log.view().mirrors().to_vec();
         let mut domains: BTreeSet<Domain> = end.domains.into_iter().chain(account.log.homes()).chain(mirrors).collect();
@@ -174,8 +196,13 @@ impl Records {
         let this = Arc::clone(self);
         // Nobody waits for domains that may be slow or gone.
         tokio::spawn(async move {
-            this.meet(domains.clone()).await;
-            let announced = tokio::task::spawn_blocking(move || this.announce(&account, &domains));
+            let until = Instant::now() + ANNOUNCE_TIME_MAX;
+            // Those who were met by then are told.
+            let _ = tokio::time::timeout_at(until.into(), this.meet(domains.clone())).await;
+            let announced = tokio::task::spawn_blocking(move || {
+                let _place = place;
+                this.announce(&account, &domains, until)
+            });
             if let Ok(Err(error)) = announced.await {
                 tracing::warn!(error.message = %error, "moving.not_announced");
             }
@@ -184,7 +211,7 @@ impl Records {
     }
 
     /// Queues an account's key operations for domains that are known here, and for all to which something goes that it brought along; and that too.
-    fn announce(&self, account: &Account, domains: &BTreeSet<Domain>) -> Result<()> {
+    fn announce(&self, account: &Account, domains: &BTreeSet<Domain>, until: Instant) -> Result<()> {
         let mut ended = Batch::new();
         end_arriving(&mut ended, account.lid);
         self.kv.commit(ended).wait()?;
@@ -192,6 +219,9 @@ impl Records {
         let mirrors = account.log.view().mirrors().iter().filter_map(|mirror| self.peers.get(mirror));
         let copies: BTreeSet<_> = mirrors.map(|mirror| mirror.no()).collect();
         for peer in self.peers.numbers() {
+            if Instant::now() >= until {
+                return Err(NodeError::SlowDown { retry_after_s: 60 });
+            }
             let named = self.peers.by_no(peer).is_some_and(|peer| domains.contains(peer.domain()));
             let mut batch = Batch::new();
             let mut next = Some(0);

@@ -12,6 +12,7 @@ use crate::rulings::Rulings;
 use crate::tables::account::{FOLLOWING_MAX, following};
 use crate::tables::reference::Reference;
 use crate::writing::append::{Entry, NewRecord};
+use crate::writing::moving::Room;
 use mesh_proto::address::Domain;
 use mesh_proto::api::{Accepted, Acts, KeysAdded, KeysView, NewAccount, Registered, code};
 use mesh_proto::envelope::{Envelope, Kind, RecordId, id_of_pae};
@@ -40,8 +41,7 @@ pub struct Records {
     pub(crate) registrar: Arc<Registrar>,
     pub(crate) bus: Arc<Bus>,
     pub(crate) log: Arc<Log>,
-    /// Accounts of other domains of which copies are kept at most.
-    pub(crate) mirrors_max: u32,
+    pub(crate) room: Room,
     pub(crate) queue: mpsc::Sender<Entry>,
 }
 
@@ -171,11 +171,15 @@ impl Records {
     /// Merges what an account's own home says of it.
     async fn believe(&self, id: &AccountId, home: &Domain, ops: Vec<LoggedOp>) -> Result<Arc<Account>> {
         let peer = self.peers.discover(home, None).await?;
-        let (accounts, bus) = (Arc::clone(&self.accounts), Arc::clone(&self.bus));
+        let (accounts, bus, queue) = (Arc::clone(&self.accounts), Arc::clone(&self.bus), self.queue.clone());
         let (wanted, now_ms) = (*id, self.clock.now_ms());
         tokio::task::spawn_blocking(move || {
             let merged = accounts.merge(&wanted, &ops, Sender { domain: Some((peer.domain(), peer.no())), now_ms })?;
             bus.waiting_for(merged.moved_to);
+            if merged.erases {
+                // That it is noted is enough if there is no room now.
+                drop(queue.try_send(Entry::Look));
+            }
             accounts.expect(&wanted)
         })
         .await
@@ -184,7 +188,7 @@ impl Records {
 
     /// Whether copies are kept here of what people of other domains say.
     pub fn mirrors(&self) -> bool {
-        self.mirrors_max > 0
+        self.room.mirrors_max > 0
     }
 
     /// Adds a key operation of an account of this domain.
@@ -225,7 +229,7 @@ impl Records {
         let id = AccountId::from_hash(*op.id.hash());
         let invite = match self.accounts.get(&id)? {
             Some(_) => None,
-            None => self.registrar.admit(&new, id)?,
+            None => self.registrar.admit(&new.admission, id)?,
         };
         let (answer, answered) = oneshot::channel();
         self.enter(Entry::Register(Box::new(new.genesis), invite, answer))?;

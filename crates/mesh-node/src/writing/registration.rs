@@ -2,7 +2,7 @@
 
 use crate::error::{NodeError, Result};
 use mesh_proto::address::{Domain, User};
-use mesh_proto::api::{Invite, NewAccount, Registration, RegistrationMode, code};
+use mesh_proto::api::{Admission, Invite, Registration, RegistrationMode, code};
 use mesh_proto::bytes::{Salt, base64url};
 use mesh_proto::key::AccountId;
 use mesh_proto::port::{Clock, Rng, random};
@@ -58,27 +58,27 @@ impl Registrar {
     }
 
     /// Whether a new account may come in; answers the invite that it uses up.
-    pub(crate) fn admit(&self, new: &NewAccount, account: AccountId) -> Result<Option<String>> {
+    pub(crate) fn admit(&self, shown: &Admission, account: AccountId) -> Result<Option<String>> {
         let refuse = |detail: &str| NodeError::refused(code::REGISTRATION, detail);
         match self.rules.mode {
             RegistrationMode::Open => Ok(None),
             RegistrationMode::Closed => Err(refuse("this domain takes no new accounts: choose another domain")),
             RegistrationMode::Invite => {
-                let invite = new.invite.clone().filter(|code| code.len() <= INVITE_CHARS_MAX);
+                let invite = shown.invite.clone().filter(|code| code.len() <= INVITE_CHARS_MAX);
                 let invite = invite.ok_or_else(|| refuse("registering here takes an invite code: ask the operator for one"))?;
                 let unused = self.kv.get(Space::Invite, invite.as_bytes())?.is_some_and(|used_by| used_by.is_empty());
                 if unused { Ok(Some(invite)) } else { Err(refuse("the invite code is unknown or was used")) }
             }
             RegistrationMode::ProofOfWork => {
                 let again = || refuse("registering here takes some work first: ask for the salt and try again");
-                let salt: Salt = new.pow_salt.as_ref().and_then(|salt| salt.parse().ok()).ok_or_else(again)?;
+                let salt: Salt = shown.pow_salt.as_ref().and_then(|salt| salt.parse().ok()).ok_or_else(again)?;
                 let period = self.clock.now_ms() / POW_SALT_MS;
                 if salt != self.salt(period) && salt != self.salt(period.saturating_sub(1)) {
                     return Err(refuse("the salt is too old: ask for a new one"));
                 }
                 let challenge =
                     Challenge::new(self.domain.clone(), salt, self.rules.pow_bits, account).map_err(|e| refuse(&e.to_string()))?;
-                challenge.verify(new.pow_nonce.ok_or_else(again)?).map_err(|error| refuse(&error.to_string()))?;
+                challenge.verify(shown.pow_nonce.ok_or_else(again)?).map_err(|error| refuse(&error.to_string()))?;
                 Ok(None)
             }
         }

@@ -36,12 +36,10 @@ pub struct Registration {
     pub pow_salt: Option<String>,
 }
 
-/// `POST /api/v1/accounts`: claims an address.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+/// What somebody who comes to a domain shows, as the domain's rules ask for it: members of the request itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct NewAccount {
-    /// The genesis key operation, signed by the root key.
-    pub genesis: Envelope,
+pub struct Admission {
     /// With `invite`: the code.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub invite: Option<String>,
@@ -51,6 +49,17 @@ pub struct NewAccount {
     /// With `proof-of-work`: the number found.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pow_nonce: Option<u64>,
+}
+
+/// `POST /api/v1/accounts`: claims an address.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct NewAccount {
+    /// The genesis key operation, signed by the root key.
+    pub genesis: Envelope,
+    /// What the domain asks of those who come.
+    #[serde(flatten)]
+    pub admission: Admission,
 }
 
 /// The answer to a registration.

@@ -1,5 +1,6 @@
 //! Moving: how an account takes its records from one home to another, and what proves them there.
 
+use super::account::Admission;
 use super::content::LoggedRecord;
 use super::federation::{Delivery, ItemResult};
 use crate::address::Domain;
@@ -16,15 +17,9 @@ pub struct Arrival {
     pub account: AccountId,
     /// Its whole key log, parents first, with the `home.move` that names an address of this domain.
     pub ops: Vec<LoggedOp>,
-    /// With `invite`: the code.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub invite: Option<String>,
-    /// With `proof-of-work`: the salt that was worked on.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pow_salt: Option<String>,
-    /// With `proof-of-work`: the number found.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pow_nonce: Option<u64>,
+    /// What the domain asks of those who come.
+    #[serde(flatten)]
+    pub admission: Admission,
 }
 
 /// `GET /api/v1/accounts/{who}/export`: a part of an account's records, for its own devices.

@@ -1,10 +1,12 @@
 //! Comparing and mending what two homes have in common. `spec/healing.md`.
 
 use crate::api::blocking;
+use crate::body::coding;
 use crate::problem::Answer;
 use crate::{App, auth, body};
 use axum::Json;
 use axum::extract::{ConnectInfo, Request, State};
+use axum::response::Response;
 use mesh_node::peers::Peer;
 use mesh_proto::api::{Fetch, Fetched, Reconcile, Reconciled, Settle, Settled};
 use serde::de::DeserializeOwned;
@@ -35,11 +37,12 @@ pub(crate) async fn reconcile(
 /// Hands out records that concern the signing domain, by their ids.
 #[utoipa::path(post, path = "/mesh/v1/deliveries:fetch", request_body = Fetch,
     responses((status = 200, body = Fetched), (status = 403), (status = 413), (status = 429)))]
-pub(crate) async fn fetch(State(app): State<App>, ConnectInfo(from): ConnectInfo<SocketAddr>, request: Request) -> Answer<Json<Fetched>> {
+pub(crate) async fn fetch(State(app): State<App>, ConnectInfo(from): ConnectInfo<SocketAddr>, request: Request) -> Answer<Response> {
+    let accepted = request.headers().clone();
     let (peer, question) = asked::<Fetch>(&app, from, request).await?;
     blocking(move || {
         app.node.buckets.delivery(peer.domain(), question.ids.len())?;
-        Ok(Json(app.node.healing.fetch(&peer, &question)?))
+        Ok(coding::answer(&accepted, &app.node.healing.fetch(&peer, &question)?))
     })
     .await
 }

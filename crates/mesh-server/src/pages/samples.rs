@@ -7,7 +7,7 @@ use mesh_node::buckets::Rates;
 use mesh_node::registration::RegistrationRules;
 use mesh_node::{Config, Node, Ports};
 use mesh_proto::address::{Address, Domain};
-use mesh_proto::api::{Accepted, Card, NewAccount, RecordView, RegistrationMode};
+use mesh_proto::api::{Accepted, Admission, Card, NewAccount, RecordView, RegistrationMode};
 use mesh_proto::bytes::Salt;
 use mesh_proto::envelope::{Envelope, Kind, RecordId};
 use mesh_proto::key::{AccountId, SecretKey};
@@ -101,7 +101,7 @@ impl World {
         let action = Action::Genesis { root: root.id(), device: device.id(), address, name: "laptop".into() };
         let genesis = NewOp { follows: None, action, at: START_MS, salt: Salt([self.salts; 16]) }.sign(&root);
         let keys = genesis.id();
-        let new = NewAccount { genesis, invite: None, pow_salt: None, pow_nonce: None };
+        let new = NewAccount { genesis, admission: Admission::default() };
         let registered = self.app.node.records.register(new).await.expect("the name is free");
         let someone = Someone { id: registered.account, device, keys };
         if !name.is_empty() {

@@ -1,13 +1,11 @@
 //! What a home may answer, and how often, before it counts as a refusal; and how much one peer can make us ask.
 
-use crate::buckets::Rates;
-use crate::registration::RegistrationRules;
 use crate::tables::OriginNo;
 use crate::tables::peer::{PeerRow, put_origin};
 use crate::{Config, MemoryStore, Node, Ports};
 use mesh_proto::address::Domain;
-use mesh_proto::api::{Discovery, DomainKey, DomainKeyUse, EvidencePage, PinsPage, PolicyView, RegistrationMode};
-use mesh_proto::key::{KeyId, SecretKey};
+use mesh_proto::api::{EvidencePage, PinsPage};
+use mesh_proto::key::SecretKey;
 use mesh_proto::port::{Answer, BoxFuture, Transport, TransportError};
 use mesh_proto::record::{Content, Post};
 use mesh_store::{Batch, Kv, Space};
@@ -43,20 +41,6 @@ impl Transport for Others {
     }
 }
 
-fn row(no: u32, name: &str, key: KeyId) -> PeerRow {
-    let domain: Domain = name.parse().expect("a domain");
-    let discovery = Discovery {
-        versions: vec![1],
-        domain: domain.clone(),
-        keys: vec![DomainKey { id: key, key_use: DomainKeyUse::Request }, DomainKey { id: key, key_use: DomainKeyUse::Log }],
-        origin: format!("{name}/log/1").parse().expect("an origin"),
-        software: "played".into(),
-        limits: Default::default(),
-        policy: PolicyView { registration: RegistrationMode::Closed, mirrors: false },
-    };
-    PeerRow { no, domain, discovery: Some(discovery), challenged: true }
-}
-
 /// A log of `size` leaves.
 fn log(name: &str, size: usize) -> TestLog {
     let mut log = TestLog::new(&format!("{name}/log/1"), 9);
@@ -71,31 +55,20 @@ fn log(name: &str, size: usize) -> TestLog {
 fn stage(count: u32) -> (Node, Arc<Others>) {
     let kv: Arc<dyn Kv> = Arc::new(MemoryStore::new());
     let mut batch = Batch::new();
-    row(1, "teller.example", SecretKey::from_seed(&[8; 32]).id()).put(&mut batch);
+    PeerRow::for_tests(1, "teller.example", SecretKey::from_seed(&[8; 32]).id()).put(&mut batch);
     let mut notes = Vec::new();
     for number in 0..count {
         let name = format!("home{number}.example");
-        row(number + 2, &name, log(&name, 0).key()).put(&mut batch);
+        PeerRow::for_tests(number + 2, &name, log(&name, 0).key()).put(&mut batch);
         put_origin(&mut batch, &(format!("{name}/log/1").parse().expect("an origin"), None), OriginNo(number + 1));
         batch.put(Space::Pin, (number + 1).to_be_bytes(), log(&name, 2).checkpoint());
         notes.push(log(&name, 3).checkpoint());
     }
     kv.commit(batch).wait().expect("commits");
     let others = Arc::new(Others { notes, ..Others::default() });
-    let config = Config {
-        domain: "one.example".parse().expect("a domain"),
-        request_key: SecretKey::from_seed(&[1; 32]),
-        log_key: SecretKey::from_seed(&[2; 32]),
-        registration: RegistrationRules { mode: RegistrationMode::Open, pow_bits: 0 },
-        rates: Rates::default(),
-        cache_bytes_max: 0,
-        mirrors_max: 0,
-        accounts_bytes_max: 1 << 20,
-        heads_bytes_max: 1 << 20,
-    };
     let transport: Arc<dyn Transport> = others.clone();
     let ports = Ports { kv, clock: Arc::new(ManualClock::new(1)), rng: Arc::new(SeededRng::new(seed(7))), transport };
-    (Node::open(config, ports).expect("opens"), others)
+    (Node::open(Config::for_tests(), ports).expect("opens"), others)
 }
 
 async fn compare(node: &Node) {

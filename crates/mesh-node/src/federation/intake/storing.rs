@@ -9,6 +9,7 @@ use crate::index::{Indexer, Statement, early_count_key, early_key, early_retract
 use crate::objects::Resolved;
 use crate::peers::Peer;
 use crate::queue;
+use crate::tables::account::copied_key;
 use crate::tables::payload::Payload;
 use crate::tables::reference::{Reference, TombstoneRow};
 use crate::tables::{AccountLid, HERE, Lid, ObjectLid, OriginNo, carried, report, subscribers_key};
@@ -75,6 +76,9 @@ impl Intake {
                 let sequence = self.archive(&mut writing, actor, (delivery, frame));
                 keep_copy(&mut writing.group.batch, place.0, &verified, sequence);
             }
+            if matches!(&result, Err(error) if error.code() == code::NOT_HOME) {
+                self.tell_where(peer, record, &mut writing.group)?;
+            }
             results.push(result.or_else(|error| error.item())?);
             writing.group.note(actor, id, record);
             *last_leaf = (*last_leaf).max(Some(place.0.index()));
@@ -95,6 +99,7 @@ impl Intake {
             if verified.record.kind() == Kind::Subscribe {
                 self.resubscribe(peer, lid, verified, writing)?;
             }
+            writing.copy = self.lacks_copy(lid, verified)?;
             return Ok(ItemResult::Known);
         }
         if lid.is_own() {
@@ -149,7 +154,7 @@ impl Intake {
     }
 
     /// Whether this domain keeps a copy of what an account says: it agreed, the account names it, and there is room.
-    fn is_mirrored(&self, account: &Account) -> Result<bool> {
+    pub(super) fn is_mirrored(&self, account: &Account) -> Result<bool> {
         if !account.keeps || !account.log.view().mirrors().contains(self.peers.own_domain()) {
             return Ok(false);
         }
@@ -250,11 +255,6 @@ impl Intake {
 /// What a kept record takes beside its body, and a proven leaf in what proves it, bytes.
 const COPIED_ROWS_BYTES: usize = 400;
 const ARCHIVED_BYTES: usize = 300;
-
-/// The counter of bytes that are kept of an account.
-fn copied_key(account: AccountLid) -> String {
-    format!("copied/{}", account.0)
-}
 
 /// Keeps a record of an account that asked this domain for a copy.
 fn keep_copy(batch: &mut mesh_store::Batch, lid: Lid, verified: &Verified<'_>, sequence: u64) {

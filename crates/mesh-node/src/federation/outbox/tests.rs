@@ -1,11 +1,9 @@
 //! Lanes over a long time, with destinations that are played. The clock stands still until everybody waits.
 
-use crate::buckets::Rates;
-use crate::registration::RegistrationRules;
 use crate::tables::peer::PeerRow;
 use crate::{Config, MemoryStore, Node, Ports};
 use mesh_proto::address::Domain;
-use mesh_proto::api::{Delivery, DeliveryAnswer, Discovery, DomainKey, DomainKeyUse, ItemResult, NewAccount, PolicyView, RegistrationMode};
+use mesh_proto::api::{Admission, Delivery, DeliveryAnswer, ItemResult, NewAccount};
 use mesh_proto::key::SecretKey;
 use mesh_proto::port::{Answer, BoxFuture, Clock, Transport, TransportError};
 use mesh_proto::record::{Content, Like, ObjectRef, Post};
@@ -79,44 +77,23 @@ struct Stage {
 }
 
 fn open(kv: &Arc<dyn Kv>, peer: &Arc<Played>, began: Instant) -> Node {
-    let config = Config {
-        domain: "one.example".parse().expect("a domain"),
-        request_key: SecretKey::from_seed(&[1; 32]),
-        log_key: SecretKey::from_seed(&[2; 32]),
-        registration: RegistrationRules { mode: RegistrationMode::Open, pow_bits: 0 },
-        rates: Rates::default(),
-        cache_bytes_max: 0,
-        mirrors_max: 0,
-        accounts_bytes_max: 1 << 20,
-        heads_bytes_max: 1 << 20,
-    };
     let transport: Arc<dyn Transport> = peer.clone();
     let ports = Ports { kv: Arc::clone(kv), clock: Arc::new(RuntimeClock(began)), rng: Arc::new(SeededRng::new(seed(5))), transport };
-    Node::open(config, ports).expect("opens")
+    Node::open(Config::for_tests(), ports).expect("opens")
 }
 
 /// A domain that has met another, and one of whose people is about to write.
 async fn stage(say: impl Fn(usize, &Delivery) -> Result<DeliveryAnswer, TransportError> + Send + Sync + 'static) -> Stage {
     let kv: Arc<dyn Kv> = Arc::new(MemoryStore::new());
     let key = SecretKey::from_seed(&[3; 32]).id();
-    let domain: Domain = "two.example".parse().expect("a domain");
-    let discovery = Discovery {
-        versions: vec![1],
-        domain: domain.clone(),
-        keys: vec![DomainKey { id: key, key_use: DomainKeyUse::Request }, DomainKey { id: key, key_use: DomainKeyUse::Log }],
-        origin: "two.example/log/1".parse().expect("an origin"),
-        software: "played".into(),
-        limits: Default::default(),
-        policy: PolicyView { registration: RegistrationMode::Closed, mirrors: false },
-    };
     let mut batch = Batch::new();
-    PeerRow { no: 1, domain, discovery: Some(discovery), challenged: true }.put(&mut batch);
+    PeerRow::for_tests(1, "two.example", key).put(&mut batch);
     kv.commit(batch).wait().expect("commits");
     let peer = Arc::new(Played { say: Mutex::new(Box::new(say)), came: Mutex::default() });
     let node = open(&kv, &peer, Instant::now());
     let (ada, neo) = (TestAccount::new("ada@one.example", 1), TestAccount::new("neo@two.example", 2));
     let genesis = ada.keys.ops().next().expect("a genesis").envelope.clone();
-    node.records.register(NewAccount { genesis, invite: None, pow_salt: None, pow_nonce: None }).await.expect("registered");
+    node.records.register(NewAccount { genesis, admission: Admission::default() }).await.expect("registered");
     node.start();
     Stage { node, kv, peer, ada, neo }
 }
