@@ -1,3 +1,4 @@
 //! What those who run a domain do.
 
 mod moderation;
+mod tls;

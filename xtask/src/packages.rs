@@ -18,6 +18,12 @@ pub(crate) const BASE: &[Need] = &[
     Need { program: "git", package: "git", why: "`tidy` asks it which files are tracked" },
 ];
 
+/// What the system tests need besides.
+pub(crate) const TESTS: &[Need] = &[
+    Need { program: "openssl", package: "openssl", why: "the tests of HTTPS make certificates" },
+    Need { program: "pebble", package: "pebble", why: "the ACME server from which a test gets a certificate" },
+];
+
 /// Installs what is missing; does nothing, and says nothing, when all is there.
 pub(crate) fn ensure(needs: &[Need]) -> Result<()> {
     let missing: Vec<&Need> = needs.iter().filter(|need| run::found(need.program).is_none()).collect();

@@ -56,6 +56,7 @@ enum Outcome {
 /// Runs the steps and fails when one of them did.
 pub(crate) fn run(args: &Args) -> Result<()> {
     packages::ensure(packages::BASE)?;
+    packages::ensure(packages::TESTS)?;
     let steps = Step::value_variants().iter().filter(|step| args.only.is_empty() || args.only.contains(step));
     let mut tally = Tally::default();
     let mut done = Vec::new();

@@ -206,7 +206,10 @@ impl Config {
             );
         }
         if self.domain.is_local() && (self.tls != TlsMode::Off || !self.redirect.is_empty()) {
-            bail!("{} is a domain under localhost, which is spoken to without TLS: take `tls` and `redirect` out of {CONFIG_FILE}", self.domain);
+            bail!(
+                "{} is a domain under localhost, which is spoken to without TLS: take `tls` and `redirect` out of {CONFIG_FILE}",
+                self.domain
+            );
         }
         if self.pow_bits > mesh_proto::limits::POW_BITS_MAX {
             bail!("pow_bits is at most {}", mesh_proto::limits::POW_BITS_MAX);

@@ -5,7 +5,7 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
 use mesh_node::{Health, Node};
-use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::text::{encode, encode_registry};
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -60,9 +60,7 @@ impl Metrics {
     /// All that is known, as text.
     pub(crate) fn text(&self, node: &Node) -> Result<String, std::fmt::Error> {
         let mut text = String::new();
-        encode(&mut text, &now(node))?;
-        // Each part ends with a mark of its own, and the whole must have one.
-        text.truncate(text.trim_end().trim_end_matches("# EOF").len());
+        encode_registry(&mut text, &now(node))?;
         encode(&mut text, &self.registry)?;
         Ok(text)
     }

@@ -15,7 +15,8 @@ pub(crate) async fn metrics(State(app): State<App>, ConnectInfo(from): ConnectIn
     if !from.ip().is_loopback() {
         return Err(ApiError::new(code::NOT_FOUND, "there is nothing here"));
     }
-    let text = blocking(move || app.metrics.text(&app.node).map_err(|_| ApiError::new(code::INTERNAL, "the numbers cannot be written"))).await?;
+    let text =
+        blocking(move || app.metrics.text(&app.node).map_err(|_| ApiError::new(code::INTERNAL, "the numbers cannot be written"))).await?;
     Ok(([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text))
 }
 

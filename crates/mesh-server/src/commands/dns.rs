@@ -23,7 +23,9 @@ pub(super) fn print_records(domain: &Domain) {
     let name = domain.host();
     let own = own_addresses();
     let (v4, v6): (Vec<&IpAddr>, Vec<&IpAddr>) = own.iter().partition(|address| address.is_ipv4());
-    let or = |found: Vec<&IpAddr>, what: &str| found.first().map_or_else(|| format!("<this machine's {what} address>"), |address| address.to_string());
+    let or = |found: Vec<&IpAddr>, what: &str| {
+        found.first().map_or_else(|| format!("<this machine's {what} address>"), |address| address.to_string())
+    };
     println!("{name}.  A     {}", or(v4, "IPv4"));
     println!("{name}.  AAAA  {}", or(v6, "IPv6"));
     println!("{name}.  CAA   0 issue \"letsencrypt.org\"");
@@ -54,7 +56,8 @@ async fn findings(folder: &Folder) -> Vec<Finding> {
     let found: BTreeSet<IpAddr> = match tokio::net::lookup_host((domain.host(), domain.port().unwrap_or(443))).await {
         Ok(found) => found.map(|address| address.ip()).collect(),
         Err(error) => {
-            let words = format!("{domain} does not resolve ({error}): put in the records of `meshd dns show`, and wait until they are known");
+            let words =
+                format!("{domain} does not resolve ({error}): put in the records of `meshd dns show`, and wait until they are known");
             return vec![Err(words)];
         }
     };
@@ -80,7 +83,8 @@ async fn answer(folder: &Folder) -> Finding {
     let domain = &folder.config.domain;
     let url = format!("{}/.well-known/mesh", domain.base_url());
     let body = serve::fetch(folder, "/.well-known/mesh").await;
-    let body = body.map_err(|error| format!("{url} does not answer: {error:#}. Does the server run, and may the world reach its ports?"))?;
+    let body =
+        body.map_err(|error| format!("{url} does not answer: {error:#}. Does the server run, and may the world reach its ports?"))?;
     let shown: Discovery = serde_json::from_slice(&body).map_err(|_| format!("what answers at {url} is not a MESH server"))?;
     match shown.key(DomainKeyUse::Log) == Some(folder.log_key.id()) {
         true => Ok(format!("{url} answers with the keys of this domain")),
