@@ -14,7 +14,7 @@ use crate::queue;
 use crate::rulings::Rulings;
 use crate::tables::reference::{Reference, Standing};
 use crate::tables::ruling::{RulingRow, Subject};
-use crate::tables::{HERE, Lid, RULED, outbox_key, report, uncounted_key};
+use crate::tables::{HERE, Lid, RULED, outbox_key, report, rules, uncounted_key};
 use crate::views::{decode_cursor, encode_cursor};
 use mesh_proto::address::{Address, Domain};
 use mesh_proto::api::{DomainKeyUse, code};
@@ -23,6 +23,7 @@ use mesh_proto::key::SecretKey;
 use mesh_proto::limits::{CLOCK_AHEAD_MS_MAX, PAGE_MAX, RULINGS_PUSH_MAX};
 use mesh_proto::port::Clock;
 use mesh_proto::record::{Content, Record, ReportReason};
+use mesh_proto::rules::Rules;
 use mesh_proto::ruling::{About, Measure, Ruling, RulingError};
 use mesh_store::{Batch, KeyRange, Kv, Order, Space};
 use std::collections::BTreeSet;
@@ -113,6 +114,19 @@ impl Moderation {
             self.bus.waiting_for(self.peers.get(domain).map(|peer| peer.no()));
         }
         Ok(row.envelope)
+    }
+
+    /// Gives the domain new rules, whose version is one more than that of those before. Blocks.
+    pub fn set_rules(&self, text: String) -> Result<Envelope> {
+        let _deciding = self.deciding.lock().unwrap_or_else(PoisonError::into_inner);
+        let version = self.rulings.rules(None)?.map_or(0, |(rules, _)| rules.version) + 1;
+        let new = Rules { domain: self.peers.own_domain().clone(), version, text, at: self.clock.now_ms() };
+        new.check().map_err(|error| NodeError::refused(code::MALFORMED, error.to_string()))?;
+        let envelope = new.sign(&self.key);
+        let mut batch = Batch::new();
+        rules::put(&mut batch, version, &envelope);
+        self.kv.commit(batch).wait()?;
+        Ok(envelope)
     }
 
     /// Where a ruling lies, and the account that it concerns, which must be known.

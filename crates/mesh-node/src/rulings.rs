@@ -5,11 +5,13 @@ use crate::accounts::Account;
 use crate::error::{NodeError, Result};
 use crate::peers::Peers;
 use crate::tables::reference::Reference;
+use crate::tables::rules;
 use crate::tables::ruling::{RulingRow, Subject};
 use crate::tables::{AccountLid, HERE, PeerNo};
 use mesh_proto::address::Domain;
 use mesh_proto::api::code;
 use mesh_proto::envelope::{Envelope, Kind};
+use mesh_proto::rules::Rules;
 use mesh_proto::ruling::Measure;
 use mesh_store::Kv;
 use std::collections::{BTreeMap, BTreeSet};
@@ -161,6 +163,14 @@ impl Rulings {
     pub fn concerning(&self, account: AccountLid) -> Result<Vec<Envelope>> {
         let rows = RulingRow::about(&*self.kv, account, RULINGS_OF_ACCOUNT_MAX)?;
         Ok(rows.into_iter().map(|row| row.envelope).collect())
+    }
+
+    /// The rules of this domain: those in force, or a version of them.
+    pub fn rules(&self, version: Option<u32>) -> Result<Option<(Rules, Envelope)>> {
+        Ok(match version {
+            Some(version) => rules::get(&*self.kv, version)?,
+            None => rules::current(&*self.kv)?,
+        })
     }
 
     /// One page of what this domain decided about accounts, records and domains, and where the next one goes on.

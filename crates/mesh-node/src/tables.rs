@@ -7,6 +7,7 @@ pub(crate) mod payload;
 pub(crate) mod peer;
 pub(crate) mod reference;
 pub(crate) mod report;
+pub(crate) mod rules;
 pub(crate) mod ruling;
 
 use mesh_proto::envelope::Kind;

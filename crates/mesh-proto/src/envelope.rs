@@ -5,6 +5,7 @@
 
 pub(crate) mod body;
 pub mod counter;
+pub mod rules;
 pub mod ruling;
 
 use crate::bytes::{Signature, base64url, from_base64url, hash_id};
@@ -33,6 +34,8 @@ pub enum Kind {
     Counter = 4,
     /// What a domain's operators decided.
     Ruling = 5,
+    /// The rules of a domain.
+    Rules = 6,
     /// Who an account is, in its own words.
     Profile = 16,
     /// A post.
@@ -53,12 +56,13 @@ pub enum Kind {
 
 impl Kind {
     /// All kinds, in the order of their numbers.
-    pub const ALL: [Kind; 13] = [
+    pub const ALL: [Kind; 14] = [
         Kind::Key,
         Kind::Name,
         Kind::Challenge,
         Kind::Counter,
         Kind::Ruling,
+        Kind::Rules,
         Kind::Profile,
         Kind::Post,
         Kind::Comment,
@@ -77,6 +81,7 @@ impl Kind {
             Kind::Challenge => "challenge",
             Kind::Counter => "counter",
             Kind::Ruling => "ruling",
+            Kind::Rules => "rules",
             Kind::Profile => "profile",
             Kind::Post => "post",
             Kind::Comment => "comment",

@@ -14,6 +14,7 @@ pub mod keylog;
 pub mod limits;
 pub mod log;
 pub use envelope::counter;
+pub use envelope::rules;
 pub use envelope::ruling;
 pub use key::phrase;
 pub mod port;

@@ -79,6 +79,7 @@ impl Paging {
         crate::federation::rulings::push,
         crate::federation::rulings::list,
         crate::federation::rulings::concerning,
+        crate::federation::rulings::rules,
         crate::federation::healing::fetch,
         crate::federation::healing::reconcile,
         crate::federation::healing::settle,

@@ -71,6 +71,9 @@ enum Command {
     /// Other domains: block them, put them on probation, or let them in again
     #[command(subcommand)]
     Domain(OtherDomain),
+    /// The rules of the domain
+    #[command(subcommand)]
+    Rules(RulesCommand),
     /// What people report, and what is answered
     #[command(subcommand)]
     Report(Report),
@@ -173,6 +176,17 @@ enum OtherDomain {
 }
 
 #[derive(Subcommand)]
+enum RulesCommand {
+    /// Print the rules in force
+    Show,
+    /// Put the text of a file in force, as a new signed version
+    Set {
+        /// Plain text; paragraphs are parted by empty lines
+        file: PathBuf,
+    },
+}
+
+#[derive(Subcommand)]
 enum Report {
     /// List the reports, newest first
     List,
@@ -222,6 +236,8 @@ impl Arguments {
             Command::Domain(OtherDomain::Block { domain, why }) => self.decide(Target::Domain(domain.clone()), Measure::Block, why),
             Command::Domain(OtherDomain::Probation { domain, why }) => self.decide(Target::Domain(domain.clone()), Measure::Probation, why),
             Command::Domain(OtherDomain::Allow { domain, why }) => self.decide(Target::Domain(domain.clone()), Measure::None, why),
+            Command::Rules(RulesCommand::Show) => operator::Desk::new(&self.place)?.rules(),
+            Command::Rules(RulesCommand::Set { file }) => operator::Desk::new(&self.place)?.set_rules(file),
             Command::Report(Report::List) => operator::Desk::new(&self.place)?.reports(),
             Command::Report(Report::Answer { report, measure, text }) => operator::Desk::new(&self.place)?.answer(report, *measure, text),
             Command::Invite => operator::Desk::new(&self.place)?.invite(),

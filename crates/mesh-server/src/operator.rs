@@ -16,7 +16,7 @@ use axum::routing::{get, post};
 use hyper_util::rt::TokioIo;
 use mesh_node::Node;
 use mesh_proto::api::Problem;
-pub use moderation::{Domains, Order, ReportAnswer, ReportView, Reports, Target};
+pub use moderation::{Domains, NewRules, Order, ReportAnswer, ReportView, Reports, Target};
 pub use queue::{Destination, Queue};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -54,6 +54,7 @@ pub(crate) fn router(node: Arc<Node>) -> axum::Router {
         .route("/users", get(users::list))
         .route("/invites", post(users::invite))
         .route("/rulings", post(moderation::decide))
+        .route("/rules", get(moderation::rules).post(moderation::set_rules))
         .route("/domains", get(moderation::domains))
         .route("/reports", get(moderation::reports))
         .route("/reports/{id}", post(moderation::answer))

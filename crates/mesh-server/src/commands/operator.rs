@@ -1,14 +1,17 @@
 //! Commands that put a question to the domain, and how its answers are printed.
 
 use super::{Place, folder};
+use anyhow::Context;
 use http::Method;
 use mesh_proto::api::Invite;
 use mesh_proto::envelope::RecordId;
+use mesh_proto::rules::Rules;
 use mesh_proto::ruling::{About, Measure, Ruling};
 use mesh_server::config::{self, Folder};
-use mesh_server::operator::{Domains, Order, Queue, ReportAnswer, ReportView, Reports, Status, Users, ask};
+use mesh_server::operator::{Domains, NewRules, Order, Queue, ReportAnswer, ReportView, Reports, Status, Users, ask};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use std::path::Path;
 
 /// One domain, asked by its operator.
 pub(super) struct Desk {
@@ -104,6 +107,20 @@ impl Desk {
             for (domain, measure) in &answer.domains {
                 println!("{domain:<40} {}", name(*measure));
             }
+        })
+    }
+
+    /// `meshd rules show`.
+    pub(super) fn rules(&self) -> anyhow::Result<()> {
+        self.print(&self.get::<Rules>("/rules")?, |rules| println!("{}", rules.text))
+    }
+
+    /// `meshd rules set`.
+    pub(super) fn set_rules(&self, file: &Path) -> anyhow::Result<()> {
+        let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {} as text", file.display()))?;
+        let rules: Rules = self.post("/rules", &NewRules { text: text.trim().to_owned() })?;
+        self.print(&rules, |rules| {
+            println!("Version {} of the rules is in force, signed: {}/about", rules.version, rules.domain.base_url())
         })
     }
 

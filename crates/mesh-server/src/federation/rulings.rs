@@ -8,13 +8,18 @@ use crate::{auth, body};
 use axum::extract::{ConnectInfo, Request, State};
 use axum::routing::get;
 use axum::{Json, Router};
+use mesh_node::NodeError;
 use mesh_proto::api::{RulingsPage, RulingsPush, RulingsTaken};
 use mesh_proto::bytes::{base64url, from_base64url};
+use mesh_proto::envelope::Envelope;
 use serde::Deserialize;
 use std::net::SocketAddr;
 
 pub(crate) fn router() -> Router<App> {
-    Router::new().route("/mesh/v1/rulings", get(list).post(push)).route("/api/v1/rulings", get(concerning))
+    Router::new()
+        .route("/mesh/v1/rulings", get(list).post(push))
+        .route("/mesh/v1/rules", get(rules))
+        .route("/api/v1/rulings", get(concerning))
 }
 
 /// Takes in what the signing domain decided about its people, or about reports by people of here.
@@ -48,6 +53,24 @@ pub(crate) async fn list(State(app): State<App>, Query(After { after }): Query<A
     blocking(move || {
         let (rulings, next) = app.node.rulings.public(after.as_deref())?;
         Ok(Json(RulingsPage { rulings, next: next.map(|next| base64url(&next)) }))
+    })
+    .await
+}
+
+/// Which version.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Version {
+    /// Without it, the one in force.
+    version: Option<u32>,
+}
+
+/// The rules of this domain, signed.
+#[utoipa::path(get, path = "/mesh/v1/rules", params(Version), responses((status = 200, body = Envelope), (status = 404)))]
+pub(crate) async fn rules(State(app): State<App>, Query(Version { version }): Query<Version>) -> Answer<Json<Envelope>> {
+    blocking(move || {
+        let (_, envelope) = app.node.rulings.rules(version)?.ok_or(NodeError::NotFound("such version of its rules"))?;
+        Ok(Json(envelope))
     })
     .await
 }

@@ -10,6 +10,7 @@ use mesh_proto::address::{Address, Domain};
 use mesh_proto::envelope::RecordId;
 use mesh_proto::key::AccountId;
 use mesh_proto::record::{Content, ReportReason};
+use mesh_proto::rules::Rules;
 use mesh_proto::ruling::{About, Measure, Ruling};
 use serde::{Deserialize, Serialize};
 
@@ -106,6 +107,25 @@ pub(super) async fn decide(State(desk): State<Desk>, Json(order): Json<Order>) -
 /// `GET /domains`.
 pub(super) async fn domains(State(desk): State<Desk>) -> Answer<Json<Domains>> {
     Ok(Json(Domains { domains: desk.node.rulings.domains() }))
+}
+
+/// New rules.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewRules {
+    /// The rules; paragraphs are parted by empty lines.
+    pub text: String,
+}
+
+/// `GET /rules`.
+pub(super) async fn rules(State(desk): State<Desk>) -> Answer<Json<Rules>> {
+    let (rules, _) = desk.node.rulings.rules(None)?.ok_or(NodeError::NotFound("rule yet: give some with `meshd rules set FILE`"))?;
+    Ok(Json(rules))
+}
+
+/// `POST /rules`.
+pub(super) async fn set_rules(State(desk): State<Desk>, Json(new): Json<NewRules>) -> Answer<Json<Rules>> {
+    blocking(move || Ok(Json(Rules::read(&desk.node.moderation.set_rules(new.text)?).map_err(ApiError::malformed)?))).await
 }
 
 /// Where a page begins.
