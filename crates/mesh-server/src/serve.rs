@@ -18,7 +18,7 @@ use axum::extract::ConnectInfo;
 use axum::http::HeaderMap;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use hyper_util::server::graceful::GracefulShutdown;
 use mesh_node::{Config as NodeConfig, Kv, Node, Ports};
 use mesh_proto::log::Origin;
 use mesh_proto::port::{Clock, Rng, Transport};
@@ -112,7 +112,7 @@ pub async fn serve(node: Node, listeners: Vec<TcpListener>, folder: &Folder, sto
     let stopping = app.stopping.clone();
     let router = router(app);
     let connections = Arc::new(Semaphore::new(config.limits.connections_max as usize));
-    let graceful = GracefulShutdown::new();
+    let graceful = Arc::new(GracefulShutdown::new());
     let mut acceptors = tokio::task::JoinSet::new();
     let mut keepers = tokio::task::JoinSet::new();
     let tls = Tls::open(folder, &mut keepers)?;
@@ -126,7 +126,7 @@ pub async fn serve(node: Node, listeners: Vec<TcpListener>, folder: &Folder, sto
             router: router.clone(),
             connections: Arc::clone(&connections),
             tls: tls.clone(),
-            watcher: graceful.watcher(),
+            graceful: Arc::clone(&graceful),
             head_wait: config.limits.head_wait(),
             stall_wait: config.limits.body_wait(),
         };
@@ -148,7 +148,9 @@ pub async fn serve(node: Node, listeners: Vec<TcpListener>, folder: &Folder, sto
     tracing::info!("server.stopping");
     stopping.cancel();
     while acceptors.join_next().await.is_some() {}
-    if tokio::time::timeout(STOP_WAIT, graceful.shutdown()).await.is_err() {
+    if let Some(graceful) = Arc::into_inner(graceful)
+        && tokio::time::timeout(STOP_WAIT, graceful.shutdown()).await.is_err()
+    {
         tracing::warn!("server.requests_cut_off");
     }
     drop(router);
@@ -161,7 +163,7 @@ struct Acceptor {
     router: axum::Router,
     connections: Arc<Semaphore>,
     tls: Option<Tls>,
-    watcher: Watcher,
+    graceful: Arc<GracefulShutdown>,
     /// How long a client may take to send a request's head, and be silent between requests.
     head_wait: Duration,
     /// How long a client may leave an answer unread.
@@ -202,7 +204,7 @@ impl Acceptor {
         let mut builder = Builder::new(TokioExecutor::new());
         builder.http1().timer(TokioTimer::new()).header_read_timeout(head_wait).max_headers(HEADERS_MAX).max_buf_size(HEAD_BYTES_MAX);
         builder.http2().timer(TokioTimer::new()).max_concurrent_streams(STREAMS_MAX).keep_alive_interval(Duration::from_secs(20));
-        let (tls, watcher) = (self.tls.clone(), self.watcher.clone());
+        let (tls, watcher) = (self.tls.clone(), self.graceful.watcher());
         tokio::spawn(async move {
             let outcome = match tls {
                 None => {
