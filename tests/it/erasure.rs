@@ -55,7 +55,7 @@ fn search_files(folder: &Path, text: &str, places: &mut Vec<String>) {
         let path = entry.expect("an entry").path();
         if path.is_dir() {
             search_files(&path, text, places);
-        } else if contains(&std::fs::read(&path).expect("a file"), text) {
+        } else if path.is_file() && contains(&std::fs::read(&path).expect("a file"), text) {
             places.push(path.display().to_string());
         }
     }

@@ -16,6 +16,8 @@ use std::time::Duration;
 
 /// How often a domain to go to is looked for.
 const TRIES: usize = 8;
+/// How long a client waits that is told to come again.
+const RETRY: Duration = Duration::from_secs(10);
 /// Mirrors that a person has at most.
 const MIRRORS: usize = 2;
 /// How long it takes a new home at most to tell those whom it knows.
@@ -89,7 +91,15 @@ impl World {
         let mut along = BTreeSet::new();
         for part in &luggage.parts {
             let path = format!("/api/v1/accounts/{id}/import");
-            let answer = self.send(who, to, (&path, part)).await;
+            let mut answer = self.send(who, to, (&path, part)).await;
+            for _ in 0..TRIES {
+                if answer.as_ref().is_none_or(|answer| answer.status != 429) {
+                    break;
+                }
+                // It waits for domains that the network keeps from it; what it has met by now stays met.
+                tokio::time::sleep(RETRY).await;
+                answer = self.send(who, to, (&path, part)).await;
+            }
             match answer.as_ref().and_then(|answer| serde_json::from_slice::<Imported>(&answer.body).ok()) {
                 Some(Imported { results }) => {
                     let taken = part.items.iter().zip(results).filter(|(_, result)| !matches!(result, ItemResult::Refused { .. }));

@@ -85,6 +85,13 @@ fn short_path(run: &File) -> PathBuf {
     Path::new("/proc/self/fd").join(run.as_raw_fd().to_string()).join(SOCKET)
 }
 
+/// Takes the socket away, once nobody is answered any more.
+pub(crate) fn unbind(folder: &Folder) {
+    if let Err(error) = std::fs::remove_file(folder.root.join(RUN_FOLDER).join(SOCKET)) {
+        tracing::debug!(error.message = %error, "operator.socket_stays");
+    }
+}
+
 /// Puts a question to the server of a data folder, or to the folder itself if none runs, and reads the answer.
 ///
 /// # Errors
@@ -131,8 +138,7 @@ async fn over(stream: UnixStream, request: Request<Body>) -> anyhow::Result<(Sta
 
 /// Opens the domain, answers, and closes it again.
 async fn alone(folder: &Folder, request: Request<Body>) -> anyhow::Result<(StatusCode, Bytes)> {
-    let kv = folder.open_store()?;
-    let node = Arc::new(serve::open_over(kv, folder)?);
+    let node = Arc::new(tokio::task::block_in_place(|| serve::open(folder))?);
     let response = router(Arc::clone(&node)).oneshot(request).await.unwrap_or_else(|never| match never {});
     let (head, body) = response.into_parts();
     let body = axum::body::to_bytes(body, ANSWER_BYTES_MAX).await?;

@@ -148,6 +148,7 @@ pub async fn serve(node: Node, listeners: Vec<TcpListener>, folder: &Folder, sto
     tracing::info!("server.stopping");
     stopping.cancel();
     while acceptors.join_next().await.is_some() {}
+    operator::unbind(folder);
     if let Some(graceful) = Arc::into_inner(graceful)
         && tokio::time::timeout(STOP_WAIT, graceful.shutdown()).await.is_err()
     {
