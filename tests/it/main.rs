@@ -3,16 +3,16 @@
 mod boundary;
 mod catchup;
 mod delivery;
-mod durability;
-mod erasure;
 mod federation;
 mod healing;
 mod hostile;
 mod keys;
 mod moving;
 mod network;
+mod operators;
 mod people;
 mod simulation;
+mod stored;
 mod vectors;
 
 use network::peer;
