@@ -49,6 +49,10 @@ async fn seen(home: &Home, readers: &[&TestAccount], records: &[RecordId]) -> BT
         assert_eq!(reply.status, 200, "{path}");
         answers.insert(path, reply.json());
     }
+    // Whoever cosigns the log later witnesses a name that was there before.
+    for account in answers.values_mut().filter_map(Value::as_object_mut) {
+        account.remove("witnesses");
+    }
     // A name's proof is under the newest checkpoint, which grows; it is verified by itself.
     for (_, answer) in answers.iter_mut().filter(|(path, _)| path.ends_with("/keys")) {
         let name = answer.get_mut("name").and_then(Value::as_object_mut).expect("a proof of the name");
