@@ -5,9 +5,11 @@ use crate::network::{Home, until};
 use mesh_proto::api::{Discovery, FeedPage, RecordProof, RecordView};
 use mesh_proto::envelope::{Envelope, Kind, RecordId};
 use mesh_proto::log::{Checkpoint, entry_hash, verify};
+use mesh_server::config;
 use mesh_server::operator::restore::{self, GoOn, Restored};
-use mesh_server::operator::{Archive, Taken, check_backup, make_backup};
+use mesh_server::operator::{Archive, Queue, Taken, ask, check_backup, make_backup};
 use mesh_testkit::TestAccount;
+use reqwest::Method;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -110,6 +112,18 @@ impl Network {
         Self { one, two, ada, eve, bob, records }
     }
 
+    /// Waits until nothing is to be delivered any more: what fails while a domain is away is tried again later only.
+    async fn until_all_is_delivered(&self) {
+        for home in [&self.one, &self.two] {
+            let folder = config::read(home.folder.path()).expect("a good folder");
+            let empty = async || {
+                let queue: Queue = ask(&folder, (Method::GET, "/queue"), &()).await.expect("an answer");
+                queue.destinations.is_empty()
+            };
+            until("nothing waits", empty).await;
+        }
+    }
+
     /// What both sides see of what is settled.
     async fn seen(&self) -> [BTreeMap<String, Value>; 2] {
         [seen(&self.one, &[&self.ada, &self.eve], &self.records).await, seen(&self.two, &[&self.bob], &self.records).await]
@@ -172,6 +186,7 @@ async fn backup_under_load_restores_all_that_was_acknowledged_before_it() {
     check_backup(&archive.file, Box::new(|_| ())).expect("whole");
 
     // The machine is lost; another one takes its place.
+    network.until_all_is_delivered().await;
     network.one.stop().await;
     let folder = tempfile::tempdir().expect("a folder");
     let restored = restore(&archive.file, folder.path(), GoOn::InNewLog).await;
@@ -201,6 +216,7 @@ async fn backup_under_load_restores_all_that_was_acknowledged_before_it() {
 async fn stopped_domain_moves_to_another_machine_and_goes_on_in_its_log() {
     let mut network = Network::new().await;
     let before = network.seen().await;
+    network.until_all_is_delivered().await;
     network.one.stop().await;
     let target = tempfile::tempdir().expect("a folder");
     let file: PathBuf = target.path().join("moving.meshbackup");

@@ -129,13 +129,8 @@ fn write(input: Box<dyn Read + Send>, target: Target, told: Told) -> anyhow::Res
         reader.input().check_room(total_bytes)?;
         reader.unpack(&mut Watched { progress: Progress { done_bytes: 0, total_bytes }, told })
     });
-    match written {
-        Ok(head) => Ok(Archive { file: along.finish()?, about: About::from(&head) }),
-        Err(error) => {
-            along.remove();
-            Err(error)
-        }
-    }
+    let about = About::from(&written?);
+    Ok(Archive { file: along.finish()?, about })
 }
 
 /// Reads an archive through, without putting anything anywhere. Blocks.

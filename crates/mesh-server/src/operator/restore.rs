@@ -1,7 +1,7 @@
 //! Restoring: an archive becomes a data folder, into an empty place only. The folder carries a mark until everything was read, synced and checked; as long as it does,
 //! nothing serves it, and the next restore into it begins anew.
 
-use super::backup::archive::{Entry, Head, Reader, Sink};
+use super::backup::archive::{Entry, Head, Reader, Sink, Taken};
 use super::backup::{self, About, Progress, Told};
 use super::upgrade;
 use crate::config::stamp::{self, Mark, RESTORING_FILE};
@@ -63,6 +63,9 @@ pub fn run(from: &Path, root: &Path, go_on: GoOn, told: Told) -> anyhow::Result<
             about.software
         );
     }
+    if (go_on, about.taken) == (GoOn::AsItWas, Taken::Running) {
+        bail!("the backup was made while the server ran, so others may have seen more than it holds: restore it without `--as-it-was`");
+    }
     let mark = prepare(root)?;
     check_room(root, about.size_bytes)?;
     unpack(reader, root, told)?;
@@ -71,6 +74,7 @@ pub fn run(from: &Path, root: &Path, go_on: GoOn, told: Told) -> anyhow::Result<
     }
     upgrade::steps(root)?;
     let folder = config::load(root).context("the backup holds no usable configuration and keys")?;
+    tracing::info!("restore.checking");
     let (checked, log, log_is_new) = look_through(&folder, go_on)?;
     mark.remove(root, RESTORING_FILE)?;
     Ok(Restored { about, rows: checked.rows, leaves: checked.leaves, log, log_is_new })

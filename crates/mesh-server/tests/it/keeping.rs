@@ -162,7 +162,8 @@ fn damaged_archives_make_no_folder_that_can_be_used() {
             }
         }
     }
-    restored.says(&["restore", "--as-it-was", "--from", text(&good)]);
+    assert!(restored.refuses(&["restore", "--as-it-was", "--from", text(&good)]).contains("while the server ran"));
+    restored.says(&["restore", "--from", text(&good)]);
     assert_eq!((mode(&data), mode(&data.join("keys.toml"))), (0o700, 0o600));
     let mut server = serve(&data);
     assert!(get(made.port, "/readyz").contains("ready"));
@@ -309,7 +310,7 @@ fn disk_that_fills_up_in_the_middle_loses_nothing() {
 
     let archive = made.path("archive");
     made.says(&["backup", "--to", text(&archive)]);
-    let refused = restore::run(&archive, &path("restored"), GoOn::AsItWas, filling(&disk)).err().expect("it is full");
+    let refused = restore::run(&archive, &path("restored"), GoOn::AsItWas, filling(&disk)).expect_err("it is full");
     assert!(format!("{refused:#}").contains("the disk is full"), "{refused:#}");
     disk.empty();
     let restored = Made { folder: tempfile::tempdir().expect("a folder"), data: path("restored"), port: made.port };
@@ -318,7 +319,7 @@ fn disk_that_fills_up_in_the_middle_loses_nothing() {
     restored.says(&["status"]);
 
     std::fs::remove_file(restored.data.join("version.toml")).expect("removed");
-    let refused = upgrade::run(&restored.data, None, filling(&disk)).err().expect("it is full");
+    let refused = upgrade::run(&restored.data, None, filling(&disk)).expect_err("it is full");
     assert!(format!("{refused:#}").contains("nothing was changed"), "{refused:#}");
     disk.empty();
     restored.says(&["upgrade"]);

@@ -16,7 +16,7 @@ const SYNC_BYTES: u64 = 4 * 1024 * 1024;
 /// What stays free on the disk of the data folder: the server refuses writes when it has less.
 const RESERVE_BYTES: u64 = 128 * 1024 * 1024;
 
-/// A place that was looked at.
+/// A place that was looked at, with the file that was begun there: it goes unless it is finished.
 pub(super) struct Target {
     file: File,
     unfinished: PathBuf,
@@ -76,6 +76,13 @@ impl Target {
     }
 }
 
+impl Drop for Target {
+    fn drop(&mut self) {
+        // Once it has its name there is nothing left to remove.
+        let _ = std::fs::remove_file(&self.unfinished);
+    }
+}
+
 fn parent(path: &Path) -> anyhow::Result<PathBuf> {
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     parent.canonicalize().with_context(|| format!("there is no folder {}: make it first", parent.display()))
@@ -124,20 +131,13 @@ impl Along {
     /// Makes the file durable under its name.
     pub(super) fn finish(self) -> anyhow::Result<PathBuf> {
         let Target { file, unfinished, finished, .. } = &self.target;
-        let free = || if finished.exists() { Err(ErrorKind::AlreadyExists.into()) } else { Ok(()) };
-        let done = file.sync_all().and_then(|()| free()).and_then(|()| std::fs::rename(unfinished, finished));
-        if let Err(error) = done {
-            self.remove();
-            return Err(error).context("cannot give the backup its name");
+        file.sync_all().context("cannot sync the backup")?;
+        if finished.exists() {
+            bail!("{} has appeared meanwhile, and is not overwritten", finished.display());
         }
+        std::fs::rename(unfinished, finished).context("cannot give the backup its name")?;
         stamp::sync_folder(&parent(finished)?)?;
         Ok(finished.clone())
-    }
-
-    /// Removes what was written.
-    pub(super) fn remove(&self) {
-        // It is not needed; the next backup in the folder tries again.
-        let _ = std::fs::remove_file(&self.target.unfinished);
     }
 
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
