@@ -1,5 +1,6 @@
 //! One file for each bench.
 
+pub(crate) mod backup;
 pub(crate) mod catchup;
 pub(crate) mod crash;
 pub(crate) mod disk;

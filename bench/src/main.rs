@@ -62,6 +62,8 @@ enum Bench {
     Idle(Options),
     /// Bytes on disk for each reference
     Disk(Options),
+    /// Backups beside a plain copy, and what writers notice of them
+    Backup(Options),
     /// Two homes with a million records in common that differ in a hundred
     Heal(Options),
     /// Nothing acknowledged is lost by kill -9
@@ -101,6 +103,7 @@ fn main() -> anyhow::Result<()> {
             Some(Bench::Thread(options)) => benches::thread::run(&options).await?.print(),
             Some(Bench::Idle(options)) => benches::idle::run(&options).await?.print(),
             Some(Bench::Disk(options)) => benches::disk::run(&options).await?.print(),
+            Some(Bench::Backup(options)) => benches::backup::run(&options).await?.print(),
             Some(Bench::Heal(options)) => benches::heal::run(&options).await?.print(),
             Some(Bench::Crash { cycles }) => benches::crash::run(cycles).await?.print(),
             Some(Bench::Simulate { seeds, first }) => benches::simulate::run(seeds, first)?.print(),

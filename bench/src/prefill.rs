@@ -86,7 +86,8 @@ pub(crate) fn run_folder() -> anyhow::Result<TempDir> {
 impl Prefill {
     /// The filled folder with this number of references, made if it is not there.
     pub(crate) async fn get(options: &Options) -> anyhow::Result<Self> {
-        let name = format!("prefill-v{VERSION}-store{}-{}", mesh_store::migrate::FORMAT, options.rows);
+        let formats = (mesh_server::config::FORMAT, mesh_store::migrate::FORMAT);
+        let name = format!("prefill-v{VERSION}-folder{}-store{}-{}", formats.0, formats.1, options.rows);
         let folder = work_folder()?.join(name);
         if options.fresh && folder.exists() {
             std::fs::remove_dir_all(&folder)?;

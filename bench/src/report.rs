@@ -47,10 +47,8 @@ impl Report {
 
     /// Adds the middle and the slow end of what single exchanges took.
     pub(crate) fn latencies(&mut self, taken: &mut [Duration], what: &str) {
-        taken.sort_unstable();
         for (name, per_cent) in [("p50_ms", 50), ("p99_ms", 99)] {
-            let at = taken.len().saturating_sub(1) * per_cent / 100;
-            let value = taken.get(at).map_or(0.0, |taken| taken.as_secs_f64() * 1000.0);
+            let value = percentile_ms(taken, per_cent);
             self.figure(name, value, Bound::None, format!("{per_cent} of 100 {what} take at most this"));
         }
     }
@@ -77,6 +75,12 @@ impl Report {
             .collect();
         println!("{}", serde_json::json!({ "bench": self.bench, "figures": figures }));
     }
+}
+
+/// What so many of a hundred take at most, milliseconds.
+pub(crate) fn percentile_ms(taken: &mut [Duration], per_cent: usize) -> f64 {
+    taken.sort_unstable();
+    taken.get(taken.len().saturating_sub(1) * per_cent / 100).map_or(0.0, |taken| taken.as_secs_f64() * 1000.0)
 }
 
 fn rounded(value: f64) -> String {

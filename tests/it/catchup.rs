@@ -1,9 +1,9 @@
 //! Whoever was away, lost something or was given up gets what concerns it: by asking, and by saying how far it is.
 
-use crate::durability::copy;
 use crate::federation::{like, post, subscribe, until_subscribed};
 use crate::network::{Home, until};
 use crate::peer::Peer;
+use crate::stored::durability::copy;
 use axum::Json;
 use axum::body::Bytes;
 use axum::http::HeaderMap;

@@ -1,7 +1,7 @@
 //! Two domains, one network: people subscribe, post, like and comment across domains.
 
-use crate::erasure::found_in_spaces;
 use crate::network::{Home, until};
+use crate::stored::erasure::found_in_spaces;
 use mesh_proto::api::{AccountView, Comments, FeedPage, NotificationPage};
 use mesh_proto::envelope::{Envelope, Kind};
 use mesh_proto::record::{AccountRef, Audience, Comment, Content, Like, ObjectRef, Post, Repost, Retract, RetractReason, Subscribe, Terms};

@@ -3,10 +3,10 @@
 mod carried;
 mod counters;
 
-use crate::durability::copy;
 use crate::federation::{comment, like, post, retract, subscribe, until_subscribed};
 use crate::network::{Home, until};
 use crate::peer::Peer;
+use crate::stored::durability::copy;
 use mesh_node::healing::{Aim, Report};
 use mesh_proto::api::{Comments, FeedPage, Fetch, Fetched, Pulled, Reconcile, Reconciled, Settle, Settled, Verdict};
 use mesh_proto::bytes::{base64url, from_base64url};

@@ -3,8 +3,6 @@
 mod boundary;
 mod catchup;
 mod delivery;
-mod durability;
-mod erasure;
 mod federation;
 mod healing;
 mod hostile;
@@ -14,6 +12,7 @@ mod network;
 mod operators;
 mod people;
 mod simulation;
+mod stored;
 mod vectors;
 
 use network::peer;

@@ -77,11 +77,23 @@ impl Home {
         let mut settings = Config::new(domain.parse().expect("a domain"));
         change(&mut settings);
         config::set_up(folder.path(), &settings, &mesh_server::system_rng()).expect("set up");
+        Self::start_on(listener, folder, domain).await
+    }
+
+    async fn start_on(listener: TcpListener, folder: tempfile::TempDir, domain: String) -> Self {
+        let port = listener.local_addr().expect("bound").port();
         let http = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().expect("a client");
         let mut home = Self { domain, folder, port, running: None, files: None, http };
         home.serve(listener);
         home.until_it_answers().await;
         home
+    }
+
+    /// Starts the domain of a data folder that is there already.
+    pub(crate) async fn start_over(folder: tempfile::TempDir) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let domain = config::read(folder.path()).expect("a good folder").config.domain.to_string();
+        Self::start_on(listener, folder, domain).await
     }
 
     fn serve(&mut self, listener: TcpListener) {

@@ -3,7 +3,9 @@
 //! A process sees its disk through a [`Handle`]. When it stops or is killed the handle is closed, and whatever of it still runs cannot write any more.
 
 use mesh_store::testing::{FaultFiles, Torn};
-use mesh_store::{Batch, Commit, Config, FjallStore, Key, KeyRange, Kv, MemoryStore, Order, Read, Space, Status, StoreError, Value};
+use mesh_store::{
+    Batch, Capture, Commit, Config, FjallStore, Key, KeyRange, Kv, MemoryStore, Order, Read, Space, Status, StoreError, Value,
+};
 use std::future::Future;
 use std::path::Path;
 use std::pin::pin;
@@ -129,6 +131,10 @@ impl Kv for Handle {
 
     fn status(&self) -> Status {
         self.store.status()
+    }
+
+    fn capture(&self) -> Result<Option<Capture>, StoreError> {
+        self.store.capture()
     }
 
     fn close(&self) -> Result<(), StoreError> {

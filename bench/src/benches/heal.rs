@@ -130,7 +130,8 @@ fn lose(data: &Path, which: usize) -> anyhow::Result<()> {
 impl Pair {
     /// The filled folders, made if they are not there.
     async fn get(options: &Options) -> anyhow::Result<Self> {
-        let name = format!("heal-v{VERSION}-store{}-{}", mesh_store::migrate::FORMAT, options.rows);
+        let formats = (mesh_server::config::FORMAT, mesh_store::migrate::FORMAT);
+        let name = format!("heal-v{VERSION}-folder{}-store{}-{}", formats.0, formats.1, options.rows);
         let folder = work_folder()?.join(name);
         if options.fresh && folder.exists() {
             std::fs::remove_dir_all(&folder)?;

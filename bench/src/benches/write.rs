@@ -47,15 +47,20 @@ impl Side {
 }
 
 /// People taking turns.
-struct Writers {
+pub(crate) struct Writers {
     people: Vec<Person>,
     objects: Objects,
     turn: u64,
 }
 
 impl Writers {
+    /// The domain's people, who have not said anything yet.
+    pub(crate) fn new(prefill: &Prefill) -> anyhow::Result<Self> {
+        Ok(Self { people: Person::many(&domain()?, OWN_PEOPLE)?, objects: prefill.objects()?, turn: 0 })
+    }
+
     /// The next `count` records of each client. A client speaks for one person after the other.
-    fn next(&mut self, count: usize) -> Corpus {
+    pub(crate) fn next(&mut self, count: usize) -> Corpus {
         let first = self.turn;
         self.turn += count as u64;
         let people_each = self.people.len() / CLIENTS;
@@ -82,7 +87,7 @@ impl Writers {
 
 pub(crate) async fn run(options: &Options) -> anyhow::Result<Report> {
     let prefill = Prefill::get(options).await?;
-    let mut writers = Writers { people: Person::many(&domain()?, OWN_PEOPLE)?, objects: prefill.objects()?, turn: 0 };
+    let mut writers = Writers::new(&prefill)?;
     let (data, other_data) = (prefill.copy()?, prefill.copy()?);
     let server = Server::start(data.path()).await?;
     let mut waiters = Waiters::start(other_data.path())?;
@@ -134,7 +139,7 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<Report> {
 }
 
 /// Every client sends its records, one after the other.
-async fn send(address: SocketAddr, corpus: Corpus) -> anyhow::Result<Vec<Duration>> {
+pub(crate) async fn send(address: SocketAddr, corpus: Corpus) -> anyhow::Result<Vec<Duration>> {
     let mut clients = JoinSet::new();
     for records in corpus {
         clients.spawn(async move {

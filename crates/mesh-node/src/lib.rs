@@ -24,7 +24,7 @@ mod writing;
 
 pub use federation::{buckets, catchup, comparing, healing, intake, outbox, peers};
 use federation::{dating, forks, frame, moved, packing, pin, queue};
-pub use mesh_store::{Health, Kv, MemoryStore};
+pub use mesh_store::{Capture, Captured, Health, Kv, MemoryStore};
 pub use reading::{bodies, counters, feed, heads, notices, remote, views};
 pub use writing::{pairing, records, registration};
 

@@ -1,5 +1,9 @@
 //! The home log as readers see it: its size, checkpoints, proofs, tiles. Only [`crate::writing::append`] makes it grow.
 
+mod check;
+
+pub use check::Checked;
+
 use crate::error::{NodeError, Result};
 use crate::queue;
 use crate::tables::codec::damaged;

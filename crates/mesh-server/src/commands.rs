@@ -2,6 +2,7 @@
 
 mod dns;
 mod folder;
+mod keeping;
 mod operator;
 
 use anyhow::Context;
@@ -10,6 +11,7 @@ use mesh_proto::address::Domain;
 use mesh_proto::envelope::RecordId;
 use mesh_proto::record::ReportReason;
 use mesh_proto::ruling::Measure;
+use mesh_server::operator::restore::GoOn;
 use mesh_server::operator::{Order, Target};
 use serde::de::DeserializeOwned;
 use std::path::PathBuf;
@@ -84,6 +86,31 @@ enum Command {
         /// Mend what differs: fetch what is missing, drop what its home does not know
         #[arg(long)]
         repair: bool,
+    },
+    /// Back the domain up into one file, whether its server runs or not
+    #[command(group = clap::ArgGroup::new("aim").required(true))]
+    Backup {
+        /// A new file, or a folder for a file named after domain and time
+        #[arg(long, value_name = "FILE|FOLDER", group = "aim")]
+        to: Option<PathBuf>,
+        /// Look through a backup instead, without restoring it
+        #[arg(long, value_name = "FILE", group = "aim")]
+        check: Option<PathBuf>,
+    },
+    /// Make a data folder of a backup; it goes on in a new log
+    Restore {
+        /// The backup
+        #[arg(long, value_name = "FILE")]
+        from: PathBuf,
+        /// Go on in the old log: only if the old server was stopped before the backup was made, and never started again
+        #[arg(long)]
+        as_it_was: bool,
+    },
+    /// Bring the data folder of an older version up to date, after a backup (the server must not be running)
+    Upgrade {
+        /// Where the backup goes, instead of into the data folder
+        #[arg(long, value_name = "FILE|FOLDER")]
+        backup_to: Option<PathBuf>,
     },
     /// Begin a new log, after the data folder was put back from a backup (the server must not be running)
     NewLog,
@@ -220,6 +247,12 @@ impl Arguments {
             Command::Serve { domain } => folder::serve(data, domain.as_ref()),
             Command::Verify { repair: true } => folder::verify(data, mesh_node::healing::Aim::Repair),
             Command::Verify { repair: false } => folder::verify(data, mesh_node::healing::Aim::Look),
+            Command::Backup { to: Some(to), .. } => keeping::back_up(&self.place, to),
+            Command::Backup { check: Some(file), .. } => keeping::check(&self.place, file),
+            Command::Backup { .. } => anyhow::bail!("say where to: `meshd backup --to FILE`"),
+            Command::Restore { from, as_it_was: true } => keeping::restore(&self.place, from, GoOn::AsItWas),
+            Command::Restore { from, as_it_was: false } => keeping::restore(&self.place, from, GoOn::InNewLog),
+            Command::Upgrade { backup_to } => keeping::upgrade(&self.place, backup_to.as_deref()),
             Command::NewLog => folder::begin_new_log(data),
             Command::Openapi => {
                 println!("{}", mesh_server::openapi_json());

@@ -1,5 +1,7 @@
 //! What the operator decides: `mesh.toml` in the data folder, over it `MESHD_…` from the environment; and the domain's secret keys beside it.
 
+pub(crate) mod stamp;
+
 use anyhow::{Context, bail};
 use mesh_node::buckets::Rates;
 use mesh_node::registration::RegistrationRules;
@@ -8,7 +10,7 @@ use mesh_proto::api::RegistrationMode;
 use mesh_proto::bytes::{array_from_base64url, base64url};
 use mesh_proto::key::SecretKey;
 use mesh_proto::port::{Rng, random};
-use mesh_store::{FjallStore, Kv};
+use mesh_store::{Capture, FjallStore, Kv};
 use serde::{Deserialize, Serialize};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroU32;
@@ -16,10 +18,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use stamp::{FORMAT, State, state};
+
 /// Names of the files in the data folder.
-const CONFIG_FILE: &str = "mesh.toml";
-const KEYS_FILE: &str = "keys.toml";
-const STORE_FOLDER: &str = "store";
+pub(crate) const CONFIG_FILE: &str = "mesh.toml";
+pub(crate) const KEYS_FILE: &str = "keys.toml";
+pub(crate) const STORE_FOLDER: &str = "store";
 
 /// `mesh.toml`. Everything but the domain has a default.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -167,6 +171,11 @@ impl Folder {
         let settings = mesh_store::Config { cache_bytes: self.config.store_memory_mb * 1024 * 1024, ..mesh_store::Config::default() };
         Ok(Arc::new(FjallStore::open(&self.store, settings)?))
     }
+
+    /// The files of the store while no server runs, which cannot start meanwhile.
+    pub(crate) fn capture_store(&self) -> anyhow::Result<Capture> {
+        Ok(mesh_store::fjall::capture_stopped(&self.store)?)
+    }
 }
 
 impl Config {
@@ -231,7 +240,8 @@ impl Config {
 /// Makes a data folder for a domain: configuration and keys. An existing one is left as it is.
 pub fn set_up(folder: &Path, config: &Config, rng: &dyn Rng) -> anyhow::Result<()> {
     config.check()?;
-    std::fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
+    state(folder)?;
+    make_private(folder)?;
     let keys_path = folder.join(KEYS_FILE);
     if keys_path.exists() {
         bail!("{} holds a domain already: start it with `meshd serve --data {}`", folder.display(), folder.display());
@@ -241,7 +251,14 @@ pub fn set_up(folder: &Path, config: &Config, rng: &dyn Rng) -> anyhow::Result<(
     write_private(&keys_path, &format!("{header}{}", toml::to_string(&keys)?))?;
     let header = "# A MESH domain. Every setting is explained in docs/run-a-domain.md; MESHD_REGISTRATION and the like override it.\n";
     std::fs::write(folder.join(CONFIG_FILE), format!("{header}{}", toml::to_string(config)?)).context("cannot write the configuration")?;
-    Ok(())
+    stamp::write(folder, FORMAT)
+}
+
+/// Makes a folder that only its owner can look into; one that is there is left as it is.
+pub(crate) fn make_private(folder: &Path) -> anyhow::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    made.with_context(|| format!("cannot make the folder {}", folder.display()))
 }
 
 fn write_private(path: &Path, content: &str) -> anyhow::Result<()> {
@@ -253,8 +270,21 @@ fn write_private(path: &Path, content: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Reads a data folder.
+/// Reads a data folder that can be used.
 pub fn read(folder: &Path) -> anyhow::Result<Folder> {
+    let state = state(folder)?;
+    let read = load(folder)?;
+    match state {
+        State::Current => Ok(read),
+        State::Older(found) => bail!(
+            "{} has format {found}, this program has format {FORMAT}: run `meshd upgrade --data {0}`, which makes a backup first",
+            folder.display()
+        ),
+    }
+}
+
+/// Reads configuration and keys of a data folder, whatever its format.
+pub(crate) fn load(folder: &Path) -> anyhow::Result<Folder> {
     let missing = || format!("{} is not the data folder of a domain: make one with `meshd setup --data {0} --domain …`", folder.display());
     let text = std::fs::read_to_string(folder.join(CONFIG_FILE)).with_context(missing)?;
     let mut config: Config = toml::from_str(&text).with_context(|| format!("{CONFIG_FILE} is not as it should be"))?;

@@ -1,18 +1,25 @@
 //! The operator's way in: HTTP on a Unix socket in the data folder, which nobody but the server's own user can open. `meshd`'s commands speak to it; while no
 //! server runs, [`ask`] opens the domain itself and puts the same question to the same routes.
 
+pub(crate) mod backup;
 mod moderation;
 mod queue;
+pub mod restore;
 mod status;
+pub mod upgrade;
 mod users;
 
 use crate::config::Folder;
 use crate::{problem, serve};
-use anyhow::{Context, bail};
+use anyhow::Context;
 use axum::body::{Body, Bytes};
 use axum::extract::DefaultBodyLimit;
 use axum::http::{Method, Request, StatusCode};
 use axum::routing::{get, post};
+pub use backup::archive::Taken;
+pub use backup::{About, Archive, Progress, Told, check as check_backup, make as make_backup};
+use http::Response;
+use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use mesh_node::Node;
 use mesh_proto::api::Problem;
@@ -28,6 +35,8 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 pub use users::{User, Users};
 
@@ -43,12 +52,24 @@ const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
 pub(crate) struct Desk {
     pub(crate) node: Arc<Node>,
     pub(crate) started_ms: u64,
+    /// The data folder.
+    pub(crate) root: Arc<Path>,
+    pub(crate) stopping: CancellationToken,
+    /// One backup at a time.
+    pub(crate) backups: Arc<Semaphore>,
+}
+
+impl Desk {
+    pub(crate) fn new(node: Arc<Node>, folder: &Folder, stopping: CancellationToken) -> Self {
+        let started_ms = node.clock().now_ms();
+        Self { node, started_ms, root: folder.root.as_path().into(), stopping, backups: Arc::new(Semaphore::new(1)) }
+    }
 }
 
 /// The operator's routes.
-pub(crate) fn router(node: Arc<Node>) -> axum::Router {
-    let started_ms = node.clock().now_ms();
+pub(crate) fn router(desk: Desk) -> axum::Router {
     axum::Router::new()
+        .route("/backup", get(backup::serve))
         .route("/status", get(status::show))
         .route("/queue", get(queue::show))
         .route("/users", get(users::list))
@@ -60,7 +81,7 @@ pub(crate) fn router(node: Arc<Node>) -> axum::Router {
         .route("/reports/{id}", post(moderation::answer))
         .layer(DefaultBodyLimit::max(REQUEST_BYTES_MAX))
         .layer(axum::middleware::from_fn(problem::guard_panics))
-        .with_state(Desk { node, started_ms })
+        .with_state(desk)
 }
 
 /// Makes the socket anew; one that a killed server left behind is in the way of nobody, since the store is locked by whoever runs.
@@ -105,10 +126,7 @@ pub async fn ask<T: DeserializeOwned>(folder: &Folder, (method, path): (Method, 
         None => alone(folder, request).await?,
     };
     if !status.is_success() {
-        match serde_json::from_slice::<Problem>(&answer) {
-            Ok(problem) => bail!("{}", problem.detail),
-            Err(_) => bail!("the server answered {status}: {}", String::from_utf8_lossy(&answer)),
-        }
+        return Err(refusal(status, &answer));
     }
     serde_json::from_slice(&answer).context("the server's answer cannot be read: is it of another version than this command?")
 }
@@ -127,19 +145,38 @@ async fn connect(root: &Path) -> anyhow::Result<Option<UnixStream>> {
     }
 }
 
-async fn over(stream: UnixStream, request: Request<Body>) -> anyhow::Result<(StatusCode, Bytes)> {
+/// What a refusal says.
+fn refusal(status: StatusCode, answer: &[u8]) -> anyhow::Error {
+    match serde_json::from_slice::<Problem>(answer) {
+        Ok(problem) => anyhow::anyhow!("{}", problem.detail),
+        Err(_) => anyhow::anyhow!("the server answered {status}: {}", String::from_utf8_lossy(answer)),
+    }
+}
+
+/// Puts a question to a running server; the connection ends with the answer.
+async fn send(stream: UnixStream, request: Request<Body>) -> anyhow::Result<Response<Incoming>> {
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-    let driver = tokio::spawn(connection);
-    let (head, body) = sender.send_request(request).await?.into_parts();
-    let body = axum::body::to_bytes(Body::new(body), ANSWER_BYTES_MAX).await?;
-    driver.abort();
-    Ok((head.status, body))
+    tokio::spawn(connection);
+    Ok(sender.send_request(request).await?)
+}
+
+/// Reads the whole of an answer.
+async fn whole(answer: Response<Incoming>) -> anyhow::Result<(StatusCode, Bytes)> {
+    let (head, body) = answer.into_parts();
+    Ok((head.status, axum::body::to_bytes(Body::new(body), ANSWER_BYTES_MAX).await?))
+}
+
+async fn over(stream: UnixStream, request: Request<Body>) -> anyhow::Result<(StatusCode, Bytes)> {
+    whole(send(stream, request).await?).await
 }
 
 /// Opens the domain, answers, and closes it again.
 async fn alone(folder: &Folder, request: Request<Body>) -> anyhow::Result<(StatusCode, Bytes)> {
     let node = Arc::new(tokio::task::block_in_place(|| serve::open(folder))?);
-    let response = router(Arc::clone(&node)).oneshot(request).await.unwrap_or_else(|never| match never {});
+    let response = router(Desk::new(Arc::clone(&node), folder, CancellationToken::new()))
+        .oneshot(request)
+        .await
+        .unwrap_or_else(|never| match never {});
     let (head, body) = response.into_parts();
     let body = axum::body::to_bytes(body, ANSWER_BYTES_MAX).await?;
     tokio::task::spawn_blocking(move || node.stop()).await??;

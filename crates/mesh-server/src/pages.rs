@@ -17,7 +17,7 @@ mod person;
 mod record;
 mod text;
 mod thread;
-mod time;
+pub(crate) mod time;
 
 #[cfg(test)]
 mod samples;

@@ -138,7 +138,8 @@ pub async fn serve(node: Node, listeners: Vec<TcpListener>, folder: &Folder, sto
             }
         });
     }
-    let operators = axum::serve(desk, operator::router(Arc::clone(&node))).with_graceful_shutdown(stopping.clone().cancelled_owned());
+    let operators = axum::serve(desk, operator::router(operator::Desk::new(Arc::clone(&node), folder, stopping.clone())))
+        .with_graceful_shutdown(stopping.clone().cancelled_owned());
     acceptors.spawn(async move {
         // It ends when it is told to; accepting goes on after errors.
         let _ = operators.await;

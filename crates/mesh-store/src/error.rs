@@ -74,14 +74,12 @@ pub enum StoreError {
     /// The store was closed, or stopped after a failure that makes further writes unsafe.
     #[error("the store is closed to writes")]
     Closed,
-    /// The folder was written by a newer version of this program.
-    #[error(
-        "the folder has format {found}, this program knows formats up to {known}: use the newer program, or restore a backup made by this one"
-    )]
-    FormatTooNew {
+    /// The folder was written by another version of this program.
+    #[error("{}", wrong_format(*found, *known))]
+    WrongFormat {
         /// The folder's format number.
         found: u32,
-        /// The newest number this program knows.
+        /// The number that this program reads and writes.
         known: u32,
     },
     /// Another process has the folder open.
@@ -98,7 +96,7 @@ impl StoreError {
         match self {
             Self::ConditionFailed { .. } | Self::TooLarge { .. } | Self::Invalid { .. } => ErrorKind::Caller,
             Self::Full { .. } | Self::Busy => ErrorKind::Retry,
-            Self::Corrupt { .. } | Self::Io { .. } | Self::Closed | Self::FormatTooNew { .. } | Self::InUse { .. } => ErrorKind::Operator,
+            Self::Corrupt { .. } | Self::Io { .. } | Self::Closed | Self::WrongFormat { .. } | Self::InUse { .. } => ErrorKind::Operator,
         }
     }
 
@@ -106,4 +104,9 @@ impl StoreError {
     pub(crate) fn io(doing: impl Into<String>, source: std::io::Error) -> Self {
         Self::Io { doing: doing.into(), source: std::sync::Arc::new(source) }
     }
+}
+
+fn wrong_format(found: u32, known: u32) -> String {
+    let next = if found > known { "use the newer program, or restore a backup made by this one" } else { "run `meshd upgrade`" };
+    format!("the store has format {found}, this program knows {known}: {next}")
 }

@@ -30,6 +30,7 @@
 //! and its marks, and the trees' files as of the last checkpoint; that the trees sync what they claim was read in their source, and is
 //! not proved here. The reasons are in `docs/adr/0002-store-durability.md`.
 
+mod capture;
 mod frame;
 mod group;
 mod inspect;
@@ -53,6 +54,7 @@ use std::thread::JoinHandle;
 
 use tokio::sync::watch;
 
+pub use self::capture::capture_stopped;
 use self::group::Group;
 use self::journal::{Journal, Tail};
 use self::keeper::{Job, Keeper, Work};
@@ -61,6 +63,7 @@ use self::reader::{Snapshot, View};
 use self::trees::Trees;
 use self::writer::{Replayed, Shared, Writer};
 use crate::batch::Batch;
+use crate::capture::Capture;
 use crate::error::StoreError;
 use crate::files::{Files, OsFiles};
 use crate::kv::{Commit, Health, Key, KeyRange, Kv, Order, Read, Status, Value};
@@ -109,14 +112,14 @@ impl FjallStore {
     /// Opens a folder, creating it if it is missing. Blocks while it replays the journal.
     ///
     /// # Errors
-    /// `InUse` if another process (or another store of this one) has it open, `FormatTooNew`, `Corrupt` with advice if anything
+    /// `InUse` if another process (or another store of this one) has it open, `WrongFormat`, `Corrupt` with advice if anything
     /// acknowledged may be missing, `Io`.
     pub fn open(folder: impl AsRef<Path>, config: Config) -> Result<Self, StoreError> {
         let folder = std::path::absolute(folder).map_err(|error| StoreError::io("finding the folder", error))?;
         std::fs::create_dir_all(&folder).map_err(|error| StoreError::io(format!("creating {}", folder.display()), error))?;
         let lock = lock(&folder)?;
         let files = config.files;
-        migrate::run(&*files, &folder, migrate::STEPS)?;
+        migrate::check(&*files, &folder)?;
         if Checkpoint::read(&folder)?.is_none() {
             migrate::check_unused(&folder)?;
             recover::create(&files, &folder)?;
@@ -144,6 +147,7 @@ impl FjallStore {
             folder,
         });
         shared.keeper.journal_bytes.store(journal_bytes(&shared.folder), Ordering::Relaxed);
+        shared.keeper.set_journal_end(journal.end());
         let replayed = if tail.header.number > checkpoint.segment { Replayed::Segments } else { Replayed::Nothing };
         let writer = Writer {
             shared: Arc::clone(&shared),
@@ -257,6 +261,12 @@ impl Kv for FjallStore {
             sequence: trees.positions.visible(),
             health,
         }
+    }
+
+    fn capture(&self) -> Result<Option<Capture>, StoreError> {
+        let (answer, captured) = sync_channel(1);
+        self.shared.keeper.push(Job::Capture(answer));
+        captured.recv().unwrap_or(Err(StoreError::Closed)).map(Some)
     }
 
     fn close(&self) -> Result<(), StoreError> {

@@ -18,6 +18,7 @@ use bytes::Bytes;
 use tokio::sync::{oneshot, watch};
 
 use crate::batch::Batch;
+use crate::capture::Capture;
 use crate::error::StoreError;
 use crate::space::Space;
 
@@ -169,6 +170,13 @@ pub trait Kv: Read {
 
     /// Sizes and health now.
     fn status(&self) -> Status;
+
+    /// The files of which the store consists, as of one moment not before the call; reads and writes go on. `None` if the engine keeps no files of its own: then it is
+    /// backed up by its own means. Blocks until the housekeeping is between two steps.
+    ///
+    /// # Errors
+    /// `Closed`, `Corrupt` if a list of tables is damaged, `Io`.
+    fn capture(&self) -> Result<Option<Capture>, StoreError>;
 
     /// Refuses new batches, finishes the queued ones, and leaves the store ready for a quick start. Blocks. Reads go on working.
     /// Calling it again does nothing.

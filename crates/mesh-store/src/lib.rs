@@ -9,6 +9,7 @@
 
 pub mod batch;
 pub mod blobs;
+pub mod capture;
 pub mod error;
 pub mod files;
 pub mod fjall;
@@ -24,6 +25,7 @@ mod watches;
 pub use batch::Batch;
 pub use blobs::{BlobError, BlobHash, BlobInfo, Blobs, LocalBlobs};
 
+pub use capture::{Capture, Captured};
 pub use error::{ErrorKind, StoreError};
 pub use fjall::{Config, FjallStore};
 pub use kv::{Commit, Committed, Health, Key, KeyRange, Kv, Order, Read, Status, Value, counter};

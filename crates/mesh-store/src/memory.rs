@@ -10,6 +10,7 @@ use bytes::Bytes;
 use tokio::sync::watch;
 
 use crate::batch::{Batch, Change, Expected};
+use crate::capture::Capture;
 use crate::error::StoreError;
 use crate::kv::{Commit, Committed, Health, Key, KeyRange, Kv, Order, Read, Status, Value, decode_counter};
 use crate::space::Space;
@@ -155,6 +156,10 @@ impl Kv for MemoryStore {
         let state = self.state();
         let memory_bytes = state.maps.values().flat_map(|map| map.iter()).map(|(key, value)| (key.len() + value.len()) as u64).sum();
         Status { data_bytes: 0, journal_bytes: 0, memory_bytes, sequence: state.sequence, health: Health::Ok }
+    }
+
+    fn capture(&self) -> Result<Option<Capture>, StoreError> {
+        Ok(None)
     }
 
     fn close(&self) -> Result<(), StoreError> {

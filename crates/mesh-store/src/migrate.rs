@@ -1,7 +1,8 @@
 //! The number of the stored format, and the steps from each number to the next.
 //!
 //! The file `format` holds the number in decimal. A step changes the folder and must be restartable: it is run again from its start if the
-//! process dies before the new number is durable. The number is written atomically after each step, never before.
+//! process dies before the new number is durable. The number is written atomically after each step, never before. Opening a store runs no step: `meshd upgrade`
+//! does, after it made a backup; so the next format's program must still be able to capture a stopped store of this one.
 
 use std::path::Path;
 
@@ -11,7 +12,7 @@ use crate::files::Files;
 /// The format that this program writes.
 pub const FORMAT: u32 = 1;
 
-const FORMAT_FILE: &str = "format";
+pub(crate) const FORMAT_FILE: &str = "format";
 
 /// A step from format `from` to `from + 1`.
 #[derive(Debug, Clone, Copy)]
@@ -27,10 +28,25 @@ pub struct Step {
 /// All steps, in order.
 pub const STEPS: &[Step] = &[];
 
-/// Brings a folder to the newest format; gives a folder without stored data that number.
+/// Gives a folder without stored data the newest format's number, and refuses one with another number.
 ///
 /// # Errors
-/// `FormatTooNew`; `Corrupt` if the number is missing beside stored data, or unreadable; whatever a step fails with.
+/// `WrongFormat`; `Corrupt` if the number is missing beside stored data, or unreadable.
+pub(crate) fn check(files: &dyn Files, folder: &Path) -> Result<(), StoreError> {
+    match read(folder)? {
+        None => {
+            check_unused(folder)?;
+            write(files, folder, FORMAT)
+        }
+        Some(FORMAT) => Ok(()),
+        Some(found) => Err(StoreError::WrongFormat { found, known: FORMAT }),
+    }
+}
+
+/// Brings a folder that nobody has open to the newest format; gives a folder without stored data that number.
+///
+/// # Errors
+/// `WrongFormat` of one that is newer; `Corrupt` if the number is missing beside stored data, or unreadable; whatever a step fails with.
 pub fn run(files: &dyn Files, folder: &Path, steps: &[Step]) -> Result<(), StoreError> {
     let newest = steps.iter().map(|step| step.from + 1).max().unwrap_or(FORMAT);
     let Some(mut format) = read(folder)? else {
@@ -38,7 +54,7 @@ pub fn run(files: &dyn Files, folder: &Path, steps: &[Step]) -> Result<(), Store
         return write(files, folder, newest);
     };
     if format > newest {
-        return Err(StoreError::FormatTooNew { found: format, known: newest });
+        return Err(StoreError::WrongFormat { found: format, known: newest });
     }
     while format < newest {
         let step = steps.iter().find(|step| step.from == format).ok_or_else(|| StoreError::Corrupt {

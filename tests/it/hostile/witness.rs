@@ -1,9 +1,9 @@
 //! Nobody shows one log here and another there, or takes back what it showed: checkpoints are kept, compared and cosigned.
 
-use crate::erasure::found_in_spaces;
 use crate::federation::{like, post};
 use crate::network::{Home, until};
 use crate::peer::Peer;
+use crate::stored::erasure::found_in_spaces;
 use mesh_proto::api::{AccountView, Delivery, DeliveryAnswer, Discovery, DomainKeyUse, ItemResult, KeysView, Problem};
 use mesh_proto::envelope::Kind;
 use mesh_proto::log::{Cosignature, cosignatures};

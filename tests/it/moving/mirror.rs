@@ -141,7 +141,7 @@ async fn closed_account_is_erased_at_every_home_that_it_had_and_at_its_mirrors()
     }
     for home in [&mut one, &mut two, &mut four] {
         home.stop().await;
-        assert_eq!(crate::erasure::found_in_spaces(home.folder.path(), word), Vec::<String>::new(), "{}", home.domain);
+        assert_eq!(crate::stored::erasure::found_in_spaces(home.folder.path(), word), Vec::<String>::new(), "{}", home.domain);
     }
 }
 

@@ -34,6 +34,7 @@ pub(super) fn set_up(data: &Path, domain: &str, front: Front) -> anyhow::Result<
 
 /// `meshd serve`.
 pub(super) fn serve(data: &Path, domain: Option<&Domain>) -> anyhow::Result<()> {
+    super::keeping::upgrade_if_older(data)?;
     let folder = config::read(data)?;
     if let Some(domain) = domain.filter(|domain| **domain != folder.config.domain) {
         anyhow::bail!("{} is the data folder of {}, not of {domain}", data.display(), folder.config.domain);

@@ -38,7 +38,7 @@ pub struct Status {
 }
 
 /// `GET /status`.
-pub(super) async fn show(State(Desk { node, started_ms }): State<Desk>) -> Answer<Json<Status>> {
+pub(super) async fn show(State(Desk { node, started_ms, .. }): State<Desk>) -> Answer<Json<Status>> {
     let kept = node.kv().status();
     let waited_for = node.peers.met().iter().map(|peer| node.outbox.waiting(peer.no(), 1)).collect::<Result<Vec<_>, _>>()?;
     Ok(Json(Status {

@@ -33,6 +33,11 @@ impl Moment {
     }
 }
 
+/// A moment for the names of files: `20261123T060500Z`.
+pub(crate) fn compact(ms: u64) -> String {
+    Moment::new(ms).machine.replace(['-', ':'], "")
+}
+
 /// Year, month and day of a day since the epoch in the proleptic Gregorian calendar. Years are counted from March, so that the leap day
 /// comes last (Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms", `civil_from_days`).
 fn civil(days: u64) -> (u64, u64, u64) {

@@ -1,5 +1,7 @@
 //! `meshd` as a process: setting up, starting, stopping, refusing.
 
+mod keeping;
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;

@@ -20,21 +20,40 @@ const TRAILER_BYTES: u64 = 38;
 /// A table of contents lists about ten sections; this is far more.
 const CONTENTS_BYTES_MAX: u64 = 64 * 1024;
 
-/// Whether the lists in a tree's folder are undamaged; otherwise what is wrong.
+/// The lists of a tree, undamaged.
+pub(super) struct Lists {
+    /// The file `current`.
+    pub(super) current: Vec<u8>,
+    /// The number in the name of the list of tables.
+    pub(super) version: u64,
+    /// The list of tables.
+    pub(super) list: Vec<u8>,
+    /// The tables that it names, each with the XXH3-128 of its file.
+    pub(super) tables: Vec<(u64, u128)>,
+}
+
+impl Lists {
+    /// Reads them from a tree's folder; otherwise what is wrong.
+    pub(super) fn read(folder: &Path) -> Result<Self, String> {
+        let current = read(&folder.join("current"))?;
+        let mut cursor = Cursor(&current);
+        let version = cursor.u64().ok_or("the file current is cut off")?;
+        let checksum = cursor.u128().ok_or("the file current is cut off")?;
+        if cursor.0 != [0] {
+            return Err("the file current is damaged".to_owned());
+        }
+        let list = read(&folder.join(format!("v{version}")))?;
+        if xxh3_128(&list) != checksum {
+            return Err(format!("the list of tables v{version} is damaged"));
+        }
+        let tables = tables(&list).ok_or_else(|| format!("the list of tables v{version} makes no sense"))?;
+        Ok(Self { current, version, list, tables })
+    }
+}
+
+/// Whether the lists in a tree's folder are undamaged, and the tables' tables of contents; otherwise what is wrong.
 pub(super) fn check_tree(folder: &Path) -> Result<(), String> {
-    let current = read(&folder.join("current"))?;
-    let mut cursor = Cursor(&current);
-    let version = cursor.u64().ok_or("the file current is cut off")?;
-    let checksum = cursor.u128().ok_or("the file current is cut off")?;
-    if cursor.0 != [0] {
-        return Err("the file current is damaged".to_owned());
-    }
-    let list = read(&folder.join(format!("v{version}")))?;
-    if xxh3_128(&list) != checksum {
-        return Err(format!("the list of tables v{version} is damaged"));
-    }
-    let tables = table_ids(&list).ok_or_else(|| format!("the list of tables v{version} makes no sense"))?;
-    for id in tables {
+    for (id, _) in Lists::read(folder)?.tables {
         let path = folder.join("tables").join(id.to_string());
         contents(&path).map_err(|error| format!("table {id}: {error}"))?;
     }
@@ -66,7 +85,7 @@ fn parse_trailer(bytes: &[u8]) -> Option<(u128, u64)> {
 }
 
 /// The tables that a list names.
-fn table_ids(list: &[u8]) -> Option<Vec<u64>> {
+fn tables(list: &[u8]) -> Option<Vec<(u64, u128)>> {
     let (end, trailer) = list.split_at_checked(list.len().checked_sub(TRAILER_BYTES as usize)?)?;
     let (_, position) = parse_trailer(trailer)?;
     let mut entries = Cursor(end.get(usize::try_from(position).ok()?..)?.strip_prefix(b"TOC!")?);
@@ -80,16 +99,18 @@ fn table_ids(list: &[u8]) -> Option<Vec<u64>> {
         }
     }
     let mut cursor = Cursor(section?);
-    let mut ids = Vec::new();
+    let mut tables = Vec::new();
     for _level in 0..cursor.u8()? {
         for _run in 0..cursor.u8()? {
             for _table in 0..cursor.u32()? {
-                ids.push(cursor.u64()?);
-                cursor.take(1 + 16 + 8)?;
+                let id = cursor.u64()?;
+                cursor.take(1)?;
+                tables.push((id, cursor.u128()?));
+                cursor.take(8)?;
             }
         }
     }
-    Some(ids)
+    Some(tables)
 }
 
 /// Reads little-endian integers off the front.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::frame::{self, Place, SEGMENT_HEADER_BYTES, SegmentHeader};
 use super::group::Group;
+use super::keeper::JournalEnd;
 use crate::error::StoreError;
 use crate::files::{Files, WriteFile};
 
@@ -126,6 +127,11 @@ impl Journal {
     /// The length of the segment being written.
     pub(super) fn segment_bytes(&self) -> u64 {
         self.tail.offset
+    }
+
+    /// Where it ends.
+    pub(super) fn end(&self) -> JournalEnd {
+        JournalEnd { segment: self.segment(), size_bytes: self.segment_bytes() }
     }
 
     /// Whether the segment has no frame yet.

@@ -4,7 +4,7 @@
 //! list of tables); the checkpoint file says so; the segments before it are deleted. A crash between any two leaves more journal than
 //! needed, never less. When a step fails (a full disk), the memory and the segments stay and the thread tries again every second.
 //!
-//! Locks: `Keeper::state` alone, never across file work.
+//! Locks: `Keeper::state` and `Keeper::journal_end`, each alone, never across file work.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::path::PathBuf;
@@ -16,9 +16,11 @@ use std::time::Duration;
 use lsm_tree::AbstractTree;
 use lsm_tree::compaction::{CompactionStrategy, Leveled};
 
+use super::capture;
 use super::journal::{JOURNAL_FOLDER, segment_number};
 use super::marks::Checkpoint;
 use super::trees::{L0_TABLES, L0_TABLES_AT_REST, L0_TABLES_MAX, TABLE_BYTES, Trees, damage};
+use crate::capture::Capture;
 use crate::error::StoreError;
 use crate::files::Files;
 use crate::limits::JOURNAL_BYTES_MAX;
@@ -35,8 +37,17 @@ pub(super) enum Job {
     Checkpoint { sequence: u64, segment: u64 },
     /// Rewrite every tree into its smallest form.
     Compact(SyncSender<Result<(), StoreError>>),
+    /// Name the files of which the store consists now.
+    Capture(SyncSender<Result<Capture, StoreError>>),
     /// Finish the checkpoints and end the thread.
     Stop,
+}
+
+/// What of the journal is synced: its last segment, and how much of that.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct JournalEnd {
+    pub(super) segment: u64,
+    pub(super) size_bytes: u64,
 }
 
 /// The housekeeper's inbox and what others may know about it.
@@ -46,6 +57,7 @@ pub(super) struct Keeper {
     changed: Condvar,
     /// Bytes of all segments, the one being written included.
     pub(super) journal_bytes: AtomicU64,
+    journal_end: Mutex<JournalEnd>,
 }
 
 #[derive(Debug, Default)]
@@ -70,15 +82,21 @@ impl Keeper {
     pub(super) fn push(&self, job: Job) {
         let mut state = self.state();
         if state.ended == Ended::Yes {
-            if let Job::Compact(answer) = job {
-                // A caller that gave up waiting needs no answer.
-                let _ = answer.send(Err(StoreError::Closed));
-            }
+            // Dropping a request tells whoever waits for it.
             return;
         }
         state.jobs.push_back(job);
         drop(state);
         self.changed.notify_all();
+    }
+
+    /// Notes what is synced, before anything of it enters the trees.
+    pub(super) fn set_journal_end(&self, end: JournalEnd) {
+        *self.journal_end.lock().unwrap_or_else(PoisonError::into_inner) = end;
+    }
+
+    fn journal_end(&self) -> JournalEnd {
+        *self.journal_end.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Why the last checkpoint failed, until one succeeds.
@@ -143,6 +161,10 @@ impl Work {
                     let outcome = self.take_checkpoint().and_then(|()| self.compact_all());
                     // A caller that gave up waiting needs no answer.
                     let _ = answer.send(outcome);
+                }
+                Next::Job(Job::Capture(answer)) => {
+                    // A caller that gave up waiting needs no answer.
+                    let _ = answer.send(self.capture());
                 }
                 Next::Job(Job::Stop) => self.stopping = true,
                 Next::Checkpoint => self.try_checkpoint(),
@@ -282,6 +304,19 @@ impl Work {
         } else if tree.current_version().id() == before {
             self.untidy.remove(&space);
         }
+    }
+
+    /// Only this thread changes trees and checkpoint and deletes segments, so all of it stays as it is meanwhile; the tables' versions keep the tables afterwards.
+    fn capture(&self) -> Result<Capture, StoreError> {
+        let mut files = capture::head(&self.folder)?;
+        let mut versions = Vec::new();
+        for space in self.trees.spaces() {
+            versions.extend(self.trees.get(space).map(|tree| tree.tree().current_version()));
+            capture::tree(&self.folder, space, &mut files)?;
+        }
+        let checkpoint = Checkpoint::read(&self.folder)?.ok_or(StoreError::Closed)?;
+        capture::journal(&self.folder, checkpoint.segment, Some(self.keeper.journal_end()), &mut files)?;
+        Ok(Capture::new(files, versions))
     }
 
     fn compact_all(&mut self) -> Result<(), StoreError> {

@@ -296,6 +296,6 @@ pub(super) fn damage(error: lsm_tree::Error, doing: &str) -> StoreError {
     }
 }
 
-fn damaged(what: String) -> StoreError {
+pub(super) fn damaged(what: String) -> StoreError {
     StoreError::Corrupt { what, advice: "Check the disk, then restore the folder from a backup" }
 }

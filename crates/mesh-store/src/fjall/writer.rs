@@ -197,6 +197,7 @@ impl Writer {
         let length = self.journal.segment_bytes();
         self.journal.append(&self.group, self.sequence).and_then(|()| self.journal.sync()).map_err(|trouble| self.failed(trouble))?;
         self.shared.keeper.journal_bytes.fetch_add(self.journal.segment_bytes() - length, Ordering::Relaxed);
+        self.shared.keeper.set_journal_end(self.journal.end());
         if let Err(error) = self.mark.set(self.sequence) {
             // The mark only guards against a journal cut by others; the group itself is durable.
             tracing::warn!(store.error = %error, "the journal mark lags behind");
@@ -256,6 +257,7 @@ impl Writer {
             self.journal.start_next()?;
             let grown = self.journal.segment_bytes();
             self.shared.keeper.journal_bytes.fetch_add(grown, Ordering::Relaxed);
+            self.shared.keeper.set_journal_end(self.journal.end());
         }
         self.replayed = Replayed::Nothing;
         self.shared.trees.seal();

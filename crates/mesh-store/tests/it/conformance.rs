@@ -102,6 +102,9 @@ impl Kv for Flushing {
     fn status(&self) -> mesh_store::Status {
         self.0.status()
     }
+    fn capture(&self) -> Result<Option<mesh_store::Capture>, StoreError> {
+        self.0.capture()
+    }
     fn close(&self) -> Result<(), StoreError> {
         self.0.close()
     }

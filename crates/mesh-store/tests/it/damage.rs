@@ -123,7 +123,7 @@ fn a_flipped_bit_in_a_small_file_loses_nothing_silently() {
         let length = std::fs::metadata(folder.path().join(name)).unwrap().len() as usize;
         for bit in 0..length * 8 {
             let outcome = after(folder.path(), |copy| change(&copy.join(name), |bytes| bytes[bit / 8] ^= 1 << (bit % 8)));
-            if !matches!(outcome, Err(StoreError::FormatTooNew { .. })) {
+            if !matches!(outcome, Err(StoreError::WrongFormat { .. })) {
                 assert_whole_or_refused(outcome, &format!("bit {bit} of {name}"));
             }
         }

@@ -21,7 +21,7 @@ fn a_newer_format_is_refused_with_words() {
     drop(open_small(folder.path()).unwrap());
     std::fs::write(folder.path().join("format"), "7\n").unwrap();
     let error = open_small(folder.path()).unwrap_err();
-    assert!(matches!(error, StoreError::FormatTooNew { found: 7, known: migrate::FORMAT }), "{error:?}");
+    assert!(matches!(error, StoreError::WrongFormat { found: 7, known: migrate::FORMAT }), "{error:?}");
     assert!(error.to_string().contains("newer program"), "{error}");
 }
 
@@ -57,7 +57,7 @@ fn an_interrupted_migration_goes_on_where_it_stopped() {
     assert_eq!(std::fs::read_to_string(folder.path().join("notes")).unwrap(), "one two");
     migrate::run(&OsFiles, folder.path(), STEPS).unwrap();
     let error = migrate::run(&OsFiles, folder.path(), migrate::STEPS).unwrap_err();
-    assert!(matches!(error, StoreError::FormatTooNew { found: 3, .. }), "the older program refuses the migrated folder: {error:?}");
+    assert!(matches!(error, StoreError::WrongFormat { found: 3, .. }), "the older program refuses the migrated folder: {error:?}");
 }
 
 const FIXTURE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/fixtures/format-1");

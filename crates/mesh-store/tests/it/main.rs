@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a failing helper fails its test")]
 
 mod blobs;
+mod capture;
 mod conformance;
 mod crash;
 mod damage;
