@@ -180,12 +180,12 @@ async fn mirror_that_is_named_no_more_or_whose_account_closed_has_its_place_free
     let root = trinity.root.clone();
     let close = trinity.key_op(Action::AccountClose, &root);
     assert_eq!(one.submit_key(&trinity, &close).await.status, 200);
-    crate::erasure::until_withdrawn(&two, &said[1]).await;
+    crate::stored::erasure::until_withdrawn(&two, &said[1]).await;
     until_agreed(&one, &two, &mut morpheus).await;
     until("the mirror has morpheus's", async || keeps(&two, &said[2]).await).await;
 
     two.stop().await;
-    let found = |person| crate::erasure::found_in_spaces(two.folder.path(), &word(person));
+    let found = |person| crate::stored::erasure::found_in_spaces(two.folder.path(), &word(person));
     assert_eq!((found(&neo), found(&trinity)), (Vec::new(), Vec::new()));
     assert_ne!(found(&morpheus), Vec::<String>::new(), "the search finds what is there");
     two.start_again().await;
