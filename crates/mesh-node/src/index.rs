@@ -11,13 +11,14 @@ use crate::error::{NodeError, Result};
 use crate::objects::Resolved;
 use crate::tables::codec::{Reader, key_u64};
 use crate::tables::payload::Payload;
+use crate::tables::published;
 use crate::tables::reference::{Reference, Standing, TombstoneRow};
 use crate::tables::{
     AccountLid, Lid, ObjectLid, PeerNo, account_place_key, act_key, object_key, once_key, ordered_key, pair_key, subscribers_key,
 };
 use mesh_proto::api::code;
 use mesh_proto::envelope::{Kind, RecordId};
-use mesh_proto::record::{Content, Record, Retract};
+use mesh_proto::record::{Content, Post, Record, Retract};
 use mesh_store::{Batch, KeyRange, Order, Read, Space};
 
 /// News for those who follow along, published once the batch is durable.
@@ -113,7 +114,7 @@ impl<'a> Indexer<'a> {
             Content::Retract(retract) => self.retract(statement, retract),
             Content::Profile(_) => self.profile(statement),
             content if content.revises().is_some() => self.edit(statement),
-            Content::Post(_) => self.post(statement),
+            Content::Post(post) => self.post(statement, post),
             Content::Comment(comment) => self.comment(statement, &comment.parent.id),
             Content::Like(_) | Content::Repost(_) | Content::Subscribe(_) => self.once(statement),
             Content::Report(_) => {
@@ -172,8 +173,11 @@ impl<'a> Indexer<'a> {
         Ok(())
     }
 
-    fn post(&mut self, statement: &Statement<'_>) -> Result<()> {
+    fn post(&mut self, statement: &Statement<'_>, post: &Post) -> Result<()> {
         self.insert(statement, Standing::Live, None);
+        if statement.ours {
+            published::put(&mut self.batch, post, (statement.received, statement.lid), statement.received);
+        }
         self.timeline(statement);
         self.count(statement.actor.lid.into(), Kind::Post, statement.peer, 1);
         Ok(())
@@ -223,6 +227,11 @@ impl<'a> Indexer<'a> {
         let edit = Reference { object: Some(lid.into()), ..self::reference(statement, Standing::Edit, None) };
         edit.insert(&mut self.batch, statement.lid);
         self.batch.put(Space::Version, pair_key(lid.0, statement.lid.0), []);
+        if let Content::Post(post) = &statement.record.content
+            && statement.ours
+        {
+            published::put(&mut self.batch, post, (reference.received, lid), statement.received);
+        }
         self.news.push(News::Withdrawn { author: statement.actor.lid, id: *first });
         Ok(())
     }
@@ -401,6 +410,9 @@ impl<'a> Indexer<'a> {
             }
         }
         for version in later_versions(self.read, lid)?.into_iter().chain([lid]) {
+            if target.kind == Kind::Post {
+                published::remove(&mut self.batch, self.read, (target.received, lid), version)?;
+            }
             crate::bodies::erase(&mut self.batch, self.read, version)?;
             Payload::erase(&mut self.batch, self.read, version)?;
         }

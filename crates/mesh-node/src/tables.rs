@@ -5,6 +5,7 @@ pub(crate) mod carried;
 pub(crate) mod codec;
 pub(crate) mod payload;
 pub(crate) mod peer;
+pub(crate) mod published;
 pub(crate) mod reference;
 
 use mesh_proto::envelope::Kind;

@@ -61,6 +61,7 @@ use self::reader::{Snapshot, View};
 use self::trees::Trees;
 use self::writer::{Replayed, Shared, Writer};
 use crate::batch::Batch;
+use crate::changes::Changes;
 use crate::error::StoreError;
 use crate::files::{Files, OsFiles};
 use crate::kv::{Commit, Health, Key, KeyRange, Kv, Order, Read, Status, Value};
@@ -138,6 +139,7 @@ impl FjallStore {
             queue: queue::Queue::default(),
             keeper: Arc::new(Keeper::default()),
             watches: watches::Watches::default(),
+            changes: Changes::default(),
             health: writer::SharedHealth::default(),
             segment_bytes: config.segment_bytes,
             reserve_bytes: config.disk_reserve_bytes,
@@ -241,6 +243,10 @@ impl Kv for FjallStore {
 
     fn watch(&self, space: Space) -> watch::Receiver<u64> {
         self.shared.watches.watch(space)
+    }
+
+    fn changes(&self) -> &Changes {
+        &self.shared.changes
     }
 
     fn status(&self) -> Status {

@@ -9,6 +9,7 @@
 
 pub mod batch;
 pub mod blobs;
+pub mod changes;
 pub mod error;
 pub mod files;
 pub mod fjall;
@@ -23,7 +24,7 @@ mod watches;
 
 pub use batch::Batch;
 pub use blobs::{BlobError, BlobHash, BlobInfo, Blobs, LocalBlobs};
-
+pub use changes::{Changes, Place};
 pub use error::{ErrorKind, StoreError};
 pub use fjall::{Config, FjallStore};
 pub use kv::{Commit, Committed, Health, Key, KeyRange, Kv, Order, Read, Status, Value, counter};
