@@ -45,6 +45,9 @@ pub struct Config {
     /// Megabytes of memory for the store.
     #[serde(default = "store_memory_mb")]
     pub store_memory_mb: u64,
+    /// How people reach the operator: an address beginning with `mailto:`, `https://` or `tel:`. It stands on the page about the domain and in `security.txt`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contact: Option<String>,
     /// What strangers may ask for.
     #[serde(default)]
     pub limits: Limits,
@@ -144,6 +147,7 @@ impl Config {
             cache_mb: cache_mb(),
             mirrors_max: 0,
             store_memory_mb: store_memory_mb(),
+            contact: None,
             limits: Limits::default(),
         }
     }

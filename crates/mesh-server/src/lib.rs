@@ -36,6 +36,9 @@ pub struct App {
     limits: Arc<config::Limits>,
     /// Memory for bodies on their way in.
     room: Arc<Semaphore>,
+    pages: Arc<pages::answer::kept::Pages>,
+    /// How people reach the operator.
+    contact: Option<Arc<str>>,
 }
 
 impl App {
@@ -44,7 +47,13 @@ impl App {
         let started_s = node.clock().now_ms() / 1000;
         let nonces = Arc::new(Mutex::new(NonceWindow::new()));
         let room = Arc::new(Semaphore::new(body::ROOM_UNITS));
-        Self { node, nonces, started_s, stopping: CancellationToken::new(), limits: Arc::new(limits), room }
+        Self { node, nonces, started_s, stopping: CancellationToken::new(), limits: Arc::new(limits), room, pages: Arc::default(), contact: None }
+    }
+
+    /// Says how people reach the operator.
+    #[must_use]
+    pub fn with_contact(self, contact: Option<&str>) -> Self {
+        Self { contact: contact.map(Arc::from), ..self }
     }
 }
 

@@ -85,7 +85,7 @@ pub async fn bind(config: &Config) -> anyhow::Result<Vec<TcpListener>> {
 pub async fn serve(node: Node, listeners: Vec<TcpListener>, config: &Config, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
     let node = Arc::new(node);
     node.start();
-    let app = App::new(Arc::clone(&node), config.limits.clone());
+    let app = App::new(Arc::clone(&node), config.limits.clone()).with_contact(config.contact.as_deref());
     let stopping = app.stopping.clone();
     let router = router(app);
     let connections = Arc::new(Semaphore::new(config.limits.connections_max as usize));

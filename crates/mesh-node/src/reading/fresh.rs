@@ -57,6 +57,13 @@ pub struct Seen {
     places: Box<[Place]>,
 }
 
+impl Seen {
+    /// Bytes in memory, about.
+    pub fn size_bytes(&self) -> usize {
+        size_of::<Self>() + size_of_val(&*self.places)
+    }
+}
+
 impl Views {
     /// The present moment, to be taken before anything is read.
     pub fn moment(&self) -> u64 {

@@ -1,6 +1,6 @@
-//! The stylesheet and the icon: embedded, named by their content, cached for ever under that name.
+//! The stylesheet, the icon and the picture for cards elsewhere: embedded, named by their content, cached for ever under that name.
 
-use super::answer::{harden, matches};
+use super::{harden, matches};
 use axum::extract::RawQuery;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -10,7 +10,7 @@ use std::sync::LazyLock;
 
 /// A file that pages need.
 struct Asset {
-    text: &'static str,
+    bytes: &'static [u8],
     media_type: &'static str,
     version: String,
     url: String,
@@ -18,11 +18,11 @@ struct Asset {
 }
 
 impl Asset {
-    fn new(path: &str, text: &'static str, media_type: &'static str) -> Self {
-        let version = base64url(&Sha256::digest(text)[..9]);
+    fn new(path: &str, bytes: &'static [u8], media_type: &'static str) -> Self {
+        let version = base64url(&Sha256::digest(bytes)[..9]);
         let url = format!("{path}?v={version}");
         let etag = HeaderValue::try_from(format!("\"{version}\"")).expect("base64url is fit for a header");
-        Self { text, media_type, version, url, etag }
+        Self { bytes, media_type, version, url, etag }
     }
 
     /// For ever if asked for by its version; otherwise it may be another one tomorrow.
@@ -31,35 +31,47 @@ impl Asset {
         let caching = if by_version { "public, max-age=31536000, immutable" } else { "public, max-age=0, must-revalidate" };
         let mut response = match matches(headers, &self.etag) {
             true => StatusCode::NOT_MODIFIED.into_response(),
-            false => ([(header::CONTENT_TYPE, self.media_type)], self.text).into_response(),
+            false => ([(header::CONTENT_TYPE, self.media_type)], self.bytes).into_response(),
         };
         response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static(caching));
         response.headers_mut().insert(header::ETAG, self.etag.clone());
-        harden(&mut response);
+        harden(response.headers_mut());
         response
     }
 }
 
 static STYLE: LazyLock<Asset> =
-    LazyLock::new(|| Asset::new("/assets/mesh.css", include_str!("../../assets/mesh.css"), "text/css; charset=utf-8"));
-static ICON: LazyLock<Asset> = LazyLock::new(|| Asset::new("/assets/mesh.svg", include_str!("../../assets/mesh.svg"), "image/svg+xml"));
+    LazyLock::new(|| Asset::new("/assets/mesh.css", include_bytes!("../../../assets/mesh.css"), "text/css; charset=utf-8"));
+static ICON: LazyLock<Asset> =
+    LazyLock::new(|| Asset::new("/assets/mesh.svg", include_bytes!("../../../assets/mesh.svg"), "image/svg+xml"));
+static PICTURE: LazyLock<Asset> = LazyLock::new(|| Asset::new("/assets/mesh.png", include_bytes!("../../../assets/mesh.png"), "image/png"));
 
 /// Where the present stylesheet is.
-pub(super) fn style_url() -> &'static str {
+pub(in crate::pages) fn style_url() -> &'static str {
     &STYLE.url
 }
 
 /// Where the present icon is.
-pub(super) fn icon_url() -> &'static str {
+pub(in crate::pages) fn icon_url() -> &'static str {
     &ICON.url
 }
 
+/// Where the present picture is: 512 by 512.
+pub(in crate::pages) fn picture_url() -> &'static str {
+    &PICTURE.url
+}
+
 /// `GET /assets/mesh.css`.
-pub(super) async fn style(RawQuery(query): RawQuery, headers: HeaderMap) -> Response {
+pub(in crate::pages) async fn style(RawQuery(query): RawQuery, headers: HeaderMap) -> Response {
     STYLE.answer(query.as_deref(), &headers)
 }
 
 /// `GET /assets/mesh.svg`.
-pub(super) async fn icon(RawQuery(query): RawQuery, headers: HeaderMap) -> Response {
+pub(in crate::pages) async fn icon(RawQuery(query): RawQuery, headers: HeaderMap) -> Response {
     ICON.answer(query.as_deref(), &headers)
+}
+
+/// `GET /assets/mesh.png`.
+pub(in crate::pages) async fn picture(RawQuery(query): RawQuery, headers: HeaderMap) -> Response {
+    PICTURE.answer(query.as_deref(), &headers)
 }
