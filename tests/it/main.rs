@@ -11,6 +11,7 @@ mod hostile;
 mod keys;
 mod moving;
 mod network;
+mod pages;
 mod people;
 mod simulation;
 mod vectors;

@@ -10,7 +10,6 @@ pub mod config;
 mod connection;
 mod extract;
 mod federation;
-mod guard;
 mod pages;
 mod ports;
 mod problem;

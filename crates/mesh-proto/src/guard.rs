@@ -35,7 +35,7 @@ static V6: LazyLock<Vec<Ipv6Net>> = LazyLock::new(|| {
 });
 
 /// Whether an address belongs to the public internet.
-pub(crate) fn is_public(address: IpAddr) -> bool {
+pub fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => !V4.iter().any(|net| net.contains(&v4)),
         IpAddr::V6(v6) => match embedded(v6) {
