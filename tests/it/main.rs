@@ -11,7 +11,6 @@ mod hostile;
 mod keys;
 mod moving;
 mod network;
-mod pages;
 mod people;
 mod simulation;
 mod vectors;

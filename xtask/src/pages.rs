@@ -28,10 +28,20 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let mut command = run::cargo();
     match run::found("cargo-nextest") {
         Some(_) => {
-            command.args(["nextest", "run", "--package", "mesh-tests", "--run-ignored", "all", "--no-capture", "-E", "test(/^pages::/)"]);
+            command.args([
+                "nextest",
+                "run",
+                "--package",
+                "mesh-tests",
+                "--run-ignored",
+                "all",
+                "--no-capture",
+                "-E",
+                "test(people::pages::)",
+            ]);
         }
         None => {
-            command.args(["test", "--package", "mesh-tests", "--test", "it", "pages::", "--", "--include-ignored", "--nocapture"]);
+            command.args(["test", "--package", "mesh-tests", "--test", "it", "people::pages::", "--", "--include-ignored", "--nocapture"]);
         }
     }
     if let Some(shots) = &args.shots {

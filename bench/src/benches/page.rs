@@ -160,8 +160,15 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<Report> {
     }
     let sitemap_ms = sitemap(&mut connection, &domain).await?;
     let mut report = Report::new("page");
-    report.condition(format!("a post with {COMMENTS} comments, one connection, a like for every {REQUESTS_PER_LIKE} requests, each page looked at for it"));
-    report.figure("cpu_ratio", ours.cpu_us() / theirs.cpu_us(), Bound::Most(2.0), "CPU of a request: meshd with its likes / nginx with a file");
+    report.condition(format!(
+        "a post with {COMMENTS} comments, one connection, a like for every {REQUESTS_PER_LIKE} requests, each page looked at for it"
+    ));
+    report.figure(
+        "cpu_ratio",
+        ours.cpu_us() / theirs.cpu_us(),
+        Bound::Most(2.0),
+        "CPU of a request: meshd with its likes / nginx with a file",
+    );
     report.figure("cpu_us", ours.cpu_us(), Bound::None, "CPU of a request, meshd");
     report.figure("nginx_cpu_us", theirs.cpu_us(), Bound::None, "CPU of a request, nginx");
     report.figure("throughput_ratio", ours.per_second() / theirs.per_second(), Bound::None, "requests a second: meshd / nginx");

@@ -4,7 +4,7 @@
 //! is asked. Nothing is sent along but the request. Who posts from a domain under `localhost` reaches names under it, and only those.
 
 use futures_util::StreamExt;
-use html5gum::{StringReader, Token, Tokenizer};
+use html5gum::{Token, Tokenizer};
 use mesh_proto::guard::is_public;
 use mesh_proto::limits::{PREVIEW_TEXT_BYTES_MAX, PREVIEW_URL_BYTES_MAX, TITLE_BYTES_MAX};
 use mesh_proto::record::Preview;
@@ -127,7 +127,7 @@ async fn page(response: Response) -> Result<String, PreviewError> {
 fn read(url: String, page: &str) -> Option<Preview> {
     let (mut title, mut og_title, mut description) = (String::new(), None, None);
     let mut in_title = false;
-    for token in Tokenizer::new(StringReader::new(page)) {
+    for token in Tokenizer::new(page) {
         let Ok(token) = token;
         match token {
             Token::StartTag(tag) => match &tag.name[..] {

@@ -170,6 +170,12 @@ impl Config {
                 self.domain
             );
         }
+        let reaches = |contact: &str| {
+            ["mailto:", "https://", "tel:"].iter().any(|start| contact.starts_with(start)) && !contact.contains(char::is_control)
+        };
+        if self.contact.as_deref().is_some_and(|contact| !reaches(contact)) {
+            bail!("contact begins with mailto:, https:// or tel:, such as mailto:postmaster@{}", self.domain);
+        }
         if self.pow_bits > mesh_proto::limits::POW_BITS_MAX {
             bail!("pow_bits is at most {}", mesh_proto::limits::POW_BITS_MAX);
         }

@@ -46,7 +46,16 @@ impl App {
         let started_s = node.clock().now_ms() / 1000;
         let nonces = Arc::new(Mutex::new(NonceWindow::new()));
         let room = Arc::new(Semaphore::new(body::ROOM_UNITS));
-        Self { node, nonces, started_s, stopping: CancellationToken::new(), limits: Arc::new(limits), room, pages: Arc::default(), contact: None }
+        Self {
+            node,
+            nonces,
+            started_s,
+            stopping: CancellationToken::new(),
+            limits: Arc::new(limits),
+            room,
+            pages: Arc::default(),
+            contact: None,
+        }
     }
 
     /// Says how people reach the operator.

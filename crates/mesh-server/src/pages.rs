@@ -119,7 +119,12 @@ enum Sort {
     #[default]
     Website,
     Profile(String),
-    Article { author: String, published: String, modified: Option<String>, tags: Vec<String> },
+    Article {
+        author: String,
+        published: String,
+        modified: Option<String>,
+        tags: Vec<String>,
+    },
 }
 
 impl Head {

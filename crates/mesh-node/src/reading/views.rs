@@ -60,7 +60,10 @@ impl Views {
         Ok(self.complete(partials).await)
     }
 
-    pub(super) async fn blocking<T: Send + 'static>(self: &Arc<Self>, work: impl FnOnce(&Views) -> Result<T> + Send + 'static) -> Result<T> {
+    pub(super) async fn blocking<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Views) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
         let this = Arc::clone(self);
         tokio::task::spawn_blocking(move || work(&this)).await.map_err(|_| NodeError::Stopping)?
     }

@@ -33,7 +33,10 @@ pub fn of_post(post: &Post) -> BTreeSet<String> {
 
 /// Whether a tag may begin after this: at the start, after white space, or after what opens a bracket or a quotation.
 fn opens(before: &str) -> bool {
-    before.chars().next_back().is_none_or(|c| c.is_whitespace() || matches!(c, '(' | '[' | '{' | '"' | '\'' | '“' | '‘' | '„' | '«' | '（' | '「'))
+    before
+        .chars()
+        .next_back()
+        .is_none_or(|c| c.is_whitespace() || matches!(c, '(' | '[' | '{' | '"' | '\'' | '“' | '‘' | '„' | '«' | '（' | '「'))
 }
 
 fn continues(c: char) -> bool {
@@ -64,7 +67,10 @@ mod tests {
     fn the_same_tag_in_other_letters_is_the_same() {
         let mut post = Post::free("#Größe #GRO\u{0308}SSE #gro\u{0308}ße");
         post.tags = vec!["GRÖßE".into(), "x".into()];
-        assert_eq!(of_post(&post).into_iter().collect::<Vec<_>>(), ["größe", "grösse", "x"].map(str::to_owned).into_iter().collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>());
+        assert_eq!(
+            of_post(&post).into_iter().collect::<Vec<_>>(),
+            ["größe", "grösse", "x"].map(str::to_owned).into_iter().collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>()
+        );
     }
 
     #[test]

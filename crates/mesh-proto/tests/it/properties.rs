@@ -42,9 +42,22 @@ fn post() -> impl Strategy<Value = Post> {
     let audience = || prop::sample::select(vec![Audience::Everyone, Audience::Subscribers, Audience::Nobody]);
     let interaction = (audience(), audience(), audience()).prop_map(|(comment, like, repost)| Interaction { comment, like, repost });
     let tags = prop::collection::vec("[a-z\u{e9}\u{4e00}0-9_-]{1,9}", 0..16);
-    let preview = ("https?://[a-z0-9.-]{1,20}x(/[!-~&&[^\"<>\\\\^`{|}]]{0,40})?".prop_filter("a host", |url| !url.contains("://.") && !url.contains("://-")), line(60), prop::option::of(words(100)))
+    let preview = (
+        "https?://[a-z0-9.-]{1,20}x(/[!-~&&[^\"<>\\\\^`{|}]]{0,40})?"
+            .prop_filter("a host", |url| !url.contains("://.") && !url.contains("://-")),
+        line(60),
+        prop::option::of(words(100)),
+    )
         .prop_map(|(url, title, description)| Preview { url, title, description });
-    (words(200), prop::option::of(line(60)), tags, prop::option::of("[a-z]{2}(-[A-Z]{2})?"), terms(), interaction, (prop::option::of(preview), prop::option::of(id())))
+    (
+        words(200),
+        prop::option::of(line(60)),
+        tags,
+        prop::option::of("[a-z]{2}(-[A-Z]{2})?"),
+        terms(),
+        interaction,
+        (prop::option::of(preview), prop::option::of(id())),
+    )
         .prop_map(|(text, title, tags, lang, terms, interaction, (preview, revises))| Post {
             text,
             title,

@@ -159,10 +159,11 @@ pub(super) fn send(headers: &HeaderMap, page: &Page) -> Response {
 /// The encoding that the reader takes and that is best: zstd is faster to make at about the same size.
 fn wanted(headers: &HeaderMap) -> Encoding {
     let takes = |name: &str| {
-        let codings = headers.get_all(header::ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
-        codings.map(|coding| coding.split_once(';').unwrap_or((coding, ""))).any(|(coding, weight)| {
-            coding.trim().eq_ignore_ascii_case(name) && !is_zero(weight)
-        })
+        let codings =
+            headers.get_all(header::ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
+        codings
+            .map(|coding| coding.split_once(';').unwrap_or((coding, "")))
+            .any(|(coding, weight)| coding.trim().eq_ignore_ascii_case(name) && !is_zero(weight))
     };
     match () {
         () if takes("zstd") => Encoding::Zstd,

@@ -208,7 +208,12 @@ impl Preview {
     fn new(preview: mesh_proto::record::Preview) -> Option<Self> {
         let host = preview.url.split("://").nth(1)?.split(['/', '?', '#']).next()?.to_owned();
         let title = Some(name(&preview.title)).filter(|title| !title.is_empty())?;
-        Some(Self { host, title, description: preview.description.map(|words| summary(&words)).filter(|words| !words.is_empty()), url: preview.url })
+        Some(Self {
+            host,
+            title,
+            description: preview.description.map(|words| summary(&words)).filter(|words| !words.is_empty()),
+            url: preview.url,
+        })
     }
 }
 

@@ -3,8 +3,8 @@
 use super::answer::{Outcome, Page, answer, moved, redirect, send};
 use super::entry::{Body, Entry, Extent, Proof, comments_word, json_path, local, uri_of, withdrawn_by};
 use super::fault::Fault;
-use super::person::{Found, find, page_of, whole};
 use super::machine::structured::Graph;
+use super::person::{Found, find, page_of, whole};
 use super::text::{self, Span};
 use super::thread::{Answers, arrange};
 use super::time::Moment;

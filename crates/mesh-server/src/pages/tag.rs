@@ -65,7 +65,9 @@ pub(super) fn tag_path(tag: &str) -> String {
 /// The folded form of a tag in a path.
 pub(super) fn parse(raw: &str) -> Result<String, Fault> {
     let folded = tag::folded(raw);
-    let plain = folded.chars().all(|c| if c.is_ascii() { c.is_ascii_alphanumeric() || matches!(c, '_' | '-') } else { !c.is_whitespace() && !c.is_control() });
+    let plain = folded
+        .chars()
+        .all(|c| if c.is_ascii() { c.is_ascii_alphanumeric() || matches!(c, '_' | '-') } else { !c.is_whitespace() && !c.is_control() });
     let shown = text::name(&folded);
     if folded.is_empty() || !plain || folded.len() > TAG_BYTES_MAX || shown != folded {
         return Err(Fault::no_tag());

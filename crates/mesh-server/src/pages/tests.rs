@@ -2,7 +2,6 @@ mod html;
 mod machine;
 mod samples;
 
-use samples::{DOMAIN, World, domain, foreign_comment, object};
 use super::*;
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode, header};
@@ -10,6 +9,7 @@ use html::Element;
 use mesh_proto::api::{Comments, RecordView};
 use mesh_proto::envelope::RecordId;
 use mesh_proto::record::{Content, Post, Terms};
+use samples::{DOMAIN, World, domain, foreign_comment, object};
 use tower::ServiceExt;
 
 const HOSTILE: &str = "</title><script>alert(1)</script>\"'&<b onclick=x>\u{202E}";

@@ -222,7 +222,8 @@ fn plain(words: &str, spans: &mut Line, links_left: &mut usize) {
 impl Link {
     fn new(url: &str) -> Self {
         let authority = url.split_once("://").map_or("", |(_, rest)| rest.split(['/', '?', '#']).next().unwrap_or_default());
-        let host = authority.rsplit_once(':').filter(|(_, port)| port.bytes().all(|b| b.is_ascii_digit())).map_or(authority, |(host, _)| host);
+        let host =
+            authority.rsplit_once(':').filter(|(_, port)| port.bytes().all(|b| b.is_ascii_digit())).map_or(authority, |(host, _)| host);
         let host = (!host.is_ascii()).then(|| idna::domain_to_ascii(host).unwrap_or_else(|_| "not a valid name".to_owned()));
         Self { url: url.to_owned(), host }
     }

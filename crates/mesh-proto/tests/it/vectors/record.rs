@@ -6,11 +6,12 @@ use crate::fixture::{DEVICE, T0, error_name, genesis, head, key_id, object, sign
 use mesh_proto::api::code;
 use mesh_proto::envelope::{Envelope, Kind, RecordId};
 use mesh_proto::limits::{
-    BIO_BYTES_MAX, BODY_BYTES_MAX, CLOCK_AHEAD_MS_MAX, CRIT_MAX, JSON_DEPTH_MAX, PREVIEW_URL_BYTES_MAX, TAG_BYTES_MAX, TAGS_MAX, TEXT_BYTES_MAX, TITLE_BYTES_MAX,
+    BIO_BYTES_MAX, BODY_BYTES_MAX, CLOCK_AHEAD_MS_MAX, CRIT_MAX, JSON_DEPTH_MAX, PREVIEW_URL_BYTES_MAX, TAG_BYTES_MAX, TAGS_MAX,
+    TEXT_BYTES_MAX, TITLE_BYTES_MAX,
 };
 use mesh_proto::record::{
-    AccountRef, Audience, Comment, Content, Interaction, Like, ObjectRef, Post, Preview, Profile, Record, RecordError, Report, ReportReason, Repost,
-    Retract, RetractReason, Subscribe, Terms,
+    AccountRef, Audience, Comment, Content, Interaction, Like, ObjectRef, Post, Preview, Profile, Record, RecordError, Report,
+    ReportReason, Repost, Retract, RetractReason, Subscribe, Terms,
 };
 use serde_json::{Value, json};
 

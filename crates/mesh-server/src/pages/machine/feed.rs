@@ -58,7 +58,8 @@ impl Feed {
     fn new(app: &App, title: String, path: String, views: &[RecordView]) -> Self {
         let here = app.node.domain();
         let items: Vec<Item> = views.iter().filter_map(|view| Item::new(view, app)).collect();
-        let updated = items.iter().map(|item| item.entry.edited.as_ref().unwrap_or(&item.entry.published)).max_by_key(|moment| &moment.machine);
+        let updated =
+            items.iter().map(|item| item.entry.edited.as_ref().unwrap_or(&item.entry.published)).max_by_key(|moment| &moment.machine);
         let base = here.base_url();
         Self {
             updated: updated.cloned().unwrap_or_else(|| Moment::new(0)),
@@ -151,7 +152,6 @@ pub(super) fn xml(text: &str) -> String {
     out
 }
 
-
 /// A feed, or the path where it is.
 enum Out {
     Feed(Box<Feed>),
@@ -160,10 +160,14 @@ enum Out {
 
 fn sent(app: &App, headers: &HeaderMap, made: Result<Out, Fault>, form: Form) -> Response {
     let name = if matches!(form, Form::Atom) { "feed.atom" } else { "feed.json" };
-    answer(app, headers, made.map(|out| match out {
-        Out::Feed(feed) => send(headers, &feed.written(form)),
-        Out::At(path) => redirect(&format!("{path}/{name}")),
-    }))
+    answer(
+        app,
+        headers,
+        made.map(|out| match out {
+            Out::Feed(feed) => send(headers, &feed.written(form)),
+            Out::At(path) => redirect(&format!("{path}/{name}")),
+        }),
+    )
 }
 
 async fn of_domain(app: &App) -> Result<Out, Fault> {

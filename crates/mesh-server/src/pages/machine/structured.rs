@@ -39,10 +39,13 @@ impl Graph {
 
     /// A page of no special kind: `WebSite`, `AboutPage`, `CollectionPage`.
     pub(in crate::pages) fn page(kind: &str, head: &Head, site: &Site) -> Self {
-        let mut page = json!({ "@type": kind, "name": head.title, "description": head.description, "url": head.canonical, "inLanguage": "en" });
+        let mut page =
+            json!({ "@type": kind, "name": head.title, "description": head.description, "url": head.canonical, "inLanguage": "en" });
         if kind == "WebSite" {
-            let target = json!({ "@type": "EntryPoint", "urlTemplate": format!("{}/search?q={{search_term_string}}", site.domain.base_url()) });
-            page["potentialAction"] = json!({ "@type": "SearchAction", "target": target, "query-input": "required name=search_term_string" });
+            let target =
+                json!({ "@type": "EntryPoint", "urlTemplate": format!("{}/search?q={{search_term_string}}", site.domain.base_url()) });
+            page["potentialAction"] =
+                json!({ "@type": "SearchAction", "target": target, "query-input": "required name=search_term_string" });
         }
         Self::new(page)
     }
@@ -66,7 +69,13 @@ impl Graph {
     }
 
     /// A post with its comments, or a comment.
-    pub(in crate::pages) fn posting(entry: &Entry, (name, author_url): (&str, &str), url: &str, thread: &Thread, counts: &Counts) -> Option<Self> {
+    pub(in crate::pages) fn posting(
+        entry: &Entry,
+        (name, author_url): (&str, &str),
+        url: &str,
+        thread: &Thread,
+        counts: &Counts,
+    ) -> Option<Self> {
         let words = entry.words()?;
         let count = |kind| counts.get(&kind).copied().unwrap_or_default();
         let kinds = if entry.kind == Kind::Comment { json!("Comment") } else { json!(["SocialMediaPosting", "DiscussionForumPosting"]) };

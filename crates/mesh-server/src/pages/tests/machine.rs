@@ -15,10 +15,18 @@ async fn a_kept_page_is_as_new_as_the_newest_answer() {
     let first = page(&world, &path).await;
     assert!(first.has("1 like") && first.body == page(&world, &path).await.body);
     let bob = world.join("bob", "Bob", "").await;
-    let ada = super::samples::Someone { id: world.account("ada").id(), device: SecretKey::from_seed(&[101; 32]), keys: world.account("ada").log.head() };
+    let ada = super::samples::Someone {
+        id: world.account("ada").id(),
+        device: SecretKey::from_seed(&[101; 32]),
+        keys: world.account("ada").log.head(),
+    };
     world.like(&bob, object(&ada, post)).await;
     assert!(page(&world, &path).await.has("2 likes"));
-    let neo = super::samples::Someone { id: world.account("neo").id(), device: SecretKey::from_seed(&[102; 32]), keys: world.account("neo").log.head() };
+    let neo = super::samples::Someone {
+        id: world.account("neo").id(),
+        device: SecretKey::from_seed(&[102; 32]),
+        keys: world.account("neo").log.head(),
+    };
     let (root, answer) = (object(&ada, post), object(&neo, comment));
     world.comment(&bob, &root, &answer, "A third comment.").await;
     assert!(page(&world, &path).await.has("A third comment."));
@@ -81,7 +89,10 @@ async fn pages_travel_compressed_for_those_who_can() {
     let plain = page(&world, "/about").await;
     let mut request = axum::http::Request::get("/about");
     request = request.header(BROTLI.0, BROTLI.1);
-    let service = tower::ServiceExt::oneshot(super::router().with_state(world.app.clone()), request.body(axum::body::Body::empty()).expect("a request"));
+    let service = tower::ServiceExt::oneshot(
+        super::router().with_state(world.app.clone()),
+        request.body(axum::body::Body::empty()).expect("a request"),
+    );
     let response = service.await.expect("an answer");
     assert_eq!(response.headers()[header::CONTENT_ENCODING], "br");
     assert_eq!(response.headers()[header::ETAG], plain.header(header::ETAG));

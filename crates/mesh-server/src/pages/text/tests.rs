@@ -109,7 +109,13 @@ fn a_summary_is_one_short_line() {
 #[test]
 fn tags_lead_to_their_pages_and_links_keep_their_fragments() {
     let text = Text::whole("#Größe, https://x.org/#part (#b-c) a#d");
-    let tags: Vec<(String, String)> = text.paragraphs.concat().concat().into_iter().filter_map(|span| if let Span::Tag(words, path) = span { Some((words, path)) } else { None }).collect();
+    let tags: Vec<(String, String)> = text
+        .paragraphs
+        .concat()
+        .concat()
+        .into_iter()
+        .filter_map(|span| if let Span::Tag(words, path) = span { Some((words, path)) } else { None })
+        .collect();
     let expected = [("#Größe", "/tag/gr%C3%B6%C3%9Fe"), ("#b-c", "/tag/b-c")].map(|(words, path)| (words.to_owned(), path.to_owned()));
     assert_eq!(tags, expected);
     assert_eq!(plain(&text), "#Größe, https://x.org/#part (#b-c) a#d");

@@ -4,6 +4,7 @@
 
 mod content;
 mod machines;
+mod preview;
 
 use crate::network::Home;
 use content::Content;
@@ -83,15 +84,35 @@ async fn browser_without_graphics_shows_everything() {
     let dump = |name: &'static str| {
         let url = format!("http://127.0.0.1:{}{}", home.port, content.pages[name]);
         async move {
-            let output = Command::new(program("w3m")).args(["-dump", "-cols", "100", "-O", "UTF-8", &url]).output().await.expect("w3m runs");
+            let output =
+                Command::new(program("w3m")).args(["-dump", "-cols", "100", "-O", "UTF-8", &url]).output().await.expect("w3m runs");
             String::from_utf8_lossy(&output.stdout).split_whitespace().collect::<Vec<_>>().join(" ")
         }
     };
     let post = dump("post").await;
-    for words in ["On engines", "Ada Lovelace", "The engine weaves algebraic patterns", "50 comments", "Comment number 0", "Comment number 49", "How do I know?", "mesh verify", "1 like", "An essay on looms"] {
+    for words in [
+        "On engines",
+        "Ada Lovelace",
+        "The engine weaves algebraic patterns",
+        "50 comments",
+        "Comment number 0",
+        "Comment number 49",
+        "How do I know?",
+        "mesh verify",
+        "1 like",
+        "An essay on looms",
+    ] {
         assert!(post.contains(words), "{words:?} is not in {post}");
     }
-    for (name, words) in [("home", "Newest posts"), ("profile", "Mathematics"), ("tag", "On engines"), ("about", "Limits"), ("search", "cannot be searched"), ("missing", "There is nothing here"), ("withdrawn", "was withdrawn")] {
+    for (name, words) in [
+        ("home", "Newest posts"),
+        ("profile", "Mathematics"),
+        ("tag", "On engines"),
+        ("about", "Limits"),
+        ("search", "cannot be searched"),
+        ("missing", "There is nothing here"),
+        ("withdrawn", "was withdrawn"),
+    ] {
         let shown = dump(name).await;
         assert!(shown.contains(words), "{name}: {words:?} is not in {shown}");
     }
@@ -102,12 +123,34 @@ async fn odd_requests_get_a_page_or_clear_words() {
     let home = Home::start("odd").await;
     let content = Content::publish(&home).await;
     let post = &content.pages["post"];
-    for header in [("accept", "image/png"), ("accept", "\u{ff}"), ("range", "bytes=0-1"), ("range", "bytes=9999999-"), ("range", "lines=1"), ("if-none-match", "\"\",,W/"), ("accept-encoding", "zstd;q=x, *;q=0"), ("if-range", "x")] {
+    for header in [
+        ("accept", "image/png"),
+        ("accept", "\u{ff}"),
+        ("range", "bytes=0-1"),
+        ("range", "bytes=9999999-"),
+        ("range", "lines=1"),
+        ("if-none-match", "\"\",,W/"),
+        ("accept-encoding", "zstd;q=x, *;q=0"),
+        ("if-range", "x"),
+    ] {
         let reply = content::get(&home, post, &[header]).await;
         assert_eq!(reply.status(), 200, "{header:?}");
         assert!(reply.text().await.unwrap_or_default().contains("On engines"), "{header:?}");
     }
-    for path in ["/@ada/%00", "/@%2e%2e/x", "/tag/%ff", "/tag/%E2%80%AE", "/@ada/..%2f..%2fetc", "/search?q=%00&q=2", "/@ada?before=%ff", "//@ada", "/@ada//x", "/oembed?url=%00", "/sitemap/99999999999999999999.xml", "/@ada/feed.rss"] {
+    for path in [
+        "/@ada/%00",
+        "/@%2e%2e/x",
+        "/tag/%ff",
+        "/tag/%E2%80%AE",
+        "/@ada/..%2f..%2fetc",
+        "/search?q=%00&q=2",
+        "/@ada?before=%ff",
+        "//@ada",
+        "/@ada//x",
+        "/oembed?url=%00",
+        "/sitemap/99999999999999999999.xml",
+        "/@ada/feed.rss",
+    ] {
         let reply = content::get(&home, path, &[("accept", "text/html")]).await;
         assert!((400..500).contains(&reply.status().as_u16()), "{path}: {}", reply.status());
         let body = reply.text().await.expect("a body");

@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 
 /// Markup, scripts, overrides of direction, marks that pile up, look-alikes.
 fn hostile() -> String {
-    let zalgo: String = "Zalgo".chars().flat_map(|c| std::iter::once(c).chain("\u{0300}\u{0316}\u{0489}".chars().cycle().take(60))).collect();
+    let zalgo: String =
+        "Zalgo".chars().flat_map(|c| std::iter::once(c).chain("\u{0300}\u{0316}\u{0489}".chars().cycle().take(60))).collect();
     format!(
         "</title></script><script>hostile=1;alert(1)</script><img src=x onerror=\"hostile=1\"> \u{202E}gnp.exe\u{2066} {zalgo} \
          javascript:alert(1) data:text/html,<script>alert(1)</script> https://\u{0430}pple.com/ https://x.example/\"onmouseover=alert(1) #tag\u{202E} \u{200B}\u{FEFF}]]>--><!--"
@@ -46,7 +47,12 @@ impl Content {
         home.says(&neo, Said::Profile(Profile { name: "مهندس (Neo)".into(), bio: "من ایران.".into() })).await;
         let name: String = hostile().chars().take(90).filter(|c| *c != '\n').collect();
         home.says(&eve, Said::Profile(Profile { name, bio: hostile() })).await;
-        let mut pages = BTreeMap::from([("home", "/".to_owned()), ("about", "/about".into()), ("profile", "/@ada".into()), ("hostile-profile", "/@eve".into())]);
+        let mut pages = BTreeMap::from([
+            ("home", "/".to_owned()),
+            ("about", "/about".into()),
+            ("profile", "/@ada".into()),
+            ("hostile-profile", "/@eve".into()),
+        ]);
         pages.extend([("tag", "/tag/engines".to_owned()), ("tag-unused", "/tag/unused".into()), ("missing", "/nowhere".into())]);
         pages.extend([("search", "/search".to_owned()), ("search-found", "/search?q=a".into())]);
         Self::ordinary(home, (&ada, &neo), &mut pages).await;
@@ -56,15 +62,27 @@ impl Content {
 
     async fn ordinary(home: &Home, (ada, neo): (&TestAccount, &TestAccount), pages: &mut BTreeMap<&'static str, String>) {
         let text = "The engine weaves algebraic patterns just as the loom weaves flowers and leaves.\nIt can do whatever we know how to order it to perform. #Engines\n\nMore at https://ada.example/looms?a=1&b=2.";
-        let preview = Preview { url: "https://ada.example/looms".into(), title: "An essay on looms".into(), description: Some("How cards tell a loom what to weave.".into()) };
-        let post = Post { title: Some("On engines".into()), tags: vec!["looms".into()], lang: Some("en-GB".into()), preview: Some(preview), ..Post::free(text) };
+        let preview = Preview {
+            url: "https://ada.example/looms".into(),
+            title: "An essay on looms".into(),
+            description: Some("How cards tell a loom what to weave.".into()),
+        };
+        let post = Post {
+            title: Some("On engines".into()),
+            tags: vec!["looms".into()],
+            lang: Some("en-GB".into()),
+            preview: Some(preview),
+            ..Post::free(text)
+        };
         let post = home.says(ada, Said::Post(post)).await;
         let root = ada.object(&post);
         home.says(neo, Said::Like(Like { object: root.clone() })).await;
         let mut parent = root.clone();
         for number in 0..50 {
             let by = if number % 2 == 0 { neo } else { ada };
-            let said = home.says(by, comment(&root, &parent, format!("Comment number {number}: what a fine thought, and how far it may lead."))).await;
+            let said = home
+                .says(by, comment(&root, &parent, format!("Comment number {number}: what a fine thought, and how far it may lead.")))
+                .await;
             pages.insert("comment", path(by, &said));
             parent = if number % 7 == 6 { root.clone() } else { by.object(&said) };
         }
@@ -94,7 +112,8 @@ impl Content {
             parent = neo.object(&said);
         }
         let first = get(home, &pages["long-word"], &[]).await.text().await.expect("a page");
-        let next = first.split("href=\"").find(|href| href.contains("?after=")).and_then(|href| href.split('#').next()).expect("a next page");
+        let next =
+            first.split("href=\"").find(|href| href.contains("?after=")).and_then(|href| href.split('#').next()).expect("a next page");
         pages.insert("deep-thread", next.to_owned());
     }
 }

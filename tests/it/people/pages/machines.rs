@@ -6,7 +6,10 @@ use serde_json::Value;
 
 /// What search engines demand of each type, and a little more.
 const REQUIRED: [(&str, &[&str]); 8] = [
-    ("DiscussionForumPosting", &["author", "datePublished", "text", "url", "headline", "interactionStatistic", "comment", "mainEntityOfPage"]),
+    (
+        "DiscussionForumPosting",
+        &["author", "datePublished", "text", "url", "headline", "interactionStatistic", "comment", "mainEntityOfPage"],
+    ),
     ("Comment", &["author", "datePublished", "text", "url"]),
     ("ProfilePage", &["mainEntity", "dateCreated"]),
     ("Person", &["name", "url"]),
@@ -45,9 +48,22 @@ fn check(node: &Value, seen: &mut Vec<String>) {
 async fn structured_data_says_what_search_engines_demand() {
     let home = Home::start("graph").await;
     let content = Content::publish(&home).await;
-    for (page, kind) in [("post", "DiscussionForumPosting"), ("post", "SocialMediaPosting"), ("post", "Comment"), ("comment", "Comment"), ("profile", "ProfilePage"), ("profile", "Person"), ("home", "WebSite"), ("tag", "CollectionPage"), ("about", "AboutPage"), ("hostile-post", "DiscussionForumPosting"), ("hostile-profile", "ProfilePage")] {
+    for (page, kind) in [
+        ("post", "DiscussionForumPosting"),
+        ("post", "SocialMediaPosting"),
+        ("post", "Comment"),
+        ("comment", "Comment"),
+        ("profile", "ProfilePage"),
+        ("profile", "Person"),
+        ("home", "WebSite"),
+        ("tag", "CollectionPage"),
+        ("about", "AboutPage"),
+        ("hostile-post", "DiscussionForumPosting"),
+        ("hostile-profile", "ProfilePage"),
+    ] {
         let html = text(&home, &content.pages[page]).await;
-        let graph = html.split_once("<script type=\"application/ld+json\">").and_then(|(_, rest)| rest.split_once("</script>")).expect("a graph").0;
+        let graph =
+            html.split_once("<script type=\"application/ld+json\">").and_then(|(_, rest)| rest.split_once("</script>")).expect("a graph").0;
         assert!(!graph.contains(['<', '>', '&']), "{page}");
         let graph: Value = serde_json::from_str(graph).expect("JSON");
         assert_eq!(graph["@context"], "https://schema.org");
@@ -126,7 +142,11 @@ async fn posts_can_be_embedded_elsewhere() {
     let content = Content::publish(&home).await;
     for page in ["post", "hostile-post", "comment"] {
         let html = text(&home, &content.pages[page]).await;
-        let href = html.split("type=\"application/json+oembed\"").nth(1).and_then(|rest| rest.split("href=\"").nth(1)).and_then(|rest| rest.split('"').next());
+        let href = html
+            .split("type=\"application/json+oembed\"")
+            .nth(1)
+            .and_then(|rest| rest.split("href=\"").nth(1))
+            .and_then(|rest| rest.split('"').next());
         let href = href.expect("a link").replace("&#38;", "&").replace("&amp;", "&");
         let embed: Value = serde_json::from_str(&text(&home, &href).await).expect("JSON");
         for member in ["version", "type", "html", "width", "author_name", "provider_name"] {
