@@ -163,13 +163,19 @@ fn wanted(headers: &HeaderMap) -> Encoding {
             headers.get_all(header::ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
         codings
             .map(|coding| coding.split_once(';').unwrap_or((coding, "")))
-            .any(|(coding, weight)| coding.trim().eq_ignore_ascii_case(name) && !is_zero(weight))
+            .any(|(coding, weight)| coding.trim().eq_ignore_ascii_case(name) && takes_some(weight))
     };
     match () {
         () if takes("zstd") => Encoding::Zstd,
         () if takes("br") => Encoding::Brotli,
         () => Encoding::Identity,
     }
+}
+
+/// Whether what follows a coding lets it be used: nothing, or a weight above 0.
+fn takes_some(parameter: &str) -> bool {
+    let weight = parameter.trim();
+    weight.is_empty() || weight.strip_prefix("q=").and_then(|weight| weight.parse::<f32>().ok()).is_some_and(|weight| weight > 0.0)
 }
 
 /// Whether a parameter is a weight that refuses (RFC 9110 §12.4.2).
