@@ -7,10 +7,13 @@ use super::fault::Fault;
 use super::{Head, Site};
 use crate::App;
 use askama::Template;
+use axum::extract::{FromRequestParts, Path};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use mesh_proto::bytes::base64url;
+use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 use std::sync::OnceLock;
 
@@ -97,6 +100,20 @@ fn brotli(body: &[u8]) -> Option<Vec<u8>> {
     out.write_all(body).ok()?;
     out.flush().ok()?;
     Some(out.into_inner())
+}
+
+/// The captures of a path; what is not percent-encoded UTF-8 is answered with a page that says so.
+pub(super) struct Captured<T>(pub(super) T);
+
+impl<T: DeserializeOwned + Send> FromRequestParts<App> for Captured<T> {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Response> {
+        match Path::from_request_parts(parts, app).await {
+            Ok(Path(captures)) => Ok(Self(captures)),
+            Err(_) => Err(answer(app, &parts.headers, Err(Fault::not_found()))),
+        }
+    }
 }
 
 /// What a page handler comes to.

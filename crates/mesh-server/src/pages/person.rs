@@ -1,6 +1,6 @@
 //! A person's page: who they are in their own words, and what they published, newest first; of a closed account only that it is closed.
 
-use super::answer::{Outcome, Page, answer, moved, redirect, send};
+use super::answer::{Captured, Outcome, Page, answer, moved, redirect, send};
 use super::entry::{Body, Entry, Extent};
 use super::fault::Fault;
 use super::machine::structured::Graph;
@@ -9,7 +9,7 @@ use super::{Head, Site, Sort, blocking, plural};
 use crate::App;
 use askama::Template;
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use mesh_node::accounts::Account;
@@ -166,7 +166,7 @@ fn vouched(home: &Domain, witnesses: &[Domain]) -> String {
 /// `GET /@{user}`.
 pub(super) async fn show(
     State(app): State<App>,
-    Path(user): Path<String>,
+    Captured(user): Captured<String>,
     seek: Result<Query<Seek>, QueryRejection>,
     headers: HeaderMap,
 ) -> Response {

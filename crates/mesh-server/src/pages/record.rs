@@ -1,6 +1,6 @@
 //! A record's page: a post, a comment or a repost, with the comments below it; a tombstone for what was withdrawn.
 
-use super::answer::{Outcome, Page, answer, moved, redirect, send};
+use super::answer::{Captured, Outcome, Page, answer, moved, redirect, send};
 use super::entry::{Body, Entry, Extent, Proof, comments_word, json_path, local, uri_of, withdrawn_by};
 use super::fault::Fault;
 use super::machine::structured::Graph;
@@ -12,7 +12,7 @@ use super::{Head, Site, Sort, blocking, plural};
 use crate::App;
 use askama::Template;
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::Response;
 use mesh_node::NodeError;
@@ -197,7 +197,7 @@ impl WithdrawnPage {
 /// `GET /@{user}/{id}`.
 pub(super) async fn show(
     State(app): State<App>,
-    Path((user, id)): Path<(String, String)>,
+    Captured((user, id)): Captured<(String, String)>,
     seek: Result<Query<Seek>, QueryRejection>,
     (uri, headers): (Uri, HeaderMap),
 ) -> Response {

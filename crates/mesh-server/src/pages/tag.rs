@@ -1,6 +1,6 @@
 //! A tag's page: what people of this domain published under it, newest first.
 
-use super::answer::{Outcome, Page, answer, redirect, send};
+use super::answer::{Captured, Outcome, Page, answer, redirect, send};
 use super::entry::{Body, Entry};
 use super::fault::Fault;
 use super::machine::structured::Graph;
@@ -10,7 +10,7 @@ use super::{Head, Site};
 use crate::App;
 use askama::Template;
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use mesh_proto::limits::TAG_BYTES_MAX;
@@ -78,7 +78,7 @@ pub(super) fn parse(raw: &str) -> Result<String, Fault> {
 /// `GET /tag/{tag}`.
 pub(super) async fn show(
     State(app): State<App>,
-    Path(tag): Path<String>,
+    Captured(tag): Captured<String>,
     seek: Result<Query<Seek>, QueryRejection>,
     headers: HeaderMap,
 ) -> Response {

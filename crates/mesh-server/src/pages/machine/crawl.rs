@@ -1,11 +1,11 @@
 //! What robots and researchers look for: `robots.txt`, site maps (sitemaps.org), `security.txt` (RFC 9116).
 
-use super::super::answer::{Page, answer, send};
+use super::super::answer::{Captured, Page, answer, send};
 use super::super::blocking;
 use super::super::fault::Fault;
 use super::super::time::Moment;
 use crate::App;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use mesh_node::published::Listed;
@@ -55,7 +55,7 @@ pub(super) async fn sitemap_index(State(app): State<App>, headers: HeaderMap) ->
 }
 
 /// `GET /sitemap/{part}`.
-pub(super) async fn sitemap(State(app): State<App>, Path(part): Path<String>, headers: HeaderMap) -> Response {
+pub(super) async fn sitemap(State(app): State<App>, Captured(part): Captured<String>, headers: HeaderMap) -> Response {
     let outcome = match part.strip_suffix(".xml").and_then(|number| number.parse::<usize>().ok()) {
         _ if part == PAGES => Ok(pages(&app)),
         Some(number @ 1..) => {

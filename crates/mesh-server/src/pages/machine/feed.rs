@@ -1,6 +1,6 @@
 //! Feeds: Atom (RFC 4287) and JSON Feed 1.1 of a person, a tag and the whole domain. Posts with all their words; what is passed on is left out.
 
-use super::super::answer::{Page, answer, redirect, send};
+use super::super::answer::{Captured, Page, answer, redirect, send};
 use super::super::entry::{Entry, Extent, Words};
 use super::super::fault::Fault;
 use super::super::person::{Found, find};
@@ -9,7 +9,7 @@ use super::super::text::{self, Span};
 use super::super::time::Moment;
 use crate::App;
 use askama::Template;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use mesh_proto::api::RecordView;
@@ -207,21 +207,21 @@ pub(super) async fn domain_json(State(app): State<App>, headers: HeaderMap) -> R
 }
 
 /// `GET /@{user}/feed.atom`.
-pub(super) async fn person_atom(State(app): State<App>, Path(user): Path<String>, headers: HeaderMap) -> Response {
+pub(super) async fn person_atom(State(app): State<App>, Captured(user): Captured<String>, headers: HeaderMap) -> Response {
     sent(&app, &headers, of_person(&app, &user).await, Form::Atom)
 }
 
 /// `GET /@{user}/feed.json`.
-pub(super) async fn person_json(State(app): State<App>, Path(user): Path<String>, headers: HeaderMap) -> Response {
+pub(super) async fn person_json(State(app): State<App>, Captured(user): Captured<String>, headers: HeaderMap) -> Response {
     sent(&app, &headers, of_person(&app, &user).await, Form::Json)
 }
 
 /// `GET /tag/{tag}/feed.atom`.
-pub(super) async fn tag_atom(State(app): State<App>, Path(tag): Path<String>, headers: HeaderMap) -> Response {
+pub(super) async fn tag_atom(State(app): State<App>, Captured(tag): Captured<String>, headers: HeaderMap) -> Response {
     sent(&app, &headers, of_tag(&app, &tag).await, Form::Atom)
 }
 
 /// `GET /tag/{tag}/feed.json`.
-pub(super) async fn tag_json(State(app): State<App>, Path(tag): Path<String>, headers: HeaderMap) -> Response {
+pub(super) async fn tag_json(State(app): State<App>, Captured(tag): Captured<String>, headers: HeaderMap) -> Response {
     sent(&app, &headers, of_tag(&app, &tag).await, Form::Json)
 }
