@@ -24,7 +24,7 @@ async fn a_kept_page_is_as_new_as_the_newest_answer() {
     assert!(page(&world, &path).await.has("2 likes"));
     let neo = super::samples::Someone {
         id: world.account("neo").id(),
-        device: SecretKey::from_seed(&[102; 32]),
+        device: SecretKey::from_seed(&[103; 32]),
         keys: world.account("neo").log.head(),
     };
     let (root, answer) = (object(&ada, post), object(&neo, comment));
