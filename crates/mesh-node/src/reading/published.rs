@@ -138,7 +138,7 @@ impl Published {
         let mut users: HashMap<AccountLid, Option<String>> = HashMap::new();
         let mut posts = Vec::with_capacity(rows.len());
         for rows in rows.chunks(ROWS) {
-            let rows = rows.iter().map(|(key, value)| Ok(Row::decode(key, value)?)).collect::<Result<Vec<_>>>()?;
+            let rows = rows.iter().map(|(key, value)| Row::decode(key, value)).collect::<Result<Vec<_>>>()?;
             let keys: Vec<[u8; 8]> = rows.iter().map(|row| row.place.1.key()).collect();
             let keys: Vec<&[u8]> = keys.iter().map(<[u8; 8]>::as_slice).collect();
             for (row, reference) in rows.iter().zip(self.kv.multi_get(Space::Reference, &keys)?) {

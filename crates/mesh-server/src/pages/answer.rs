@@ -17,9 +17,10 @@ use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 use std::sync::OnceLock;
 
-/// Nothing runs, nothing comes from elsewhere, nothing is sent but a search to this server, nobody frames the page.
+/// Nothing runs, nothing comes from elsewhere, nothing is sent but a search to this server, nobody frames the page. Tools that inspect a page may ask for
+/// this server's other files.
 const CONTENT_SECURITY_POLICY: &str =
-    "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+    "default-src 'none'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 /// Who has a page may show it for half a minute while it asks whether it is still so.
 const CACHING: &str = "public, max-age=0, stale-while-revalidate=30";
 /// Bodies below this are not worth compressing.

@@ -1,41 +1,33 @@
 //! The stylesheet, the icon and the picture for cards elsewhere: embedded, named by their content, cached for ever under that name.
 
-use super::{harden, matches};
+use super::{Page, send};
 use axum::extract::RawQuery;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use mesh_proto::bytes::base64url;
 use sha2::{Digest, Sha256};
 use std::sync::LazyLock;
 
 /// A file that pages need.
 struct Asset {
-    bytes: &'static [u8],
-    media_type: &'static str,
+    page: Page,
     version: String,
     url: String,
-    etag: HeaderValue,
 }
 
 impl Asset {
     fn new(path: &str, bytes: &'static [u8], media_type: &'static str) -> Self {
         let version = base64url(&Sha256::digest(bytes)[..9]);
         let url = format!("{path}?v={version}");
-        let etag = HeaderValue::try_from(format!("\"{version}\"")).expect("base64url is fit for a header");
-        Self { bytes, media_type, version, url, etag }
+        Self { page: Page::of(StatusCode::OK, media_type, bytes), version, url }
     }
 
     /// For ever if asked for by its version; otherwise it may be another one tomorrow.
     fn answer(&self, query: Option<&str>, headers: &HeaderMap) -> Response {
         let by_version = query.and_then(|query| query.strip_prefix("v=")) == Some(self.version.as_str());
         let caching = if by_version { "public, max-age=31536000, immutable" } else { "public, max-age=0, must-revalidate" };
-        let mut response = match matches(headers, &self.etag) {
-            true => StatusCode::NOT_MODIFIED.into_response(),
-            false => ([(header::CONTENT_TYPE, self.media_type)], self.bytes).into_response(),
-        };
+        let mut response = send(headers, &self.page);
         response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static(caching));
-        response.headers_mut().insert(header::ETAG, self.etag.clone());
-        harden(response.headers_mut());
         response
     }
 }
