@@ -8,6 +8,7 @@ pub(crate) mod feed;
 pub(crate) mod heal;
 pub(crate) mod idle;
 pub(crate) mod ingest;
+pub(crate) mod page;
 pub(crate) mod simulate;
 pub(crate) mod thread;
 pub(crate) mod waiters;

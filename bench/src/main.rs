@@ -58,6 +58,8 @@ enum Bench {
     Feed(Options),
     /// Pages of a thread with 10,000 comments
     Thread(Options),
+    /// A post's page while it is liked, against nginx; a site map
+    Page(Options),
     /// Memory and start of an idle server
     Idle(Options),
     /// Bytes on disk for each reference
@@ -101,6 +103,7 @@ fn main() -> anyhow::Result<()> {
             Some(Bench::Write(options)) => benches::write::run(&options).await?.print(),
             Some(Bench::Feed(options)) => benches::feed::run(&options).await?.print(),
             Some(Bench::Thread(options)) => benches::thread::run(&options).await?.print(),
+            Some(Bench::Page(options)) => benches::page::run(&options).await?.print(),
             Some(Bench::Idle(options)) => benches::idle::run(&options).await?.print(),
             Some(Bench::Disk(options)) => benches::disk::run(&options).await?.print(),
             Some(Bench::Backup(options)) => benches::backup::run(&options).await?.print(),

@@ -1,4 +1,6 @@
-//! People with the real `mesh` program against real servers.
+//! People with the real `mesh` program, and with browsers, against real servers.
+
+mod pages;
 
 use crate::network::Home;
 use serde_json::Value;

@@ -129,6 +129,10 @@ impl Kv for Handle {
         self.store.watch(space)
     }
 
+    fn changes(&self) -> &mesh_store::Changes {
+        self.store.changes()
+    }
+
     fn status(&self) -> Status {
         self.store.status()
     }

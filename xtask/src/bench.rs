@@ -1,5 +1,6 @@
 //! `cargo xtask bench NAME`: release builds of the programs, then `mesh-bench NAME`.
 
+use crate::packages::{self, Need};
 use crate::run;
 use anyhow::Result;
 
@@ -15,6 +16,9 @@ pub(crate) struct Args {
 
 /// Builds, then measures or lists.
 pub(crate) fn run(args: &Args) -> Result<()> {
+    if args.name.as_deref() == Some("page") {
+        packages::ensure(&[Need { program: "nginx", package: "nginx-light", why: "the bench compares with it" }])?;
+    }
     run::run(run::cargo().args(["build", "--release", "--package", "mesh-bench"]))?;
     if args.name.as_deref().is_some_and(|name| name != "simulate") {
         // A bench starts real servers and clients: the same binaries that people run. Built by themselves, else they would have what the simulation

@@ -5,6 +5,7 @@
 mod bench;
 mod deny;
 mod packages;
+mod pages;
 mod run;
 mod test;
 mod tidy;
@@ -36,6 +37,8 @@ enum Task {
     Vectors(vectors::Args),
     /// Build the protocol for the browser (wasm32-unknown-unknown)
     Wasm(wasm::Args),
+    /// Judge the public pages: validators, a real browser, Lighthouse
+    Pages(pages::Args),
     /// Measure; without a name, list what can be measured
     Bench(bench::Args),
     /// Become another program that ends when its parent does
@@ -50,6 +53,7 @@ fn main() -> ExitCode {
         Task::Tidy => tidy::run(),
         Task::Vectors(args) => vectors::run(&args),
         Task::Wasm(args) => wasm::run(&args),
+        Task::Pages(args) => pages::run(&args),
         Task::Bench(args) => bench::run(&args),
         Task::Tether(args) => up::tether::run(&args),
     };

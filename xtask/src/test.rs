@@ -5,7 +5,7 @@
 mod runner;
 mod tally;
 
-use crate::{deny, packages, run, tidy, ui, vectors, wasm};
+use crate::{deny, packages, pages, run, tidy, ui, vectors, wasm};
 use anyhow::{Result, bail};
 use clap::ValueEnum;
 use std::time::{Duration, Instant};
@@ -116,7 +116,7 @@ impl Step {
             Step::Fmt => component("rustfmt", "fmt").and_then(|()| run::run(run::cargo().args(["fmt", "--all", "--check"]))),
             Step::Clippy => component("clippy", "clippy")
                 .and_then(|()| run::run(run::cargo().args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))),
-            Step::Test => runner::tests(&args.rest, tally),
+            Step::Test => judges(&args.rest).and_then(|()| runner::tests(&args.rest, tally)),
             Step::Doc if !args.rest.is_empty() => return Outcome::Skipped("arguments after -- are for the tests alone"),
             Step::Doc => runner::examples(tally),
             Step::Vectors => vectors::check_with_workspace(),
@@ -133,6 +133,11 @@ impl Step {
         };
         result.map_or_else(Outcome::Failed, |()| Outcome::Passed)
     }
+}
+
+/// Installs what judges the pages, unless only other tests are asked for.
+fn judges(rest: &[String]) -> Result<()> {
+    if rest.is_empty() || rest.iter().any(|word| word.contains("pages")) { pages::install() } else { Ok(()) }
 }
 
 /// Says how to get a part of the Rust toolchain that is missing.

@@ -258,6 +258,9 @@ pub(crate) struct PostArgs {
     /// The language, such as en or pt-BR
     #[arg(long)]
     pub(crate) lang: Option<String>,
+    /// Show what this link leads to: your machine fetches the page's title and description now, and nobody has to later
+    #[arg(long, value_name = "URL", conflicts_with = "edit")]
+    pub(crate) preview: Option<String>,
     /// Publish a new version of this post or comment of yours
     #[arg(long, value_name = "URI")]
     pub(crate) edit: Option<String>,

@@ -194,8 +194,14 @@ impl Accounts {
         if self.cache.peek(&account.id()).is_some_and(|known| known.log.len() > account.log.len()) {
             return;
         }
-        self.ids.insert(account.lid, account.id());
+        let replaces = self.cache.peek(&account.id()).is_some_and(|known| known.log.len() != account.log.len());
+        let lid = account.lid;
+        self.ids.insert(lid, account.id());
         self.cache.insert(account.id(), account);
+        if replaces {
+            // Who made something of what was remembered until now, though the store held more, must know.
+            self.kv.changes().note(Space::KeyOp, &lid.0.to_be_bytes());
+        }
     }
 
     /// Forgets an account of which the store may hold more than the cache.

@@ -11,6 +11,7 @@ use crate::accounts::Account;
 use crate::error::{NodeError, Result};
 use crate::objects::Resolved;
 use crate::tables::codec::{Reader, key_u64};
+use crate::tables::published;
 use crate::tables::reference::{Reference, Standing, TombstoneRow};
 use crate::tables::{
     AccountLid, HERE, Lid, ObjectLid, PeerNo, account_place_key, act_key, object_key, once_key, ordered_key, pair_key, subscribers_key,
@@ -18,7 +19,7 @@ use crate::tables::{
 };
 use mesh_proto::api::code;
 use mesh_proto::envelope::{Kind, RecordId};
-use mesh_proto::record::{Content, Record};
+use mesh_proto::record::{Content, Post, Record};
 use mesh_store::{Batch, KeyRange, Order, Read, Space};
 
 /// News for those who follow along, published once the batch is durable.
@@ -119,7 +120,7 @@ impl<'a> Indexer<'a> {
             Content::Retract(retract) => self.retract(statement, retract),
             Content::Profile(_) => self.profile(statement),
             content if content.revises().is_some() => self.edit(statement),
-            Content::Post(_) => self.post(statement),
+            Content::Post(post) => self.post(statement, post),
             Content::Comment(comment) => self.comment(statement, &comment.parent.id),
             Content::Like(_) | Content::Repost(_) | Content::Subscribe(_) => self.once(statement),
             Content::Report(_) => {
@@ -182,8 +183,11 @@ impl<'a> Indexer<'a> {
         Ok(())
     }
 
-    fn post(&mut self, statement: &Statement<'_>) -> Result<()> {
+    fn post(&mut self, statement: &Statement<'_>, post: &Post) -> Result<()> {
         self.insert(statement, Standing::Live, None);
+        if statement.ours {
+            published::put(&mut self.batch, post, (statement.received, statement.lid), statement.received);
+        }
         self.timeline(statement);
         self.count(statement.actor.lid.into(), Kind::Post, statement.peer, 1)?;
         Ok(())
@@ -234,6 +238,11 @@ impl<'a> Indexer<'a> {
         let edit = Reference { object: Some(lid.into()), ..self::reference(statement, Standing::Edit, None) };
         edit.insert(&mut self.batch, statement.lid);
         self.batch.put(Space::Version, pair_key(lid.0, statement.lid.0), []);
+        if let Content::Post(post) = &statement.record.content
+            && statement.ours
+        {
+            published::put(&mut self.batch, post, (reference.received, lid), statement.received);
+        }
         self.news.push(News::Withdrawn { author: statement.actor.lid, id: *first });
         Ok(())
     }

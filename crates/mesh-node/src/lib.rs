@@ -2,7 +2,8 @@
 //!
 //! Services form a layered graph; each knows only those before it:
 //! `tables` → [`accounts`], [`log`], [`heads`] → [`objects`], [`peers`] → [`rulings`] → `index` → [`bus`] → [`bodies`], [`registration`], [`pairing`], [`buckets`] →
-//! [`outbox`] → `append` → [`records`], [`intake`] → [`catchup`], [`healing`] → [`moderation`] → [`remote`] → [`views`] → [`feed`], [`notices`], [`counters`]. What happens further down is told upward as [`News`].
+//! [`outbox`] → `append` → [`records`], [`intake`] → [`catchup`], [`healing`] → [`moderation`] → [`remote`] → [`views`], [`fresh`] → [`feed`], [`notices`],
+//! [`counters`], [`published`]. What happens further down is told upward as [`News`].
 //!
 //! [`Node`] owns the services, the append thread and the outbox task. Everything that a crash must not lose is in the store when an answer is given;
 //! memory holds only what can be read again.
@@ -25,7 +26,7 @@ mod writing;
 pub use federation::{buckets, catchup, comparing, healing, intake, outbox, peers};
 use federation::{dating, forks, frame, moved, packing, pin, queue};
 pub use mesh_store::{Capture, Captured, Health, Kv, MemoryStore};
-pub use reading::{bodies, counters, feed, heads, notices, remote, views};
+pub use reading::{bodies, counters, feed, fresh, heads, notices, published, remote, views};
 pub use writing::{pairing, records, registration};
 
 use writing::moving::Room;
@@ -61,6 +62,7 @@ use objects::Objects;
 use outbox::Outbox;
 use pairing::Pairings;
 use peers::Peers;
+use published::Published;
 use records::Records;
 use registration::{Registrar, RegistrationRules};
 use remote::Remote;
@@ -139,6 +141,8 @@ pub struct Node {
     pub healing: Arc<Healing>,
     /// Reading.
     pub views: Arc<Views>,
+    /// What people of this domain published.
+    pub published: Arc<Published>,
     /// Signed counters.
     pub counters: Arc<Counters>,
     /// Feeds.
@@ -160,6 +164,7 @@ impl Node {
     pub fn open(config: Config, ports: Ports) -> Result<Self> {
         let Ports { kv, clock, rng, transport } = ports.clone();
         check_domain(&*kv, &config.domain)?;
+        published::prepare(&*kv)?;
         let (log, tree) = Log::open(Arc::clone(&kv), &config.domain, config.log_key)?;
         let accounts = Arc::new(Accounts::open(Arc::clone(&kv), config.domain.clone(), config.accounts_bytes_max)?);
         let heads = Arc::new(Heads::new(Arc::clone(&kv), config.heads_bytes_max));
@@ -209,7 +214,7 @@ impl Node {
             domain: config.domain,
             request_key: config.request_key.clone(),
             ports,
-            accounts,
+            accounts: Arc::clone(&accounts),
             log,
             peers: Arc::clone(&peers),
             rulings,
@@ -225,6 +230,7 @@ impl Node {
             counters,
             feed,
             notices,
+            published: Arc::new(Published::new(Arc::clone(&kv), Arc::clone(&accounts), Arc::clone(&views))),
             views,
             pairings: Pairings::default(),
             buckets: Buckets::new(config.rates),

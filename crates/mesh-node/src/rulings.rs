@@ -13,7 +13,7 @@ use mesh_proto::api::code;
 use mesh_proto::envelope::{Envelope, Kind};
 use mesh_proto::rules::Rules;
 use mesh_proto::ruling::Measure;
-use mesh_store::Kv;
+use mesh_store::{Kv, Space};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -82,6 +82,8 @@ impl Rulings {
     pub(crate) fn note(&self, row: &RulingRow) {
         let mut in_force = self.in_force.write().unwrap_or_else(PoisonError::into_inner);
         in_force.note(row);
+        // Pages that were made between the commit and now are made anew.
+        self.kv.changes().note(Space::Ruling, &row.subject.account.0.to_be_bytes());
         if row.ruling.about.domain.is_some() {
             self.peers.set_blocked(in_force.blocked());
         }

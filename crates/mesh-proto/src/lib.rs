@@ -7,6 +7,7 @@ pub mod address;
 pub mod api;
 pub mod bytes;
 pub mod envelope;
+pub mod guard;
 pub mod http_signature;
 pub mod json;
 pub mod key;

@@ -35,6 +35,12 @@ pub const BIO_BYTES_MAX: usize = 4 * 1024;
 pub const TAGS_MAX: usize = 16;
 /// Longest tag, bytes of UTF-8.
 pub const TAG_BYTES_MAX: usize = 64;
+/// Most tags that count of those that a text names.
+pub const TEXT_TAGS_MAX: usize = 32;
+/// Longest URL of a preview, bytes.
+pub const PREVIEW_URL_BYTES_MAX: usize = 2_000;
+/// Longest description in a preview, bytes of UTF-8.
+pub const PREVIEW_TEXT_BYTES_MAX: usize = 1_024;
 /// Most unknown-but-critical field names that `crit` may list.
 pub const CRIT_MAX: usize = 16;
 /// Most records in one delivery or one `records:batch`.

@@ -7,15 +7,18 @@ mod comment;
 mod like;
 mod parse;
 mod post;
+mod preview;
 mod profile;
 mod report;
 mod repost;
 mod retract;
 mod subscribe;
+pub mod tag;
 
 pub use comment::Comment;
 pub use like::Like;
 pub use post::{Audience, Interaction, Post, Terms};
+pub use preview::Preview;
 pub use profile::Profile;
 pub use report::{Report, ReportReason};
 pub use repost::Repost;

@@ -55,6 +55,9 @@ pub struct Config {
     /// Megabytes of memory for the store.
     #[serde(default = "store_memory_mb")]
     pub store_memory_mb: u64,
+    /// How people reach the operator: an address beginning with `mailto:`, `https://` or `tel:`. It stands on the page about the domain and in `security.txt`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contact: Option<String>,
     /// What strangers may ask for.
     #[serde(default)]
     pub limits: Limits,
@@ -191,6 +194,7 @@ impl Config {
             cache_mb: cache_mb(),
             mirrors_max: 0,
             store_memory_mb: store_memory_mb(),
+            contact: None,
             limits: Limits::default(),
         }
     }
@@ -219,6 +223,12 @@ impl Config {
                 "{} is a domain under localhost, which is spoken to without TLS: take `tls` and `redirect` out of {CONFIG_FILE}",
                 self.domain
             );
+        }
+        let reaches = |contact: &str| {
+            ["mailto:", "https://", "tel:"].iter().any(|start| contact.starts_with(start)) && !contact.contains(char::is_control)
+        };
+        if self.contact.as_deref().is_some_and(|contact| !reaches(contact)) {
+            bail!("contact begins with mailto:, https:// or tel:, such as mailto:postmaster@{}", self.domain);
         }
         if self.pow_bits > mesh_proto::limits::POW_BITS_MAX {
             bail!("pow_bits is at most {}", mesh_proto::limits::POW_BITS_MAX);

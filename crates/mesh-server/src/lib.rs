@@ -1,7 +1,7 @@
 //! A MESH home server: the HTTP face of [`mesh_node`].
 //!
-//! `api` speaks with clients, `federation` with other domains, `pages` with people, `operator` with whoever runs the server. Handlers translate and call one service each; how an error looks on
-//! the wire is decided in [`problem`] alone. `serve` owns the sockets and the order of stopping.
+//! `api` speaks with clients, `federation` with other domains, `pages` with people, `operator` with whoever runs the server. Handlers translate
+//! and call one service each; how an error looks on the wire is decided in [`problem`] alone. `serve` owns the sockets and the order of stopping.
 
 mod api;
 mod auth;
@@ -10,7 +10,6 @@ pub mod config;
 mod connection;
 mod extract;
 mod federation;
-mod guard;
 mod metrics;
 pub mod operator;
 mod pages;
@@ -20,7 +19,6 @@ pub mod serve;
 mod tls;
 mod transport;
 
-pub use guard::is_public;
 pub use mesh_node::Node;
 use mesh_proto::http_signature::NonceWindow;
 pub use serve::verify;
@@ -41,6 +39,9 @@ pub struct App {
     /// Memory for bodies on their way in.
     room: Arc<Semaphore>,
     metrics: Arc<metrics::Metrics>,
+    pages: Arc<pages::answer::kept::Pages>,
+    /// How people reach the operator.
+    contact: Option<Arc<str>>,
 }
 
 impl App {
@@ -56,8 +57,16 @@ impl App {
             stopping: CancellationToken::new(),
             limits: Arc::new(limits),
             room,
+            pages: Arc::default(),
+            contact: None,
             metrics: Arc::new(metrics::Metrics::new()),
         }
+    }
+
+    /// Says how people reach the operator.
+    #[must_use]
+    pub fn with_contact(self, contact: Option<&str>) -> Self {
+        Self { contact: contact.map(Arc::from), ..self }
     }
 }
 

@@ -1,37 +1,36 @@
 //! Pages for everyone: plain HTML that works without JavaScript, without images, in print, and on a narrow screen.
 //!
 //! One file per page; `entry` makes records readable, `text` makes what people wrote safe to stand beside other things, `thread` makes a tree of
-//! comments, `answer` turns a rendered page into an HTTP answer. Templates escape everything; there is no way around them. Reading only: nothing
-//! here asks who is reading, so that every answer may be cached by anyone.
-//!
-//! Deliberately not here: files to read by machines about pages (feeds, structured data, site maps). Their place in a page is `Head` and the block
-//! `head` of `base.html`.
+//! comments, `answer` turns a rendered page into an HTTP answer and keeps some, `machine` is what programs read about pages. Templates escape
+//! everything; the one way around them is structured data, which escapes itself. Reading only: nothing here asks who is reading, so that every answer
+//! may be cached by anyone.
 
 mod about;
-mod answer;
-mod asset;
+pub(crate) mod answer;
 mod entry;
 mod fault;
 mod home;
+mod machine;
 mod person;
 mod record;
+mod search;
+mod tag;
 mod text;
 mod thread;
 pub(crate) mod time;
 
 #[cfg(test)]
-mod samples;
-#[cfg(test)]
 mod tests;
 
 use crate::App;
-use answer::answer;
+use answer::{answer, asset};
 use axum::Router;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use fault::Fault;
+use machine::structured::Graph;
 use mesh_node::{NodeError, Result};
 use mesh_proto::address::Domain;
 use mesh_proto::api::code;
@@ -43,8 +42,12 @@ pub(crate) fn router() -> Router<App> {
         .route("/about", get(about::show))
         .route("/@{user}", get(person::show))
         .route("/@{user}/{id}", get(record::show))
+        .route("/tag/{tag}", get(tag::show))
+        .route("/search", get(search::show))
+        .merge(machine::router())
         .route("/assets/mesh.css", get(asset::style))
         .route("/assets/mesh.svg", get(asset::icon))
+        .route("/assets/mesh.png", get(asset::picture))
 }
 
 /// What is answered where no route leads: a page for people, a problem document for programs.
@@ -63,6 +66,7 @@ struct Site {
     software: &'static str,
     style: &'static str,
     icon: &'static str,
+    picture: &'static str,
 }
 
 impl Site {
@@ -71,7 +75,7 @@ impl Site {
     }
 
     fn new(domain: Domain) -> Self {
-        Self { domain, software: crate::SOFTWARE, style: asset::style_url(), icon: asset::icon_url() }
+        Self { domain, software: crate::SOFTWARE, style: asset::style_url(), icon: asset::icon_url(), picture: asset::picture_url() }
     }
 
     /// A page's title, with the domain where there is room for it.
@@ -90,7 +94,7 @@ impl Site {
 /// Characters of a title that tabs and search results show.
 const TITLE_CHARS_MAX: usize = 70;
 
-/// What a page says about itself to browsers, search engines and readers of proofs.
+/// What a page says about itself to browsers, search engines, other sites and readers of proofs.
 #[derive(Debug, Clone, Default)]
 struct Head {
     title: String,
@@ -101,6 +105,34 @@ struct Head {
     alternate: Option<String>,
     /// Whether search engines should leave it to another address, or to none.
     noindex: bool,
+    /// What it is, in OpenGraph's words.
+    sort: Sort,
+    /// The path before `feed.atom` and `feed.json`, with what is in the feeds.
+    feeds: Option<(String, String)>,
+    /// The same in schema.org's words.
+    graph: Option<Graph>,
+}
+
+/// What a page is about, in OpenGraph's words.
+#[derive(Debug, Clone, Default)]
+enum Sort {
+    #[default]
+    Website,
+    Profile(String),
+    Article {
+        author: String,
+        published: String,
+        modified: Option<String>,
+        tags: Vec<String>,
+    },
+}
+
+impl Head {
+    /// The address under which others learn how to show the page.
+    fn oembed(&self) -> Option<String> {
+        let canonical = self.canonical.as_ref().filter(|_| matches!(self.sort, Sort::Article { .. }) && !self.noindex)?;
+        Some(format!("/oembed?url={}", text::encoded(canonical)))
+    }
 }
 
 /// Runs work that waits for the store.

@@ -108,7 +108,7 @@ pub async fn serve(node: Node, listeners: Vec<TcpListener>, folder: &Folder, sto
     let node = Arc::new(node);
     let desk = operator::bind(folder)?;
     node.start();
-    let app = App::new(Arc::clone(&node), config.limits.clone());
+    let app = App::new(Arc::clone(&node), config.limits.clone()).with_contact(config.contact.as_deref());
     let stopping = app.stopping.clone();
     let router = router(app);
     let connections = Arc::new(Semaphore::new(config.limits.connections_max as usize));

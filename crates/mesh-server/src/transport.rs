@@ -7,10 +7,10 @@ pub mod signing;
 
 use self::signing::Signer;
 use crate::body::coding::{Undecodable, decompress};
-use crate::guard::is_public;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use mesh_proto::address::Domain;
+use mesh_proto::guard::is_public;
 use mesh_proto::key::SecretKey;
 use mesh_proto::port::{Answer, BoxFuture, Clock, Rng, Transport, TransportError};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};

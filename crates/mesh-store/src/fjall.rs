@@ -64,6 +64,7 @@ use self::trees::Trees;
 use self::writer::{Replayed, Shared, Writer};
 use crate::batch::Batch;
 use crate::capture::Capture;
+use crate::changes::Changes;
 use crate::error::StoreError;
 use crate::files::{Files, OsFiles};
 use crate::kv::{Commit, Health, Key, KeyRange, Kv, Order, Read, Status, Value};
@@ -141,6 +142,7 @@ impl FjallStore {
             queue: queue::Queue::default(),
             keeper: Arc::new(Keeper::default()),
             watches: watches::Watches::default(),
+            changes: Changes::default(),
             health: writer::SharedHealth::default(),
             segment_bytes: config.segment_bytes,
             reserve_bytes: config.disk_reserve_bytes,
@@ -245,6 +247,10 @@ impl Kv for FjallStore {
 
     fn watch(&self, space: Space) -> watch::Receiver<u64> {
         self.shared.watches.watch(space)
+    }
+
+    fn changes(&self) -> &Changes {
+        &self.shared.changes
     }
 
     fn status(&self) -> Status {

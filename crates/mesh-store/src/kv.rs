@@ -19,6 +19,7 @@ use tokio::sync::{oneshot, watch};
 
 use crate::batch::Batch;
 use crate::capture::Capture;
+use crate::changes::Changes;
 use crate::error::StoreError;
 use crate::space::Space;
 
@@ -167,6 +168,9 @@ pub trait Kv: Read {
 
     /// A receiver that changes whenever a commit touched the space; it carries that commit's sequence.
     fn watch(&self, space: Space) -> watch::Receiver<u64>;
+
+    /// What changed when. A change is noted here before its commit resolves.
+    fn changes(&self) -> &Changes;
 
     /// Sizes and health now.
     fn status(&self) -> Status;

@@ -10,6 +10,7 @@
 pub mod batch;
 pub mod blobs;
 pub mod capture;
+pub mod changes;
 pub mod error;
 pub mod files;
 pub mod fjall;
@@ -26,6 +27,7 @@ pub use batch::Batch;
 pub use blobs::{BlobError, BlobHash, BlobInfo, Blobs, LocalBlobs};
 
 pub use capture::{Capture, Captured};
+pub use changes::{Changes, Place};
 pub use error::{ErrorKind, StoreError};
 pub use fjall::{Config, FjallStore};
 pub use kv::{Commit, Committed, Health, Key, KeyRange, Kv, Order, Read, Status, Value, counter};

@@ -11,6 +11,7 @@ use tokio::sync::watch;
 
 use crate::batch::{Batch, Change, Expected};
 use crate::capture::Capture;
+use crate::changes::Changes;
 use crate::error::StoreError;
 use crate::kv::{Commit, Committed, Health, Key, KeyRange, Kv, Order, Read, Status, Value, decode_counter};
 use crate::space::Space;
@@ -24,6 +25,7 @@ type Maps = BTreeMap<Space, Arc<Map>>;
 pub struct MemoryStore {
     state: Mutex<State>,
     watches: Watches,
+    changes: Changes,
 }
 
 #[derive(Debug, Default)]
@@ -79,7 +81,8 @@ impl MemoryStore {
         state.sequence += 1;
         let sequence = state.sequence;
         drop(state);
-        for (space, _, _) in batch.operations() {
+        for (space, key, _) in batch.operations() {
+            self.changes.note(space, key);
             self.watches.touch(space, sequence);
         }
         Ok(Committed { sequence })
@@ -150,6 +153,10 @@ impl Kv for MemoryStore {
 
     fn watch(&self, space: Space) -> watch::Receiver<u64> {
         self.watches.watch(space)
+    }
+
+    fn changes(&self) -> &Changes {
+        &self.changes
     }
 
     fn status(&self) -> Status {

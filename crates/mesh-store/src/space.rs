@@ -105,6 +105,9 @@ spaces! {
     Sighting = 41, "sighting";
     /// Whom this domain knows under others' addresses. Address, 0 (1), account (8) → nothing.
     KnownName = 42, "known_name";
+    /// Posts by people of this domain, all of them and by tag, as hints: readers see to it that they stand. First 8 bytes of the SHA-256 of the folded tag, or
+    /// of nothing (8), received (8), local id (8) → when the present version was received (8).
+    Published = 60, "published";
     /// Domains to which deliveries fail. Peer (4) → since when (6).
     Silent = 43, "silent";
     /// What operators decided. Account (8; 0: a domain), first half of the SHA-256 of a record, a report or a domain's name (16; zeros: the account), who

@@ -5,9 +5,10 @@ use crate::context::{Context, target};
 use crate::fault::Fault;
 use crate::{safe, terminal};
 use anyhow::{Context as _, Result};
+use mesh_client::preview::Reach;
 use mesh_client::session::{Edit, Session};
 use mesh_proto::limits::TEXT_BYTES_MAX;
-use mesh_proto::record::{Post, Profile, Record};
+use mesh_proto::record::{Post, Preview, Profile, Record};
 use std::io::{IsTerminal, Read};
 
 /// Signs and sends a draft, or shows it.
@@ -33,11 +34,22 @@ pub(super) async fn post(context: &Context, args: PostArgs) -> Result<()> {
             session.draft_edit(&target(&uri)?, edit).await?
         }
         None => {
-            let post = Post { title: args.title, tags: args.tags, lang: args.lang, ..Post::free(text) };
+            let preview = match &args.preview {
+                Some(url) => Some(preview(&session, url).await?),
+                None => None,
+            };
+            let post = Post { title: args.title, tags: args.tags, lang: args.lang, preview, ..Post::free(text) };
             session.draft_post(post).await?
         }
     };
     act(context, &session, record).await
+}
+
+/// What a link leads to. What cannot be had is said, so that nobody publishes without it by accident.
+async fn preview(session: &Session, url: &str) -> Result<Preview> {
+    let reach = if session.home().domain().is_local() { Reach::Localhost } else { Reach::Internet };
+    let fetched = mesh_client::preview::fetch(url, reach).await;
+    Ok(fetched.with_context(|| format!("there is no preview of {url}; leave --preview out to publish without one"))?)
 }
 
 pub(super) async fn comment(context: &Context, args: CommentArgs) -> Result<()> {

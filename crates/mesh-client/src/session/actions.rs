@@ -7,8 +7,8 @@ use crate::verify::{Mistrust, check};
 use mesh_proto::envelope::{Kind, RecordId};
 use mesh_proto::key::AccountId;
 use mesh_proto::record::{
-    AccountRef, Comment, Content, Like, ObjectRef, Post, Profile, Record, Report, ReportReason, Repost, Retract, RetractReason, Subscribe,
-    Terms,
+    AccountRef, Comment, Content, Like, ObjectRef, Post, Preview, Profile, Record, Report, ReportReason, Repost, Retract, RetractReason,
+    Subscribe, Terms,
 };
 use mesh_proto::uri::{self, Target};
 
@@ -40,6 +40,9 @@ impl Session {
         let id = shown.view.card.id;
         match &mut record.content {
             Content::Post(post) => {
+                // A preview stays while its link does.
+                let still = |preview: &Preview| !post.text.contains(&preview.url) || edit.text.contains(&preview.url);
+                post.preview = post.preview.take().filter(still);
                 post.text = edit.text;
                 post.revises = Some(id);
                 post.lang = edit.lang.or(post.lang.take());

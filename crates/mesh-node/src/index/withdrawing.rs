@@ -3,6 +3,7 @@
 use super::{Indexer, News, Statement, early_key, later_versions};
 use crate::error::{NodeError, Result};
 use crate::tables::payload::Payload;
+use crate::tables::published;
 use crate::tables::reference::{Reference, Standing, TombstoneRow};
 use crate::tables::{AccountLid, Lid, ObjectLid, PeerNo, account_place_key, act_key, once_key, pair_key, report};
 use mesh_proto::api::code;
@@ -61,6 +62,9 @@ impl Indexer<'_> {
             }
         }
         for version in later_versions(self.read, lid)?.into_iter().chain([lid]) {
+            if target.kind == Kind::Post {
+                published::remove(&mut self.batch, self.read, (target.received, lid), version)?;
+            }
             crate::bodies::erase(&mut self.batch, self.read, version)?;
             Payload::erase(&mut self.batch, self.read, version)?;
         }

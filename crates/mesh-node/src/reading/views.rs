@@ -26,8 +26,8 @@ use std::sync::Arc;
 
 /// The views service.
 pub struct Views {
-    kv: Arc<dyn Kv>,
-    accounts: Arc<Accounts>,
+    pub(super) kv: Arc<dyn Kv>,
+    pub(super) accounts: Arc<Accounts>,
     peers: Arc<Peers>,
     log: Arc<Log>,
     bodies: Arc<Bodies>,
@@ -67,7 +67,10 @@ impl Views {
         Ok(self.complete(partials).await)
     }
 
-    async fn blocking<T: Send + 'static>(self: &Arc<Self>, work: impl FnOnce(&Views) -> Result<T> + Send + 'static) -> Result<T> {
+    pub(super) async fn blocking<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Views) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
         let this = Arc::clone(self);
         tokio::task::spawn_blocking(move || work(&this)).await.map_err(|_| NodeError::Stopping)?
     }

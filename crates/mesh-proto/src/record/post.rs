@@ -1,6 +1,6 @@
 //! A post. `spec/post.md`.
 
-use super::{RecordError, require, require_text};
+use super::{Preview, RecordError, require, require_text};
 use crate::envelope::RecordId;
 use crate::limits::{TAG_BYTES_MAX, TAGS_MAX, TEXT_BYTES_MAX, TITLE_BYTES_MAX};
 use serde::{Deserialize, Serialize};
@@ -24,6 +24,9 @@ pub struct Post {
     /// Who may act on it.
     #[serde(default, deserialize_with = "crate::envelope::body::object", skip_serializing_if = "Interaction::is_default")]
     pub interaction: Interaction,
+    /// What a link leads to.
+    #[serde(default, deserialize_with = "crate::envelope::body::present_object", skip_serializing_if = "Option::is_none")]
+    pub preview: Option<Preview>,
     /// For an edit: the id of the post's first version.
     #[serde(default, deserialize_with = "crate::envelope::body::present", skip_serializing_if = "Option::is_none")]
     pub revises: Option<RecordId>,
@@ -31,7 +34,7 @@ pub struct Post {
 
 impl Post {
     /// Names of the post's own fields.
-    pub const FIELDS: &'static [&'static str] = &["text", "title", "tags", "lang", "terms", "interaction", "revises"];
+    pub const FIELDS: &'static [&'static str] = &["text", "title", "tags", "lang", "terms", "interaction", "preview", "revises"];
 
     /// A free post that says `text` and lets everyone act on it.
     pub fn free(text: impl Into<String>) -> Self {
@@ -42,6 +45,7 @@ impl Post {
             lang: None,
             terms: Terms::Free,
             interaction: Interaction::default(),
+            preview: None,
             revises: None,
         }
     }
@@ -56,6 +60,9 @@ impl Post {
         for tag in &self.tags {
             let plain = !tag.is_empty() && tag.chars().all(is_tag_char);
             require(plain && tag.len() <= TAG_BYTES_MAX, "tags", "must be 1 to 64 bytes of letters, digits, _ or -")?;
+        }
+        if let Some(preview) = &self.preview {
+            preview.check()?;
         }
         check_lang(self.lang.as_deref())
     }

@@ -3,6 +3,7 @@
 use super::folder::runtime;
 use mesh_proto::address::Domain;
 use mesh_proto::api::{Discovery, DomainKeyUse};
+use mesh_proto::guard::is_public;
 use mesh_server::config::{self, Folder};
 use mesh_server::serve;
 use std::collections::BTreeSet;
@@ -68,7 +69,7 @@ async fn findings(folder: &Folder) -> Vec<Finding> {
         // Loopback, by rule.
     } else if found.iter().any(|address| own.contains(address)) {
         findings.push(Ok("that is this machine".into()));
-    } else if own.iter().all(|address| mesh_server::is_public(*address)) {
+    } else if own.iter().all(|address| is_public(*address)) {
         let own = own.iter().map(IpAddr::to_string).collect::<Vec<_>>().join(", ");
         findings.push(Err(format!("that is not this machine, which is {own}: mend the records, or send its traffic here")));
     } else {

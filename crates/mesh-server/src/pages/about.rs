@@ -2,6 +2,7 @@
 
 use super::answer::{Page, send};
 use super::home::Joining;
+use super::machine::structured::Graph;
 use super::{Head, Site, grouped};
 use crate::App;
 use askama::Template;
@@ -19,6 +20,8 @@ pub(super) struct AboutPage {
     pub(super) site: Site,
     pub(super) head: Head,
     pub(super) joining: Joining,
+    /// How the operator is reached, if that is said.
+    pub(super) contact: Option<String>,
     pub(super) log: LogFacts,
     pub(super) request_key: String,
     /// Logs of other domains from which nothing is taken any more, because they showed two histories.
@@ -44,17 +47,19 @@ impl LogFacts {
 
 impl AboutPage {
     pub(super) fn new(site: Site, joining: Joining, log: LogFacts, (request_key, forked): (KeyId, Vec<Origin>)) -> Self {
-        let head = Head {
+        let mut head = Head {
             title: format!("About {}", site.domain),
             description: format!("The rules, limits, keys and log of {}.", site.domain),
             canonical: Some(format!("{}/about", site.domain.base_url())),
             alternate: Some("/.well-known/mesh".to_owned()),
-            noindex: false,
+            ..Head::default()
         };
+        head.graph = Some(Graph::page("AboutPage", &head, &site));
         Self {
             site,
             head,
             joining,
+            contact: None,
             log,
             request_key: request_key.to_string(),
             forked: forked.iter().map(Origin::to_string).collect(),
@@ -87,6 +92,7 @@ pub(super) async fn show(State(app): State<App>, headers: HeaderMap) -> Response
     let node = &app.node;
     let joining = Joining::new(node.registrar.rules().mode);
     let log = LogFacts::new(node.log.origin(), node.log.size(), node.log.key_id());
-    let page = AboutPage::new(Site::of(&app), joining, log, (node.request_key().id(), node.peers.forked()));
-    send(&headers, Page::render(StatusCode::OK, &page))
+    let mut page = AboutPage::new(Site::of(&app), joining, log, (node.request_key().id(), node.peers.forked()));
+    page.contact = app.contact.as_deref().map(str::to_owned);
+    send(&headers, &Page::render(StatusCode::OK, &page))
 }

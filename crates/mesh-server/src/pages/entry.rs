@@ -8,6 +8,7 @@ use mesh_proto::api::{Counts, LoggedRecord, RecordView, Tombstone};
 use mesh_proto::envelope::{Kind, RecordId};
 use mesh_proto::record::{Content, ObjectRef, Record, RetractReason, Terms};
 use mesh_proto::uri::{Person, Target};
+use std::collections::BTreeSet;
 
 /// How much of a text is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,8 +68,26 @@ pub(super) struct Words {
     pub(super) title: Option<String>,
     pub(super) text: Text,
     pub(super) lang: Option<String>,
-    pub(super) tags: Vec<String>,
+    pub(super) tags: Vec<Tag>,
+    pub(super) preview: Option<Preview>,
     pub(super) summary: String,
+}
+
+/// A tag that a post lists.
+#[derive(Debug, Clone)]
+pub(super) struct Tag {
+    pub(super) name: String,
+    /// The path of its page.
+    pub(super) href: String,
+}
+
+/// What a link leads to, as its author's client found it.
+#[derive(Debug, Clone)]
+pub(super) struct Preview {
+    pub(super) url: String,
+    pub(super) host: String,
+    pub(super) title: String,
+    pub(super) description: Option<String>,
 }
 
 /// What a repost passes on.
@@ -85,6 +104,11 @@ impl Author {
         let path = format!("/@{}", address.user());
         let href = if address.domain() == here { path } else { format!("{}{path}", address.domain().base_url()) };
         Self { address: address.clone(), href }
+    }
+
+    /// The URL of the person's page at home.
+    pub(super) fn url(&self) -> String {
+        format!("{}/@{}", self.address.domain().base_url(), self.address.user())
     }
 }
 
@@ -151,7 +175,8 @@ fn read(view: &RecordView, extent: Extent) -> (Body, Option<u64>) {
                 summary: summary(&post.text),
                 text: text(&post.text, extent),
                 lang: post.lang,
-                tags: post.tags.iter().map(|tag| name(tag)).filter(|tag| !tag.is_empty()).collect(),
+                tags: tags(&post.tags),
+                preview: post.preview.and_then(Preview::new),
             }),
         },
         Content::Comment(comment) => match refused(&comment.terms) {
@@ -162,12 +187,34 @@ fn read(view: &RecordView, extent: Extent) -> (Body, Option<u64>) {
                 text: text(&comment.text, extent),
                 lang: comment.lang,
                 tags: Vec::new(),
+                preview: None,
             }),
         },
         Content::Repost(repost) => Body::Repost(Box::new(Passed { post: None, uri: uri_of(&repost.object) })),
         _ => Body::Unknown,
     };
     (body, edited)
+}
+
+/// Tags that can be read, none twice.
+fn tags(raw: &[String]) -> Vec<Tag> {
+    let mut seen = BTreeSet::new();
+    let folded = raw.iter().filter_map(|raw| Some((name(raw), super::tag::parse(raw).ok()?)));
+    let once = folded.filter(|(_, folded)| seen.insert(folded.clone()));
+    once.map(|(name, folded)| Tag { name, href: super::tag::tag_path(&folded) }).collect()
+}
+
+impl Preview {
+    fn new(preview: mesh_proto::record::Preview) -> Option<Self> {
+        let host = preview.url.split("://").nth(1)?.split(['/', '?', '#']).next()?.to_owned();
+        let title = Some(name(&preview.title)).filter(|title| !title.is_empty())?;
+        Some(Self {
+            host,
+            title,
+            description: preview.description.map(|words| summary(&words)).filter(|words| !words.is_empty()),
+            url: preview.url,
+        })
+    }
 }
 
 fn text(text: &str, extent: Extent) -> Text {

@@ -54,6 +54,17 @@ impl Fault {
         )
     }
 
+    /// Not a tag.
+    pub(super) fn no_tag() -> Self {
+        let words = "A tag is made of letters, digits, _ and -, and is not longer than 64 bytes.";
+        Self::new(StatusCode::NOT_FOUND, "There is no such tag", words)
+    }
+
+    /// A form in which a post is not to be had (oEmbed §2.3.5).
+    pub(super) fn no_such_format() -> Self {
+        Self::new(StatusCode::NOT_IMPLEMENTED, "Not in this form", "How a post is embedded is told as format=json and as format=xml.")
+    }
+
     fn not_now(words: &str, retry_after_s: u64) -> Self {
         Self { retry_after_s: Some(retry_after_s), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "Not now", words) }
     }

@@ -1,7 +1,10 @@
-//! The domain's front page: what this is, who is here, how to join.
+//! The domain's front page: what this is, who is here, what they published last, how to join.
 
 use super::answer::{Outcome, Page, answer, send};
-use super::text::name;
+use super::entry::{Body, Entry};
+use super::machine::structured::Graph;
+use super::person::entries;
+use super::text::{Span, display_name};
 use super::{Head, Site, blocking};
 use crate::App;
 use askama::Template;
@@ -15,6 +18,8 @@ use std::sync::Arc;
 
 /// People listed.
 const PEOPLE_MAX: usize = 50;
+/// Posts shown.
+const POSTS_MAX: usize = 10;
 
 /// The page.
 #[derive(Template)]
@@ -25,6 +30,8 @@ pub(super) struct HomePage {
     pub(super) people: Vec<Person>,
     /// Whether there are more than are listed.
     pub(super) more: bool,
+    /// What was published last.
+    pub(super) posts: Vec<Entry>,
     pub(super) joining: Joining,
 }
 
@@ -37,9 +44,7 @@ pub(super) struct Person {
 
 impl Person {
     pub(super) fn new(view: &AccountView) -> Self {
-        let user = view.address.user().to_string();
-        let name = Some(name(&view.profile.name)).filter(|name| !name.is_empty());
-        Self { name: name.unwrap_or_else(|| user.clone()), user }
+        Self { name: display_name(view), user: view.address.user().to_string() }
     }
 }
 
@@ -71,15 +76,16 @@ impl Joining {
 }
 
 impl HomePage {
-    pub(super) fn new(site: Site, people: Vec<Person>, more: bool, joining: Joining) -> Self {
-        let head = Head {
+    pub(super) fn new(site: Site, (people, more): (Vec<Person>, bool), posts: Vec<Entry>, joining: Joining) -> Self {
+        let mut head = Head {
             title: site.domain.to_string(),
             description: format!("{} is a home in the MESH network: the people who live here, and how to join them.", site.domain),
             canonical: Some(format!("{}/", site.domain.base_url())),
-            alternate: None,
-            noindex: false,
+            feeds: Some((String::new(), format!("Posts on {}", site.domain))),
+            ..Head::default()
         };
-        Self { site, head, people, more, joining }
+        head.graph = Some(Graph::page("WebSite", &head, &site));
+        Self { site, head, people, more, posts, joining }
     }
 }
 
@@ -91,7 +97,7 @@ pub(super) async fn show(State(app): State<App>, headers: HeaderMap) -> Response
 
 async fn page(app: &App, headers: &HeaderMap) -> Outcome {
     let node = Arc::clone(&app.node);
-    let (people, more) = blocking(move || {
+    let people = blocking(move || {
         let mut names = node.accounts.names(None, PEOPLE_MAX + 1)?;
         let more = names.len() > PEOPLE_MAX;
         names.truncate(PEOPLE_MAX);
@@ -103,5 +109,7 @@ async fn page(app: &App, headers: &HeaderMap) -> Outcome {
     })
     .await?;
     let joining = Joining::new(app.node.registrar.rules().mode);
-    Ok(send(headers, Page::render(StatusCode::OK, &HomePage::new(Site::of(app), people, more, joining))))
+    let posts = app.node.published.page(None, None, POSTS_MAX).await?;
+    let posts = entries(app, &posts.items).await;
+    Ok(send(headers, &Page::render(StatusCode::OK, &HomePage::new(Site::of(app), people, posts, joining))))
 }

@@ -1,14 +1,15 @@
 //! A person's page: who they are in their own words, and what they published, newest first; of a closed account only that it is closed.
 
-use super::answer::{Outcome, Page, answer, moved, redirect, send};
+use super::answer::{Captured, Outcome, Page, answer, moved, redirect, send};
 use super::entry::{Body, Entry, Extent};
 use super::fault::Fault;
-use super::text::{Span, Text, name, summary};
-use super::{Head, Site, blocking, plural};
+use super::machine::structured::Graph;
+use super::text::{Span, Text, display_name, summary};
+use super::{Head, Site, Sort, blocking, plural};
 use crate::App;
 use askama::Template;
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use mesh_node::accounts::Account;
@@ -65,6 +66,7 @@ impl ClosedPage {
             canonical: home_url(view),
             alternate: Some(format!("/api/v1/accounts/{}", view.account)),
             noindex: true,
+            ..Head::default()
         };
         Self { site, head, address, keys: format!("/mesh/v1/accounts/{}/keys", view.account) }
     }
@@ -92,11 +94,10 @@ pub(super) struct PersonFacts {
 impl PersonFacts {
     pub(super) fn new(view: &AccountView, site: &Site) -> Self {
         let user = view.address.user().to_string();
-        let name = Some(name(&view.profile.name)).filter(|name| !name.is_empty());
         let count = |kind| view.counts.get(&kind).copied().unwrap_or_default();
         let moved = (*view.address.domain() != site.domain).then(|| home_url(view));
         Self {
-            name: name.unwrap_or_else(|| user.clone()),
+            name: display_name(view),
             address: view.address.to_string(),
             moved: moved.flatten(),
             standing: standing(view.status),
@@ -130,13 +131,17 @@ impl PersonPage {
     pub(super) fn new(site: Site, view: &AccountView, posts: Vec<Entry>, (later, next): (bool, Option<String>)) -> Self {
         let person = PersonFacts::new(view, &site);
         let bio = summary(&view.profile.bio);
-        let head = Head {
+        let mut head = Head {
             title: format!("{} ({})", person.name, person.address),
             description: if bio.is_empty() { format!("What {} publishes in the MESH network.", person.address) } else { bio },
             canonical: home_url(view),
             alternate: Some(person.json.clone()),
-            noindex: person.moved.is_some() || view.status == Status::Compromised,
+            noindex: person.moved.is_some() || later || view.status == Status::Compromised,
+            sort: Sort::Profile(person.user.clone()),
+            feeds: Some((format!("/@{}", person.user), format!("Posts by {}", person.name))),
+            graph: None,
         };
+        head.graph = Some(Graph::profile(&person, &head, &view.counts));
         Self { site, head, person, posts, later, next }
     }
 }
@@ -161,7 +166,7 @@ fn vouched(home: &Domain, witnesses: &[Domain]) -> String {
 /// `GET /@{user}`.
 pub(super) async fn show(
     State(app): State<App>,
-    Path(user): Path<String>,
+    Captured(user): Captured<String>,
     seek: Result<Query<Seek>, QueryRejection>,
     headers: HeaderMap,
 ) -> Response {
@@ -179,13 +184,13 @@ async fn page(app: &App, user: &str, seek: Seek, headers: &HeaderMap) -> Outcome
         Found::Moved(account) => return Ok(moved(&page_of(&account))),
     };
     if view.status == Status::Closed {
-        return Ok(send(headers, Page::render(StatusCode::GONE, &ClosedPage::new(Site::of(app), &view))));
+        return Ok(send(headers, &Page::render(StatusCode::GONE, &ClosedPage::new(Site::of(app), &view))));
     }
     let later = seek.before.is_some();
     let list = app.node.views.posts(&account, seek.before, POSTS_MAX).await?;
     let posts = entries(app, &list.items).await;
     let page = PersonPage::new(Site::of(app), &view, posts, (later, list.next));
-    Ok(send(headers, Page::render(StatusCode::OK, &page)))
+    Ok(send(headers, &Page::render(StatusCode::OK, &page)))
 }
 
 /// Whom a name in a path means.
@@ -220,7 +225,7 @@ pub(super) async fn find(app: &App, user: &str) -> Result<Found, Fault> {
 }
 
 /// Excerpts for a list, with what reposts pass on, as far as this server knows it.
-async fn entries(app: &App, views: &[RecordView]) -> Vec<Entry> {
+pub(super) async fn entries(app: &App, views: &[RecordView]) -> Vec<Entry> {
     let here = app.node.domain();
     let mut entries: Vec<Entry> = views.iter().map(|view| Entry::new(view, here, Extent::Excerpt)).collect();
     let mut passed = JoinSet::new();

@@ -1,25 +1,28 @@
 //! A record's page: a post, a comment or a repost, with the comments below it; a tombstone for what was withdrawn.
 
-use super::answer::{Outcome, Page, answer, moved, redirect, send};
+use super::answer::{Captured, Outcome, Page, answer, moved, redirect, send};
 use super::entry::{Body, Entry, Extent, Proof, comments_word, json_path, local, uri_of, withdrawn_by};
 use super::fault::Fault;
+use super::machine::structured::Graph;
 use super::person::{Found, find, page_of, whole};
 use super::text::{self, Span};
 use super::thread::{Answers, arrange};
 use super::time::Moment;
-use super::{Head, Site, plural};
+use super::{Head, Site, Sort, blocking, plural};
 use crate::App;
 use askama::Template;
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::extract::{Query, State};
+use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::Response;
 use mesh_node::NodeError;
+use mesh_node::fresh::Seen;
 use mesh_proto::address::Domain;
 use mesh_proto::api::{AccountView, Comments, RecordView, Tombstone};
 use mesh_proto::envelope::{Kind, RecordId};
-use mesh_proto::record::{Content, ObjectRef, Record};
+use mesh_proto::record::{Comment, Content, ObjectRef, Record};
 use serde::Deserialize;
+use std::sync::Arc;
 
 /// Comments on one page.
 const COMMENTS_MAX: usize = 50;
@@ -119,8 +122,7 @@ impl Thread {
 
 impl RecordPage {
     pub(super) fn new(site: Site, author: &AccountView, view: &RecordView, entry: Entry, thread: Thread) -> Self {
-        let name =
-            Some(text::name(&author.profile.name)).filter(|name| !name.is_empty()).unwrap_or_else(|| author.address.user().to_string());
+        let name = text::display_name(author);
         let by = format!("{} by {}", capital(entry.kind.name()), entry.author.address);
         let words = entry.words();
         let summary = words.map(|words| words.summary.clone());
@@ -134,7 +136,15 @@ impl RecordPage {
             description: summary.unwrap_or(by),
             canonical: Some(view.url.clone()),
             alternate: Some(json_path(&entry.id)),
-            noindex: entry.author.address.domain() != &site.domain || words.is_none(),
+            noindex: entry.author.address.domain() != &site.domain || words.is_none() || thread.later,
+            sort: Sort::Article {
+                author: entry.author.url(),
+                published: entry.published.machine.clone(),
+                modified: entry.edited.as_ref().map(|edited| edited.machine.clone()),
+                tags: words.map(|words| words.tags.iter().map(|tag| tag.name.clone()).collect()).unwrap_or_default(),
+            },
+            feeds: Some((format!("/@{}", author.address.user()), format!("Posts by {name}"))),
+            graph: Graph::posting(&entry, (&name, &entry.author.url()), &view.url, &thread, &view.counts),
         };
         let proof = view.record.as_ref().and_then(|logged| Proof::new(&entry, logged, &site.domain));
         Self { site, head, entry, name, context: None, proof, thread }
@@ -178,6 +188,7 @@ impl WithdrawnPage {
             canonical: Some(url.to_owned()),
             alternate: Some(json.clone()),
             noindex: true,
+            ..Head::default()
         };
         Self { site, head, by: withdrawn_by(tombstone), at: retract.map(|record| Moment::new(record.head.at)), json, entry }
     }
@@ -186,18 +197,23 @@ impl WithdrawnPage {
 /// `GET /@{user}/{id}`.
 pub(super) async fn show(
     State(app): State<App>,
-    Path((user, id)): Path<(String, String)>,
+    Captured((user, id)): Captured<(String, String)>,
     seek: Result<Query<Seek>, QueryRejection>,
-    headers: HeaderMap,
+    (uri, headers): (Uri, HeaderMap),
 ) -> Response {
+    let path = uri.path_and_query().map_or("", |path| path.as_str());
+    if let Some(kept) = app.pages.get(&app, path, &headers) {
+        return kept;
+    }
     let outcome = match seek {
-        Ok(Query(seek)) => page(&app, &user, &id, seek, &headers).await,
+        Ok(Query(seek)) => page(&app, (&user, &id), seek, (path, &headers)).await,
         Err(_) => Err(Fault::malformed()),
     };
     answer(&app, &headers, outcome)
 }
 
-async fn page(app: &App, user: &str, id: &str, seek: Seek, headers: &HeaderMap) -> Outcome {
+async fn page(app: &App, (user, id): (&str, &str), seek: Seek, (path, headers): (&str, &HeaderMap)) -> Outcome {
+    let moment = app.node.views.moment();
     let (account, author) = match find(app, user).await? {
         Found::Here(account, view) => (account, view),
         Found::Spelt(user) => return Ok(redirect(&format!("/@{user}/{}", current(app, id).await?.card.id))),
@@ -217,7 +233,7 @@ async fn page(app: &App, user: &str, id: &str, seek: Seek, headers: &HeaderMap) 
     let site = Site::of(app);
     if let Some(tombstone) = &view.tombstone {
         let page = WithdrawnPage::new(site, Entry::new(&view, app.node.domain(), Extent::Excerpt), &view.url, tombstone);
-        return Ok(send(headers, Page::render(StatusCode::GONE, &page)));
+        return Ok(send(headers, &Page::render(StatusCode::GONE, &page)));
     }
     let later = seek.after.is_some();
     let comments = match view.card.kind {
@@ -226,8 +242,33 @@ async fn page(app: &App, user: &str, id: &str, seek: Seek, headers: &HeaderMap) 
     };
     let thread = Thread::new(&view, &comments, later, app.node.domain());
     let mut page = RecordPage::new(site, &author, &view, whole(app, &view).await, thread);
-    page.context = context(app, &view).await;
-    Ok(send(headers, Page::render(StatusCode::OK, &page)))
+    let above = above(&view);
+    page.context = context(app, above.as_ref()).await;
+    let rendered = Page::render(StatusCode::OK, &page);
+    let shown = comments.comments.iter().map(|comment| comment.card.id).chain([view.card.id]);
+    let shown = shown.chain(above.iter().flat_map(|comment| [comment.root.id, comment.parent.id])).collect();
+    match seen(app, (&page, moment), shown).await {
+        Some(seen) => Ok(app.pages.keep(path, headers, (rendered, seen))),
+        None => Ok(send(headers, &rendered)),
+    }
+}
+
+/// What the page hangs on, if that is all known here: what is missing may come at any time.
+async fn seen(app: &App, (page, moment): (&RecordPage, u64), shown: Vec<RecordId>) -> Option<Seen> {
+    let missing = |entry: &Entry| matches!(entry.body, Body::Away | Body::Repost(_));
+    if missing(&page.entry) || page.thread.answers.iter().any(|answer| missing(&answer.entry)) {
+        return None;
+    }
+    let node = Arc::clone(&app.node);
+    blocking(move || node.views.seen(moment, &shown)).await.ok()
+}
+
+/// What a comment says of where it stands.
+fn above(view: &RecordView) -> Option<Comment> {
+    match Record::open(&view.record.as_ref()?.envelope).ok()?.content {
+        Content::Comment(comment) => Some(comment),
+        _ => None,
+    }
 }
 
 /// The record that an id, or `id@version`, of a path means.
@@ -249,9 +290,8 @@ async fn known(app: &App, id: &str) -> Result<RecordView, Fault> {
 }
 
 /// What a comment stands under.
-async fn context(app: &App, view: &RecordView) -> Option<Context> {
-    let record = Record::open(&view.record.as_ref()?.envelope).ok()?;
-    let Content::Comment(comment) = record.content else { return None };
+async fn context(app: &App, comment: Option<&Comment>) -> Option<Context> {
+    let comment = comment?;
     let root = link(app, &comment.root, "a post").await;
     let parent = if comment.parent.id == comment.root.id { None } else { Some(link(app, &comment.parent, "a comment").await) };
     Some(Context { root, parent })

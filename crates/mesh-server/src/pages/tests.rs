@@ -1,6 +1,7 @@
 mod html;
+mod machine;
+mod samples;
 
-use super::samples::{DOMAIN, World, domain, foreign_comment, object};
 use super::*;
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode, header};
@@ -8,6 +9,7 @@ use html::Element;
 use mesh_proto::api::{Comments, RecordView};
 use mesh_proto::envelope::RecordId;
 use mesh_proto::record::{Content, Post, Terms};
+use samples::{DOMAIN, World, domain, foreign_comment, object};
 use tower::ServiceExt;
 
 const HOSTILE: &str = "</title><script>alert(1)</script>\"'&<b onclick=x>\u{202E}";
@@ -79,12 +81,12 @@ async fn small_world() -> (World, RecordId, RecordId) {
 #[tokio::test]
 async fn every_page_is_sound() {
     let (world, post, comment) = small_world().await;
-    for path in ["/", "/about", "/@ada", "/@neo", &format!("/@ada/{post}"), &format!("/@neo/{comment}")] {
+    for path in ["/", "/about", "/@ada", "/@neo", "/tag/engines", &format!("/@ada/{post}"), &format!("/@neo/{comment}")] {
         let got = page(&world, path).await;
         assert!(got.header(header::CONTENT_SECURITY_POLICY).starts_with("default-src 'none'"), "{path}");
         assert_eq!(got.header(header::X_CONTENT_TYPE_OPTIONS), "nosniff");
         assert_eq!(got.header(header::REFERRER_POLICY), "no-referrer");
-        assert_eq!(got.header(header::CACHE_CONTROL), "public, max-age=0, must-revalidate");
+        assert_eq!(got.header(header::CACHE_CONTROL), "public, max-age=0, stale-while-revalidate=30");
         assert!(!got.is_noindex(), "{path}");
         assert!(got.body.len() < 30 * 1024, "{path}");
         let etag = got.header(header::ETAG).to_owned();
@@ -127,7 +129,7 @@ async fn a_post_is_shown_with_its_proof_and_its_thread() {
 async fn the_present_version_is_shown_for_every_version() {
     let (mut world, post, _) = small_world().await;
     let ada = world.account("ada");
-    let someone = super::samples::Someone { id: ada.id(), device: mesh_proto::key::SecretKey::from_seed(&[101; 32]), keys: ada.log.head() };
+    let someone = samples::Someone { id: ada.id(), device: mesh_proto::key::SecretKey::from_seed(&[101; 32]), keys: ada.log.head() };
     let edit = Post { revises: Some(post), ..Post::free("Corrected.") };
     let edit = world.say(&someone, Content::Post(edit)).await;
     let got = page(&world, &format!("/@ada/{post}")).await;
@@ -250,7 +252,7 @@ async fn comments_of_other_domains_lead_home_and_say_when_it_does_not_answer() {
     let thread = record::Thread::new(&view, &Comments { comments, next: Some("next".into()) }, false, &domain());
     let entry = entry::Entry::new(&view, &domain(), entry::Extent::Whole);
     let page = record::RecordPage::new(Site::new(domain()), &author, &view, entry, thread);
-    let html = answer::Page::render(StatusCode::OK, &page).html;
+    let html = askama::Template::render(&page).expect("renders");
     let elements = html::read(&html);
     assert!(elements.iter().any(|element| element.name == "a" && element.attribute("href") == Some(&url)));
     let body = elements.iter().find(|element| element.name == "body").expect("a body");

@@ -1,6 +1,13 @@
 //! What people wrote, made ready for pages: paragraphs, lines, plain links; names without characters that change how others are read.
 //!
-//! No markup is interpreted, and nothing is escaped here: templates do that. A link is an `http` or `https` URL as it stands in the text.
+//! No markup is interpreted, and nothing is escaped here: templates do that. A link is an `http` or `https` URL as it stands in the text; a `#tag` leads
+//! to its page here.
+
+use super::tag::tag_path;
+use mesh_proto::api::AccountView;
+use mesh_proto::record::tag;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use unicode_normalization::char::is_combining_mark;
 
 /// Most links made clickable in one text; each costs several times its length in markup.
 const LINKS_MAX: usize = 100;
@@ -32,7 +39,17 @@ pub(super) enum Span {
     /// To be read.
     Plain(String),
     /// To be read and followed: an `http` or `https` URL.
-    Link(String),
+    Link(Link),
+    /// A tag as it is written, its sign included, and the path of its page.
+    Tag(String, String),
+}
+
+/// A link in a text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Link {
+    pub(super) url: String,
+    /// The host as networks know it, if what is read may look like another one.
+    pub(super) host: Option<String>,
 }
 
 impl Text {
@@ -43,7 +60,7 @@ impl Text {
         let mut links_left = LINKS_MAX;
         for line in text.lines().map(str::trim_end) {
             if !line.is_empty() {
-                paragraph.push(spans(line, &mut links_left));
+                paragraph.push(spans(&tamed(line), &mut links_left));
             } else if !paragraph.is_empty() {
                 paragraphs.push(std::mem::take(&mut paragraph));
             }
@@ -72,6 +89,48 @@ impl Text {
     }
 }
 
+impl Text {
+    /// The words alone.
+    pub(super) fn plain(&self) -> String {
+        let word = |span: &Span| match span {
+            Span::Plain(words) | Span::Tag(words, _) => words.clone(),
+            Span::Link(link) => link.url.clone(),
+        };
+        let line = |line: &Line| line.iter().map(word).collect::<String>();
+        let paragraph = |paragraph: &Paragraph| paragraph.iter().map(line).collect::<Vec<_>>().join("\n");
+        let mut plain = self.paragraphs.iter().map(paragraph).collect::<Vec<_>>().join("\n\n");
+        if self.cut {
+            plain.push('…');
+        }
+        plain
+    }
+}
+
+/// What a person is called: their name for people, or their name in the address.
+pub(super) fn display_name(view: &AccountView) -> String {
+    Some(name(&view.profile.name)).filter(|name| !name.is_empty()).unwrap_or_else(|| view.address.user().to_string())
+}
+
+/// For a part of a path or of a query.
+pub(super) fn encoded(text: &str) -> String {
+    const KEPT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+    utf8_percent_encode(text, KEPT).to_string()
+}
+
+/// Most combining marks on one letter: no language writes more, and more grow over other lines.
+const MARKS_MAX: usize = 4;
+
+/// Without the marks that pile up on one letter.
+fn tamed(text: &str) -> String {
+    let mut marks = 0;
+    text.chars()
+        .filter(|c| {
+            marks = if is_combining_mark(*c) { marks + 1 } else { 0 };
+            marks <= MARKS_MAX
+        })
+        .collect()
+}
+
 /// The beginning of a text on one line, for titles and descriptions.
 pub(super) fn summary(text: &str) -> String {
     let line = name(text);
@@ -87,7 +146,7 @@ pub(super) fn summary(text: &str) -> String {
 /// A name on one line, without characters that reorder or hide what stands beside it. May be empty.
 pub(super) fn name(raw: &str) -> String {
     let mut name = String::with_capacity(raw.len());
-    for c in raw.chars().filter(|c| !reorders(*c) && !hides(*c)) {
+    for c in tamed(raw).chars().filter(|c| !reorders(*c) && !hides(*c)) {
         match c.is_whitespace() || c.is_control() {
             false => name.push(c),
             true if name.is_empty() || name.ends_with(' ') => {}
@@ -131,16 +190,43 @@ fn spans(line: &str, links_left: &mut usize) -> Line {
             continue;
         }
         if taken < start {
-            spans.push(Span::Plain(line[taken..start].to_owned()));
+            plain(&line[taken..start], &mut spans, links_left);
         }
-        spans.push(Span::Link(line[start..end].to_owned()));
-        *links_left -= 1;
+        spans.push(Span::Link(Link::new(&line[start..end])));
+        *links_left = links_left.saturating_sub(1);
         taken = end;
     }
     if taken < line.len() {
-        spans.push(Span::Plain(line[taken..].to_owned()));
+        plain(&line[taken..], &mut spans, links_left);
     }
     spans
+}
+
+/// Parts what is no link into words and tags.
+fn plain(words: &str, spans: &mut Line, links_left: &mut usize) {
+    let mut taken = 0;
+    for (place, tag) in tag::in_text(words).take(*links_left) {
+        let path = tag_path(&tag::folded(tag));
+        if taken < place.start {
+            spans.push(Span::Plain(words[taken..place.start].to_owned()));
+        }
+        taken = place.end;
+        spans.push(Span::Tag(words[place].to_owned(), path));
+        *links_left -= 1;
+    }
+    if taken < words.len() {
+        spans.push(Span::Plain(words[taken..].to_owned()));
+    }
+}
+
+impl Link {
+    fn new(url: &str) -> Self {
+        let authority = url.split_once("://").map_or("", |(_, rest)| rest.split(['/', '?', '#']).next().unwrap_or_default());
+        let host =
+            authority.rsplit_once(':').filter(|(_, port)| port.bytes().all(|b| b.is_ascii_digit())).map_or(authority, |(host, _)| host);
+        let host = (!host.is_ascii()).then(|| idna::domain_to_ascii(host).unwrap_or_else(|_| "not a valid name".to_owned()));
+        Self { url: url.to_owned(), host }
+    }
 }
 
 /// Where `http` or `https` starts at the end of `before`, if it is a word of its own.

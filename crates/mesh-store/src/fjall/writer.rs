@@ -17,6 +17,7 @@ use super::keeper::{Job, Keeper};
 use super::marks::Mark;
 use super::queue::{Queue, Queued};
 use super::trees::Trees;
+use crate::changes::{Changes, Place};
 use crate::error::StoreError;
 use crate::files::Files;
 use crate::kv::{Committed, Health};
@@ -31,6 +32,7 @@ pub(super) struct Shared {
     pub(super) queue: Queue,
     pub(super) keeper: Arc<Keeper>,
     pub(super) watches: Watches,
+    pub(super) changes: Changes,
     pub(super) health: SharedHealth,
     pub(super) segment_bytes: u64,
     pub(super) reserve_bytes: u64,
@@ -234,11 +236,16 @@ impl Writer {
             return;
         }
         let touched: Vec<Space> = self.group.spaces().collect();
+        let mut places: Vec<(Place, Space)> = Vec::new();
         for space in &touched {
+            places.extend(self.group.changes(*space).map(|(key, _)| (Place::of_key(*space, key), *space)));
             self.shared.trees.insert(*space, self.group.take(*space), self.sequence);
         }
         self.shared.trees.positions.publish(self.sequence);
         self.group.remember();
+        for (place, space) in places {
+            self.shared.changes.note_at(place, space);
+        }
         for space in touched {
             self.shared.watches.touch(space, self.sequence);
         }

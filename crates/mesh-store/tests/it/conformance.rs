@@ -34,6 +34,7 @@ const CHECKS: &[fn(&dyn Kv)] = &[
     merged_batches_are_one,
     batches_without_operations_only_check,
     watchers_see_commits_of_their_space,
+    changes_are_noted_before_their_commit_resolves,
     dropped_commits_are_written,
     closed_stores_read_but_do_not_write,
     spaces_are_apart,
@@ -98,6 +99,9 @@ impl Kv for Flushing {
     }
     fn watch(&self, space: Space) -> tokio::sync::watch::Receiver<u64> {
         self.0.watch(space)
+    }
+    fn changes(&self) -> &mesh_store::Changes {
+        self.0.changes()
     }
     fn status(&self) -> mesh_store::Status {
         self.0.status()
@@ -474,6 +478,36 @@ fn watchers_see_commits_of_their_space(store: &dyn Kv) {
         .unwrap();
     }
     assert!(!watch.has_changed().unwrap());
+}
+
+fn changes_are_noted_before_their_commit_resolves(store: &dyn Kv) {
+    let space = Space::Count;
+    let places = [Place::of_key(space, b"12345678 and more"), Place::of_space(Space::Notice)];
+    let before = store.changes().now();
+    commit(store, |batch| {
+        batch.put(space, "another", "1");
+    })
+    .unwrap();
+    assert!(!store.changes().any_since(before, &places), "of another key");
+    for key in ["12345678", "12345678 or others that begin so"] {
+        let before = store.changes().now();
+        commit(store, |batch| {
+            batch.add(space, key, 1);
+        })
+        .unwrap();
+        assert!(store.changes().any_since(before, &places), "{key}");
+        assert!(!store.changes().any_since(store.changes().now(), &places));
+    }
+    let before = store.changes().now();
+    let outcome = commit(store, |batch| {
+        batch.expect_present(space, "absent").put(Space::Notice, "a", "1");
+    });
+    assert!(outcome.is_err() && !store.changes().any_since(before, &places), "what is refused changes nothing");
+    commit(store, |batch| {
+        batch.put(Space::Notice, "any key", "1");
+    })
+    .unwrap();
+    assert!(store.changes().any_since(before, &places), "a whole space");
 }
 
 fn dropped_commits_are_written(store: &dyn Kv) {

@@ -6,11 +6,12 @@ use crate::fixture::{DEVICE, T0, error_name, genesis, head, key_id, object, sign
 use mesh_proto::api::code;
 use mesh_proto::envelope::{Envelope, Kind, RecordId};
 use mesh_proto::limits::{
-    BIO_BYTES_MAX, BODY_BYTES_MAX, CLOCK_AHEAD_MS_MAX, CRIT_MAX, JSON_DEPTH_MAX, TAG_BYTES_MAX, TAGS_MAX, TEXT_BYTES_MAX, TITLE_BYTES_MAX,
+    BIO_BYTES_MAX, BODY_BYTES_MAX, CLOCK_AHEAD_MS_MAX, CRIT_MAX, JSON_DEPTH_MAX, PREVIEW_URL_BYTES_MAX, TAG_BYTES_MAX, TAGS_MAX,
+    TEXT_BYTES_MAX, TITLE_BYTES_MAX,
 };
 use mesh_proto::record::{
-    AccountRef, Audience, Comment, Content, Interaction, Like, ObjectRef, Post, Profile, Record, RecordError, Report, ReportReason, Repost,
-    Retract, RetractReason, Subscribe, Terms,
+    AccountRef, Audience, Comment, Content, Interaction, Like, ObjectRef, Post, Preview, Profile, Record, RecordError, Report,
+    ReportReason, Repost, Retract, RetractReason, Subscribe, Terms,
 };
 use serde_json::{Value, json};
 
@@ -46,6 +47,11 @@ fn rich_post() -> Post {
         lang: Some("en".into()),
         terms: Terms::Paid,
         interaction: Interaction { comment: Audience::Subscribers, like: Audience::Everyone, repost: Audience::Nobody },
+        preview: Some(Preview {
+            url: "https://mesh.example/a?b=1&c=%22#d".into(),
+            title: "p".repeat(TITLE_BYTES_MAX),
+            description: Some("Two\nlines".into()),
+        }),
         revises: Some(RecordId::from_hash([4; 32])),
     }
 }
@@ -250,6 +256,7 @@ fn bad_members() -> Vec<(&'static str, Kind, String)> {
 fn bad_text() -> Vec<(&'static str, String)> {
     let text = |text: &str| format!(r#""text":"{text}","terms":"free""#);
     let post = |members: &str| format!(r#""text":"x","terms":"free",{members}"#);
+    let preview = |url: &str, title: &str| post(&format!(r#""preview":{{"url":"{url}","title":"{title}"}}"#));
     vec![
         ("empty text", text("")),
         ("text of white space", text("\u{a0}\u{3000}\\n")),
@@ -269,6 +276,22 @@ fn bad_text() -> Vec<(&'static str, String)> {
         ("tag with a space", post(r#""tags":["a b"]"#)),
         ("tag with a no-break space", post(r#""tags":["a\u00a0b"]"#)),
         ("tag too long", post(&format!(r#""tags":["{}"]"#, "t".repeat(TAG_BYTES_MAX + 1)))),
+        ("preview without title", post(r#""preview":{"url":"https://mesh.example"}"#)),
+        ("preview null", post(r#""preview":null"#)),
+        ("preview an array", post(r#""preview":["https://mesh.example","t"]"#)),
+        ("preview with a description null", post(r#""preview":{"url":"https://mesh.example","title":"t","description":null}"#)),
+        ("preview with a title of two lines", post(r#""preview":{"url":"https://mesh.example","title":"a\nb"}"#)),
+        ("preview with an empty title", preview("https://mesh.example", "")),
+        ("preview with a title too long", preview("https://mesh.example", &"t".repeat(TITLE_BYTES_MAX + 1))),
+        ("preview of a script", preview("javascript:alert(1)", "t")),
+        ("preview of data", preview("data:text/html,x", "t")),
+        ("preview of a URL in capitals", preview("HTTPS://mesh.example", "t")),
+        ("preview of a URL with a user", preview("https://bank.example@evil.example/", "t")),
+        ("preview of a URL without host", preview("https:///path", "t")),
+        ("preview of a URL with a quote", preview("https://mesh.example/\\\"", "t")),
+        ("preview of a URL beyond ASCII", preview("https://m\u{e9}sh.example/", "t")),
+        ("preview of a URL with a space", preview("https://mesh.example/a b", "t")),
+        ("preview of a URL too long", preview(&format!("https://mesh.example/{}", "p".repeat(PREVIEW_URL_BYTES_MAX)), "t")),
         ("empty lang", post(r#""lang":"""#)),
         ("lang with an underscore", post(r#""lang":"en_US""#)),
         ("lang with an empty subtag", post(r#""lang":"en-""#)),

@@ -3,13 +3,11 @@ use super::*;
 fn links(text: &str) -> Vec<String> {
     let paragraphs = Text::whole(text).paragraphs;
     let spans = paragraphs.into_iter().flatten().flatten();
-    spans.filter_map(|span| if let Span::Link(link) = span { Some(link) } else { None }).collect()
+    spans.filter_map(|span| if let Span::Link(link) = span { Some(link.url) } else { None }).collect()
 }
 
 fn plain(text: &Text) -> String {
-    let line = |line: &Line| line.iter().map(|(Span::Plain(text) | Span::Link(text))| text.as_str()).collect::<String>();
-    let paragraph = |paragraph: &Paragraph| paragraph.iter().map(line).collect::<Vec<_>>().join("\n");
-    text.paragraphs.iter().map(paragraph).collect::<Vec<_>>().join("\n\n")
+    Text { cut: false, ..text.clone() }.plain()
 }
 
 #[test]
@@ -106,4 +104,34 @@ fn a_summary_is_one_short_line() {
     let long = summary(&"wort ".repeat(100));
     assert!(long.ends_with("wort…") && long.chars().count() <= SUMMARY_CHARS_MAX + 1, "{long}");
     assert_eq!(summary(&"x".repeat(1_000)).chars().count(), SUMMARY_CHARS_MAX + 1);
+}
+
+#[test]
+fn tags_lead_to_their_pages_and_links_keep_their_fragments() {
+    let text = Text::whole("#Größe, https://x.org/#part (#b-c) a#d");
+    let tags: Vec<(String, String)> = text
+        .paragraphs
+        .concat()
+        .concat()
+        .into_iter()
+        .filter_map(|span| if let Span::Tag(words, path) = span { Some((words, path)) } else { None })
+        .collect();
+    let expected = [("#Größe", "/tag/gr%C3%B6%C3%9Fe"), ("#b-c", "/tag/b-c")].map(|(words, path)| (words.to_owned(), path.to_owned()));
+    assert_eq!(tags, expected);
+    assert_eq!(plain(&text), "#Größe, https://x.org/#part (#b-c) a#d");
+}
+
+#[test]
+fn a_host_that_looks_like_another_one_is_named_as_networks_know_it() {
+    let host = |url: &str| Link::new(url).host;
+    assert_eq!(host("https://www.apple.com/"), None);
+    assert_eq!(host("https://www.\u{430}pple.com:8443/x").as_deref(), Some("www.xn--pple-43d.com"));
+    assert_eq!(host("https://\u{2024}\u{0}/").as_deref(), Some("not a valid name"));
+}
+
+#[test]
+fn marks_that_pile_up_are_cut_back() {
+    assert_eq!(name(&format!("Z{}a", "\u{0300}".repeat(1_000))), format!("Z{}a", "\u{0300}".repeat(MARKS_MAX)));
+    let written = "q\u{0323}\u{0307} \u{0e17}\u{0e35}\u{0e48}";
+    assert_eq!(Text::whole(written).plain(), written);
 }

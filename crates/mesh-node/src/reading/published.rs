@@ -1,0 +1,205 @@
+//! What people of this domain published, all of them together: newest first, by tag, and in parts for search engines.
+//!
+//! The lists in the store are hints, made when a post or an edit is accepted and taken away with it. What is read here is what stands now: a post that was
+//! withdrawn, hidden or closed, or whose present version lacks the tag, is left out whatever the list says.
+
+use crate::accounts::{Account, Accounts};
+use crate::error::{NodeError, Result};
+use crate::index::current_version;
+use crate::tables::codec::key_u64;
+use crate::tables::payload::Payload;
+use crate::tables::published::{List, Row, put};
+use crate::tables::reference::{Reference, Standing};
+use crate::tables::{AccountLid, Lid};
+use crate::views::{Views, decode_cursor, encode_cursor};
+use mesh_proto::api::{FeedPage, RecordView};
+use mesh_proto::envelope::{Kind, RecordId};
+use mesh_proto::keylog::Status;
+use mesh_proto::limits::PAGE_MAX;
+use mesh_proto::record::{Content, Post, Record, Terms, tag};
+use mesh_store::{Batch, KeyRange, Kv, Order, Read, Space};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// How often one page looks for more after it left something out.
+const ROUNDS_MAX: usize = 4;
+/// Posts from one mark to the next. Imports may add some between two marks.
+const PART_POSTS: usize = 20_000;
+/// Most posts of one part: a site map holds 50,000 addresses (sitemaps.org), and each post may have an author of its own.
+pub const PART_POSTS_MAX: usize = 25_000;
+/// Most parts: what one index of site maps may hold.
+const PARTS_MAX: usize = 50_000;
+/// Rows read at once where all are read.
+const ROWS: usize = 1_000;
+/// How the lists are made. Another number here makes them anew.
+const LAYOUT: &[u8] = b"1";
+
+/// The service.
+pub struct Published {
+    kv: Arc<dyn Kv>,
+    accounts: Arc<Accounts>,
+    views: Arc<Views>,
+    /// Where the parts begin, as far as they are known.
+    marks: Mutex<Vec<Vec<u8>>>,
+}
+
+/// A post for search engines.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// The user part of its author's address.
+    pub user: String,
+    /// Its id.
+    pub id: RecordId,
+    /// When its present version was received, milliseconds since the epoch.
+    pub modified: u64,
+}
+
+impl Published {
+    pub(crate) fn new(kv: Arc<dyn Kv>, accounts: Arc<Accounts>, views: Arc<Views>) -> Self {
+        Self { kv, accounts, views, marks: Mutex::default() }
+    }
+
+    /// One page of what was published here, newest first; with a tag only what bears it.
+    pub async fn page(self: &Arc<Self>, tag: Option<&str>, before: Option<String>, limit: usize) -> Result<FeedPage> {
+        let tag = tag.map(tag::folded);
+        let list = tag.as_deref().map_or(List::all(), List::tagged);
+        let limit = limit.clamp(1, PAGE_MAX);
+        let mut range = KeyRange::prefix(list.prefix());
+        if let Some(before) = before {
+            range = range.before([&list.prefix()[..], &decode_cursor(&before)?].concat());
+        }
+        let mut items = Vec::new();
+        for _ in 0..ROUNDS_MAX {
+            let wanted = limit - items.len();
+            let this = Arc::clone(self);
+            let asked = range.clone();
+            let rows = tokio::task::spawn_blocking(move || this.kv.scan(Space::Published, &asked, Order::Backward, wanted));
+            let rows = rows.await.map_err(|_| NodeError::Stopping)??;
+            let places = rows.iter().map(|(key, value)| Ok(Row::decode(key, value)?.place)).collect::<Result<Vec<_>>>()?;
+            let views = self.views.records(places.iter().map(|(_, lid)| *lid).collect()).await?;
+            items.extend(views.into_iter().filter(|view| self.stands(view, tag.as_deref())));
+            let Some((last, _)) = rows.last().filter(|_| rows.len() == wanted) else { return Ok(FeedPage { items, next: None }) };
+            range = range.before(last);
+            if items.len() == limit {
+                break;
+            }
+        }
+        let next = match range.end() {
+            std::ops::Bound::Excluded(last) => Some(encode_cursor(key_u64(last, 8, "published")?, Lid(key_u64(last, 16, "published")?))),
+            _ => None,
+        };
+        Ok(FeedPage { items, next })
+    }
+
+    /// Whether a post is to be read here, and bears a tag.
+    fn stands(&self, view: &RecordView, tag: Option<&str>) -> bool {
+        let author = self.accounts.get(&view.card.actor).ok().flatten();
+        if view.card.disowned || author.is_none_or(|author| !self.is_read_here(&author)) {
+            return false;
+        }
+        let record = view.record.as_ref().and_then(|logged| Record::open(&logged.envelope).ok());
+        match record.map(|record| record.content) {
+            Some(Content::Post(post)) => post.terms == Terms::Free && tag.is_none_or(|tag| tag::of_post(&post).contains(tag)),
+            _ => false,
+        }
+    }
+
+    fn is_read_here(&self, author: &Account) -> bool {
+        self.accounts.lives_here(author) && matches!(author.log.view().status(), Status::Active | Status::Frozen)
+    }
+
+    /// The parts into which all posts are divided: how many there are. Blocks.
+    pub fn parts(&self) -> Result<usize> {
+        let mut marks = self.marks.lock().unwrap_or_else(PoisonError::into_inner);
+        let all = KeyRange::prefix(List::all().prefix());
+        while marks.len() < PARTS_MAX {
+            let rows = match marks.last() {
+                None => self.kv.scan(Space::Published, &all, Order::Forward, 1)?,
+                Some(mark) => self.kv.scan(Space::Published, &all.clone().after(mark), Order::Forward, PART_POSTS)?,
+            };
+            match rows.last() {
+                Some((last, _)) if marks.is_empty() || rows.len() == PART_POSTS => marks.push(last.to_vec()),
+                _ => break,
+            }
+        }
+        Ok(marks.len())
+    }
+
+    /// The posts of a part, oldest first. Blocks.
+    pub fn part(&self, number: usize) -> Result<Vec<Listed>> {
+        let parts = self.parts()?;
+        let bound = |number: usize| self.marks.lock().unwrap_or_else(PoisonError::into_inner).get(number).cloned();
+        let start = bound(number).filter(|_| number < parts).ok_or(NodeError::NotFound("part"))?;
+        let range = match bound(number + 1) {
+            Some(end) => KeyRange::between(start, end),
+            None => KeyRange::new(std::ops::Bound::Included(start), KeyRange::prefix(List::all().prefix()).end().map(<[u8]>::to_vec)),
+        };
+        let rows = self.kv.scan(Space::Published, &range, Order::Forward, PART_POSTS_MAX)?;
+        let mut users: HashMap<AccountLid, Option<String>> = HashMap::new();
+        let mut posts = Vec::with_capacity(rows.len());
+        for rows in rows.chunks(ROWS) {
+            let rows = rows.iter().map(|(key, value)| Row::decode(key, value)).collect::<Result<Vec<_>>>()?;
+            let keys: Vec<[u8; 8]> = rows.iter().map(|row| row.place.1.key()).collect();
+            let keys: Vec<&[u8]> = keys.iter().map(<[u8; 8]>::as_slice).collect();
+            for (row, reference) in rows.iter().zip(self.kv.multi_get(Space::Reference, &keys)?) {
+                let Some(reference) = reference.map(|row| Reference::decode(&row)).transpose()? else { continue };
+                if reference.standing != Standing::Live {
+                    continue;
+                }
+                let user = match users.get(&reference.actor) {
+                    Some(user) => user.clone(),
+                    None => {
+                        let author = self.accounts.by_lid(reference.actor)?;
+                        let user = self.is_read_here(&author).then(|| author.address().user().to_string());
+                        users.entry(reference.actor).or_insert(user).clone()
+                    }
+                };
+                posts.extend(user.map(|user| Listed { user, id: reference.id, modified: row.modified }));
+            }
+        }
+        Ok(posts)
+    }
+}
+
+/// Makes the lists of a store that another version wrote. Blocks.
+pub(crate) fn prepare(kv: &dyn Kv) -> Result<()> {
+    if kv.get(Space::Meta, b"published_layout")?.is_some_and(|layout| layout == LAYOUT) {
+        return Ok(());
+    }
+    let mut range = KeyRange::all();
+    let mut listed = 0u64;
+    loop {
+        let rows = kv.scan(Space::Payload, &range, Order::Forward, ROWS)?;
+        let mut batch = Batch::new();
+        for (key, row) in &rows {
+            let lid = Lid(key_u64(key, 0, "payload")?);
+            if Payload::owner(row)?.is_some_and(|(kind, _)| kind == Kind::Post)
+                && let Some((reference, post, modified)) = present(kv, lid)?
+            {
+                put(&mut batch, &post, (reference.received, lid), modified);
+                listed += 1;
+            }
+        }
+        let Some((last, _)) = rows.last() else { break };
+        range = range.after(last);
+        kv.commit(batch).wait()?;
+    }
+    let mut batch = Batch::new();
+    batch.put(Space::Meta, "published_layout", LAYOUT);
+    kv.commit(batch).wait()?;
+    if listed > 0 {
+        tracing::info!(posts = listed, "published.listed");
+    }
+    Ok(())
+}
+
+/// The present version of the post whose first version is at a place, if it stands.
+fn present(read: &dyn Read, lid: Lid) -> Result<Option<(Reference, Post, u64)>> {
+    let Some(reference) = Reference::get(read, lid)?.filter(|reference| reference.standing == Standing::Live) else { return Ok(None) };
+    let Some(payload) = Payload::get(read, current_version(read, lid)?)? else { return Ok(None) };
+    let record = payload.envelope.and_then(|envelope| Record::open(&envelope).ok());
+    match record.map(|record| record.content) {
+        Some(Content::Post(post)) => Ok(Some((reference, post, payload.received))),
+        _ => Ok(None),
+    }
+}
