@@ -10,7 +10,7 @@ use crate::report::{Bound, Report, progress};
 use crate::server::{Server, set_up};
 use anyhow::{Context, bail};
 use mesh_proto::address::Domain;
-use mesh_proto::api::NewAccount;
+use mesh_proto::api::{Admission, NewAccount};
 use mesh_proto::envelope::Envelope;
 use mesh_proto::record::{Content, Like, Post};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -183,7 +183,7 @@ fn contains(page: &[u8], words: &[u8]) -> bool {
 
 async fn join(connection: &mut Connection, domain: &Domain, number: u64) -> anyhow::Result<Person> {
     let person = Person::new(domain, number)?;
-    let new = NewAccount { genesis: person.genesis.envelope.clone(), invite: None, pow_salt: None, pow_nonce: None };
+    let new = NewAccount { genesis: person.genesis.envelope.clone(), admission: Admission::default() };
     let reply = connection.post("/api/v1/accounts", "", &serde_json::to_vec(&new)?).await?;
     reply.json::<serde_json::Value>()?;
     Ok(person)

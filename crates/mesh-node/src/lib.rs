@@ -230,7 +230,7 @@ impl Node {
             counters,
             feed,
             notices,
-            published: Arc::new(Published::new(Arc::clone(&kv), Arc::clone(&accounts), Arc::clone(&views))),
+            published: Arc::new(Published::new(Arc::clone(&kv), (Arc::clone(&accounts), Arc::clone(&rulings)), Arc::clone(&views))),
             views,
             pairings: Pairings::default(),
             buckets: Buckets::new(config.rates),

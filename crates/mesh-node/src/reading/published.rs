@@ -6,6 +6,7 @@
 use crate::accounts::{Account, Accounts};
 use crate::error::{NodeError, Result};
 use crate::index::current_version;
+use crate::rulings::Rulings;
 use crate::tables::codec::key_u64;
 use crate::tables::payload::Payload;
 use crate::tables::published::{List, Row, put};
@@ -19,6 +20,7 @@ use mesh_proto::limits::PAGE_MAX;
 use mesh_proto::record::{Content, Post, Record, Terms, tag};
 use mesh_store::{Batch, KeyRange, Kv, Order, Read, Space};
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// How often one page looks for more after it left something out.
@@ -39,6 +41,7 @@ pub struct Published {
     kv: Arc<dyn Kv>,
     accounts: Arc<Accounts>,
     views: Arc<Views>,
+    rulings: Arc<Rulings>,
     /// Where the parts begin, as far as they are known.
     marks: Mutex<Vec<Vec<u8>>>,
 }
@@ -55,8 +58,8 @@ pub struct Listed {
 }
 
 impl Published {
-    pub(crate) fn new(kv: Arc<dyn Kv>, accounts: Arc<Accounts>, views: Arc<Views>) -> Self {
-        Self { kv, accounts, views, marks: Mutex::default() }
+    pub(crate) fn new(kv: Arc<dyn Kv>, (accounts, rulings): (Arc<Accounts>, Arc<Rulings>), views: Arc<Views>) -> Self {
+        Self { kv, accounts, views, rulings, marks: Mutex::default() }
     }
 
     /// One page of what was published here, newest first; with a tag only what bears it.
@@ -105,7 +108,9 @@ impl Published {
     }
 
     fn is_read_here(&self, author: &Account) -> bool {
-        self.accounts.lives_here(author) && matches!(author.log.view().status(), Status::Active | Status::Frozen)
+        self.accounts.lives_here(author)
+            && matches!(author.log.view().status(), Status::Active | Status::Frozen)
+            && !self.rulings.hides_account(author)
     }
 
     /// The parts into which all posts are divided: how many there are. Blocks.
@@ -135,7 +140,7 @@ impl Published {
             None => KeyRange::new(std::ops::Bound::Included(start), KeyRange::prefix(List::all().prefix()).end().map(<[u8]>::to_vec)),
         };
         let rows = self.kv.scan(Space::Published, &range, Order::Forward, PART_POSTS_MAX)?;
-        let mut users: HashMap<AccountLid, Option<String>> = HashMap::new();
+        let mut authors: HashMap<AccountLid, Option<Arc<Account>>> = HashMap::new();
         let mut posts = Vec::with_capacity(rows.len());
         for rows in rows.chunks(ROWS) {
             let rows = rows.iter().map(|(key, value)| Row::decode(key, value)).collect::<Result<Vec<_>>>()?;
@@ -146,14 +151,14 @@ impl Published {
                 if reference.standing != Standing::Live {
                     continue;
                 }
-                let user = match users.get(&reference.actor) {
-                    Some(user) => user.clone(),
-                    None => {
-                        let author = self.accounts.by_lid(reference.actor)?;
-                        let user = self.is_read_here(&author).then(|| author.address().user().to_string());
-                        users.entry(reference.actor).or_insert(user).clone()
+                let author = match authors.entry(reference.actor) {
+                    Entry::Occupied(known) => known.into_mut(),
+                    Entry::Vacant(new) => {
+                        new.insert(Some(self.accounts.by_lid(reference.actor)?).filter(|author| self.is_read_here(author)))
                     }
                 };
+                let shown = author.as_ref().filter(|author| !self.rulings.hides(&reference, author));
+                let user = shown.map(|author| author.address().user().to_string());
                 posts.extend(user.map(|user| Listed { user, id: reference.id, modified: row.modified }));
             }
         }

@@ -45,6 +45,12 @@ impl Fault {
         Self::new(StatusCode::NOT_FOUND, "There is no such post here", words)
     }
 
+    /// A person of whom operators let nothing be shown.
+    pub(super) fn suspended() -> Self {
+        let words = "The operators of a domain decided that nothing of this account is shown. The person can still read why, and take the account elsewhere.";
+        Self::new(StatusCode::GONE, "This account is suspended", words)
+    }
+
     /// A query that no page of this server links to.
     pub(super) fn malformed() -> Self {
         Self::new(

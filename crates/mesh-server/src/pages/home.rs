@@ -12,6 +12,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use mesh_node::NodeError;
+use mesh_node::accounts::Account;
 use mesh_proto::api::{AccountView, RegistrationMode};
 use mesh_proto::keylog::Status;
 use std::sync::Arc;
@@ -101,8 +102,8 @@ async fn page(app: &App, headers: &HeaderMap) -> Outcome {
         let mut names = node.accounts.names(None, PEOPLE_MAX + 1)?;
         let more = names.len() > PEOPLE_MAX;
         names.truncate(PEOPLE_MAX);
-        let lives_here =
-            names.iter().filter(|(_, account)| account.home() == node.domain() && account.log.view().status() != Status::Closed);
+        let shown = |account: &Account| account.log.view().status() != Status::Closed && !node.rulings.hides_account(account);
+        let lives_here = names.iter().filter(|(_, account)| account.home() == node.domain() && shown(account));
         let people =
             lives_here.map(|(_, account)| Ok(Person::new(&node.views.account(account)?))).collect::<Result<Vec<_>, NodeError>>()?;
         Ok((people, more))

@@ -183,6 +183,9 @@ async fn page(app: &App, user: &str, seek: Seek, headers: &HeaderMap) -> Outcome
         Found::Spelt(user) => return Ok(redirect(&format!("/@{user}"))),
         Found::Moved(account) => return Ok(moved(&page_of(&account))),
     };
+    if view.suspended.is_some() {
+        return Err(Fault::suspended());
+    }
     if view.status == Status::Closed {
         return Ok(send(headers, &Page::render(StatusCode::GONE, &ClosedPage::new(Site::of(app), &view))));
     }

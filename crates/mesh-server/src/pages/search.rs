@@ -13,6 +13,7 @@ use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use mesh_node::NodeError;
+use mesh_node::accounts::Account;
 use mesh_proto::address::Address;
 use mesh_proto::keylog::Status;
 use mesh_proto::uri::Target;
@@ -101,7 +102,8 @@ async fn people(app: &App, query: &str) -> Result<Vec<Person>, Fault> {
         let exact = node.accounts.by_name(&start)?.map(|account| (start.clone(), account));
         let after = node.accounts.names(Some(&start), PEOPLE_MAX)?;
         let named = exact.into_iter().chain(after).take_while(|(name, _)| name.starts_with(&start)).take(PEOPLE_MAX);
-        let here = named.filter(|(_, account)| account.home() == node.domain() && account.log.view().status() != Status::Closed);
+        let shown = |account: &Account| account.log.view().status() != Status::Closed && !node.rulings.hides_account(account);
+        let here = named.filter(|(_, account)| account.home() == node.domain() && shown(account));
         here.map(|(_, account)| Ok(Person::new(&node.views.account(&account)?))).collect::<Result<Vec<_>, NodeError>>()
     });
     Ok(found.await?)
