@@ -6,8 +6,8 @@ use mesh_proto::key::AccountId;
 use mesh_proto::keylog::{Action, KeyLog, LoggedOp, Status};
 use mesh_proto::limits::ROOT_ROTATE_WAIT_MS;
 use mesh_proto::record::{
-    AccountRef, Audience, Comment, Content, Interaction, Like, ObjectRef, Post, Preview, Profile, Record, Report, ReportReason, Repost, Retract,
-    RetractReason, Subscribe, Terms,
+    AccountRef, Audience, Comment, Content, Interaction, Like, ObjectRef, Post, Preview, Profile, Record, Report, ReportReason, Repost,
+    Retract, RetractReason, Subscribe, Terms,
 };
 use proptest::prelude::*;
 
