@@ -217,7 +217,7 @@ impl Node {
             accounts: Arc::clone(&accounts),
             log,
             peers: Arc::clone(&peers),
-            rulings,
+            rulings: Arc::clone(&rulings),
             moderation,
             remote: Remote::new(Arc::clone(&transport), Arc::clone(&peers), Arc::clone(&records), clock),
             records: Arc::clone(&records),

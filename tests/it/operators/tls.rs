@@ -152,7 +152,7 @@ async fn certificate_is_got_from_an_acme_server() {
     let path = folder.path().join("pebble.json");
     std::fs::write(&path, config).expect("written");
     let quiet = |command: &mut Command| Running(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("apt install pebble"));
-    let nowhere = ["-http01", "", "-https01", "", "-tlsalpn01", "", "-doh", "", "-defaultIPv6", "", "-defaultIPv4", "127.0.0.1"];
+    let nowhere = ["-http01", "", "-https01", "", "-tlsalpn01", "", "-defaultIPv6", "", "-defaultIPv4", "127.0.0.1"];
     let dns01 = format!("127.0.0.1:{dns}");
     let _names = quiet(Command::new("pebble-challtestsrv").args(nowhere).args([
         "-dns01",

@@ -20,8 +20,9 @@ use mesh_proto::record::{Content, Record};
 use mesh_store::{Batch, KeyRange, Order, Space};
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 /// Other domains asked at once for one account.
 const ASKED_AT_ONCE: usize = 16;
@@ -198,7 +199,7 @@ impl Records {
         tokio::spawn(async move {
             let until = Instant::now() + ANNOUNCE_TIME_MAX;
             // Those who were met by then are told.
-            let _ = tokio::time::timeout_at(until.into(), this.meet(domains.clone())).await;
+            let _ = tokio::time::timeout_at(until, this.meet(domains.clone())).await;
             let announced = tokio::task::spawn_blocking(move || {
                 let _place = place;
                 this.announce(&account, &domains, until)
