@@ -123,7 +123,7 @@ pub(crate) fn make_stopped(root: &Path, to: &Path, told: Told) -> anyhow::Result
 
 /// Writes what comes into the target, reading along.
 fn write(input: Box<dyn Read + Send>, target: Target, told: Told) -> anyhow::Result<Archive> {
-    let mut along = Along::new(input, target);
+    let mut along = Along::new(input, target)?;
     let written = Reader::open(&mut along).and_then(|reader| {
         let total_bytes = reader.head().size_bytes();
         reader.input().check_room(total_bytes)?;

@@ -85,7 +85,7 @@ impl Entry {
 /// Writes an archive.
 pub(super) struct Writer<W> {
     output: W,
-    hasher: blake3::Hasher,
+    hasher: Box<Xxh3>,
     frames: u64,
     frame: Vec<u8>,
 }
@@ -94,7 +94,7 @@ impl<W: Write> Writer<W> {
     /// Writes what an archive begins with.
     pub(super) fn begin(mut output: W, head: &Head) -> io::Result<Self> {
         output.write_all(&MAGIC)?;
-        let mut hasher = blake3::Hasher::new();
+        let mut hasher = Box::new(Xxh3::new());
         hasher.update(&MAGIC);
         let mut writer = Self { output, hasher, frames: 0, frame: Vec::new() };
         writer.frame(HEAD, &serde_json::to_vec(head)?)?;
@@ -108,8 +108,8 @@ impl<W: Write> Writer<W> {
 
     /// Ends the archive after the last file.
     pub(super) fn end(mut self) -> io::Result<()> {
-        let hash = *self.hasher.finalize().as_bytes();
-        self.frame(END, &hash)?;
+        let sum = self.hasher.digest128().to_be_bytes();
+        self.frame(END, &sum)?;
         self.output.flush()
     }
 
@@ -167,7 +167,7 @@ pub(crate) trait Sink {
 /// Reads an archive, believing nothing.
 pub(crate) struct Reader<R> {
     input: R,
-    hasher: blake3::Hasher,
+    hasher: Box<Xxh3>,
     frames: u64,
     /// Bytes read so far.
     offset: u64,
@@ -186,7 +186,7 @@ impl<R: Read> Reader<R> {
         let nothing =
             Head { domain: "localhost".parse()?, format: 0, software: String::new(), made_ms: 0, taken: Taken::Running, files: Vec::new() };
         let place = "its beginning".to_owned();
-        let mut reader = Self { input, hasher: blake3::Hasher::new(), frames: 0, offset: 0, place, payload: Vec::new(), head: nothing };
+        let mut reader = Self { input, hasher: Box::new(Xxh3::new()), frames: 0, offset: 0, place, payload: Vec::new(), head: nothing };
         let mut magic = [0; MAGIC.len()];
         reader.exactly(&mut magic)?;
         if magic[..7] != MAGIC[..7] {
@@ -245,9 +245,9 @@ impl<R: Read> Reader<R> {
             self.head.files.push(file);
         }
         "its end".clone_into(&mut self.place);
-        let (start, hash) = (self.offset, *self.hasher.finalize().as_bytes());
+        let (start, sum) = (self.offset, self.hasher.digest128().to_be_bytes());
         self.expect(END, start)?;
-        if self.payload != hash {
+        if self.payload != sum {
             bail!("the archive is damaged: the checksum over all of it does not fit. Use another backup");
         }
         match self.input.read(&mut [0])? {
@@ -290,7 +290,9 @@ impl<R: Read> Reader<R> {
             return Err(self.damaged(start));
         }
         self.frames += 1;
-        self.hasher.update(&head).update(&self.payload).update(&sum);
+        for part in [&head[..], &self.payload, &sum] {
+            self.hasher.update(part);
+        }
         Ok(kind)
     }
 

@@ -6,13 +6,15 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread::JoinHandle;
 
 /// How backups are called that were given no name.
 const EXTENSION: &str = "meshbackup";
 /// What is added to a name until the backup is whole.
 const UNFINISHED: &str = "unfinished";
-/// After so many bytes they are synced: were it left to the end, everyone else's syncs would wait for all of them.
-const SYNC_BYTES: u64 = 4 * 1024 * 1024;
+/// After so many bytes they are synced, while the next ones are written: were it left to the end, everyone else's syncs would wait for all of them.
+const SYNC_BYTES: u64 = 8 * 1024 * 1024;
 /// What stays free on the disk of the data folder: the server refuses writes when it has less.
 const RESERVE_BYTES: u64 = 128 * 1024 * 1024;
 
@@ -104,13 +106,14 @@ fn remove_left_over(folder: &Path) {
 pub(super) struct Along {
     input: Box<dyn Read + Send>,
     target: Target,
-    written: u64,
-    synced: u64,
+    syncer: Syncer,
+    unsynced: u64,
 }
 
 impl Along {
-    pub(super) fn new(input: Box<dyn Read + Send>, target: Target) -> Self {
-        Self { input, target, written: 0, synced: 0 }
+    pub(super) fn new(input: Box<dyn Read + Send>, target: Target) -> io::Result<Self> {
+        let syncer = Syncer::start(target.file.try_clone()?)?;
+        Ok(Self { input, target, syncer, unsynced: 0 })
     }
 
     /// Whether there is room for so many bytes, and for what comes along with them.
@@ -129,9 +132,9 @@ impl Along {
     }
 
     /// Makes the file durable under its name.
-    pub(super) fn finish(self) -> anyhow::Result<PathBuf> {
+    pub(super) fn finish(mut self) -> anyhow::Result<PathBuf> {
         let Target { file, unfinished, finished, .. } = &self.target;
-        file.sync_all().context("cannot sync the backup")?;
+        self.syncer.end().and_then(|()| file.sync_all()).context("cannot sync the backup")?;
         if finished.exists() {
             bail!("{} has appeared meanwhile, and is not overwritten", finished.display());
         }
@@ -142,12 +145,40 @@ impl Along {
 
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.target.file.write_all(bytes)?;
-        self.written += bytes.len() as u64;
-        if self.written - self.synced >= SYNC_BYTES {
-            self.target.file.sync_data()?;
-            self.synced = self.written;
+        self.unsynced += bytes.len() as u64;
+        if self.unsynced >= SYNC_BYTES {
+            self.unsynced = 0;
+            self.syncer.sync()?;
         }
         Ok(())
+    }
+}
+
+/// A thread that syncs a file while it is written. It ends when it is dropped.
+struct Syncer(Option<(SyncSender<()>, JoinHandle<io::Result<()>>)>);
+
+impl Syncer {
+    fn start(file: File) -> io::Result<Self> {
+        // One sync may wait while another is under way: whoever writes is never more than two of them ahead.
+        let (orders, ordered) = sync_channel(1);
+        let syncing = move || ordered.iter().try_for_each(|()| file.sync_data());
+        let thread = std::thread::Builder::new().name("backup-sync".to_owned()).spawn(syncing)?;
+        Ok(Self(Some((orders, thread))))
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        match &self.0 {
+            Some((orders, _)) if orders.send(()).is_ok() => Ok(()),
+            // A sync failed, and said why.
+            _ => self.end(),
+        }
+    }
+
+    /// Waits for the syncs that were asked for; a failure is told here or nowhere.
+    fn end(&mut self) -> io::Result<()> {
+        let Some((orders, thread)) = self.0.take() else { return Ok(()) };
+        drop(orders);
+        thread.join().map_err(|_| io::Error::other("syncing the backup failed"))?
     }
 }
 
