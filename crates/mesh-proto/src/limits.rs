@@ -35,6 +35,10 @@ pub const BIO_BYTES_MAX: usize = 4 * 1024;
 pub const TAGS_MAX: usize = 16;
 /// Longest tag, bytes of UTF-8.
 pub const TAG_BYTES_MAX: usize = 64;
+/// Longest name of a network that a post was imported from, bytes.
+pub const NETWORK_BYTES_MAX: usize = 32;
+/// Longest address that an imported post had there, bytes.
+pub const IMPORT_URL_BYTES_MAX: usize = 1024;
 /// Most unknown-but-critical field names that `crit` may list.
 pub const CRIT_MAX: usize = 16;
 /// Most records in one delivery or one `records:batch`.

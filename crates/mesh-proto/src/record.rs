@@ -15,7 +15,7 @@ mod subscribe;
 
 pub use comment::Comment;
 pub use like::Like;
-pub use post::{Audience, Interaction, Post, Terms};
+pub use post::{Audience, Imported, Interaction, Post, Terms};
 pub use profile::Profile;
 pub use report::{Report, ReportReason};
 pub use repost::Repost;

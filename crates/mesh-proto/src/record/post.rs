@@ -2,7 +2,7 @@
 
 use super::{RecordError, require, require_text};
 use crate::envelope::RecordId;
-use crate::limits::{TAG_BYTES_MAX, TAGS_MAX, TEXT_BYTES_MAX, TITLE_BYTES_MAX};
+use crate::limits::{IMPORT_URL_BYTES_MAX, NETWORK_BYTES_MAX, TAG_BYTES_MAX, TAGS_MAX, TEXT_BYTES_MAX, TITLE_BYTES_MAX};
 use serde::{Deserialize, Serialize};
 
 /// A post, or an edit of one.
@@ -27,11 +27,35 @@ pub struct Post {
     /// For an edit: the id of the post's first version.
     #[serde(default, deserialize_with = "crate::envelope::body::present", skip_serializing_if = "Option::is_none")]
     pub revises: Option<RecordId>,
+    /// That it was said before on another network, as its author claims.
+    #[serde(default, deserialize_with = "crate::envelope::body::present_object", skip_serializing_if = "Option::is_none")]
+    pub imported: Option<Imported>,
+}
+
+/// Where a post was said before. A claim of its author: only the record itself is signed and logged, at the time of the import.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Imported {
+    /// The network, such as `mastodon`.
+    pub from: String,
+    /// The post's address there. It tells imports of the same post apart from others.
+    pub url: String,
+    /// When it was said there, milliseconds since the epoch.
+    pub at: u64,
+}
+
+impl Imported {
+    fn check(&self) -> Result<(), RecordError> {
+        let is_word = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-';
+        let network = !self.from.is_empty() && self.from.len() <= NETWORK_BYTES_MAX && self.from.bytes().all(is_word);
+        require(network, "imported", "must name its network with 1 to 32 bytes of a-z, 0-9 or -")?;
+        let graphic = !self.url.is_empty() && self.url.len() <= IMPORT_URL_BYTES_MAX && self.url.bytes().all(|b| b.is_ascii_graphic());
+        require(graphic, "imported", "must have a url of 1 to 1024 visible ASCII characters")
+    }
 }
 
 impl Post {
     /// Names of the post's own fields.
-    pub const FIELDS: &'static [&'static str] = &["text", "title", "tags", "lang", "terms", "interaction", "revises"];
+    pub const FIELDS: &'static [&'static str] = &["text", "title", "tags", "lang", "terms", "interaction", "revises", "imported"];
 
     /// A free post that says `text` and lets everyone act on it.
     pub fn free(text: impl Into<String>) -> Self {
@@ -43,6 +67,7 @@ impl Post {
             terms: Terms::Free,
             interaction: Interaction::default(),
             revises: None,
+            imported: None,
         }
     }
 
@@ -56,6 +81,9 @@ impl Post {
         for tag in &self.tags {
             let plain = !tag.is_empty() && tag.chars().all(is_tag_char);
             require(plain && tag.len() <= TAG_BYTES_MAX, "tags", "must be 1 to 64 bytes of letters, digits, _ or -")?;
+        }
+        if let Some(imported) = &self.imported {
+            imported.check()?;
         }
         check_lang(self.lang.as_deref())
     }

@@ -6,8 +6,8 @@ use mesh_proto::key::AccountId;
 use mesh_proto::keylog::{Action, KeyLog, LoggedOp, Status};
 use mesh_proto::limits::ROOT_ROTATE_WAIT_MS;
 use mesh_proto::record::{
-    AccountRef, Audience, Comment, Content, Interaction, Like, ObjectRef, Post, Profile, Record, Report, ReportReason, Repost, Retract,
-    RetractReason, Subscribe, Terms,
+    AccountRef, Audience, Comment, Content, Imported, Interaction, Like, ObjectRef, Post, Profile, Record, Report, ReportReason, Repost,
+    Retract, RetractReason, Subscribe, Terms,
 };
 use proptest::prelude::*;
 
@@ -42,8 +42,20 @@ fn post() -> impl Strategy<Value = Post> {
     let audience = || prop::sample::select(vec![Audience::Everyone, Audience::Subscribers, Audience::Nobody]);
     let interaction = (audience(), audience(), audience()).prop_map(|(comment, like, repost)| Interaction { comment, like, repost });
     let tags = prop::collection::vec("[a-z\u{e9}\u{4e00}0-9_-]{1,9}", 0..16);
-    (words(200), prop::option::of(line(60)), tags, prop::option::of("[a-z]{2}(-[A-Z]{2})?"), terms(), interaction, prop::option::of(id()))
-        .prop_map(|(text, title, tags, lang, terms, interaction, revises)| Post { text, title, tags, lang, terms, interaction, revises })
+    let imported = ("[a-z0-9-]{1,32}", "[!-~]{1,99}", 0..1_u64 << 53).prop_map(|(from, url, at)| Imported { from, url, at });
+    let (title, lang) = (prop::option::of(line(60)), prop::option::of("[a-z]{2}(-[A-Z]{2})?"));
+    (words(200), title, tags, lang, terms(), interaction, prop::option::of(id()), prop::option::of(imported)).prop_map(
+        |(text, title, tags, lang, terms, interaction, revises, imported)| Post {
+            text,
+            title,
+            tags,
+            lang,
+            terms,
+            interaction,
+            revises,
+            imported,
+        },
+    )
 }
 
 fn terms() -> impl Strategy<Value = Terms> {
