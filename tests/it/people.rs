@@ -2,6 +2,10 @@
 
 mod pages;
 
+mod importing;
+mod private;
+mod terminal;
+
 use crate::network::Home;
 use serde_json::Value;
 use std::path::PathBuf;

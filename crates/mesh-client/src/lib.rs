@@ -25,8 +25,9 @@ pub mod follow;
 pub mod moving;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod ports;
+
 #[cfg(not(target_arch = "wasm32"))]
-pub mod preview;
+pub use session::preview;
 
 pub use error::{ClientError, ErrorKind, Result};
 

@@ -4,6 +4,8 @@
 //! from verified records and key logs, never from a server's word: a signature must not say what its owner does not know.
 
 mod actions;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod preview;
 mod rulings;
 
 pub use actions::Edit;

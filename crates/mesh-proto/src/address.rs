@@ -13,6 +13,7 @@ use crate::limits::{DOMAIN_BYTES_MAX, USER_BYTES_MAX};
 use idna::AsciiDenyList;
 use idna::uts46::{DnsLength, Hyphens, Uts46};
 
+pub mod guard;
 mod lookalike;
 mod reserved;
 #[cfg(test)]

@@ -41,6 +41,10 @@ pub const TEXT_TAGS_MAX: usize = 32;
 pub const PREVIEW_URL_BYTES_MAX: usize = 2_000;
 /// Longest description in a preview, bytes of UTF-8.
 pub const PREVIEW_TEXT_BYTES_MAX: usize = 1_024;
+/// Longest name of a network that a post was imported from, bytes.
+pub const NETWORK_BYTES_MAX: usize = 32;
+/// Longest address that an imported post had there, bytes.
+pub const IMPORT_URL_BYTES_MAX: usize = 1024;
 /// Most unknown-but-critical field names that `crit` may list.
 pub const CRIT_MAX: usize = 16;
 /// Most records in one delivery or one `records:batch`.

@@ -7,16 +7,13 @@ mod api;
 mod auth;
 mod body;
 pub mod config;
-mod connection;
 mod extract;
 mod federation;
-mod metrics;
 pub mod operator;
 mod pages;
 mod ports;
 mod problem;
 pub mod serve;
-mod tls;
 mod transport;
 
 pub use mesh_node::Node;
@@ -38,7 +35,7 @@ pub struct App {
     limits: Arc<config::Limits>,
     /// Memory for bodies on their way in.
     room: Arc<Semaphore>,
-    metrics: Arc<metrics::Metrics>,
+    metrics: Arc<serve::metrics::Metrics>,
     pages: Arc<pages::answer::kept::Pages>,
     /// How people reach the operator.
     contact: Option<Arc<str>>,
@@ -59,7 +56,7 @@ impl App {
             room,
             pages: Arc::default(),
             contact: None,
-            metrics: Arc::new(metrics::Metrics::new()),
+            metrics: Arc::new(serve::metrics::Metrics::new()),
         }
     }
 
@@ -82,7 +79,7 @@ pub fn router(app: App) -> axum::Router {
         .fallback(pages::not_found)
         .method_not_allowed_fallback(problem::method_not_allowed)
         .layer(axum::middleware::from_fn(problem::guard_panics))
-        .layer(axum::middleware::from_fn_with_state(app.clone(), metrics::observe))
+        .layer(axum::middleware::from_fn_with_state(app.clone(), serve::metrics::observe))
         .with_state(app)
 }
 

@@ -3,19 +3,21 @@
 //! To stop: no new connections, `/readyz` says so, event streams end, requests under way finish within a bound, then the node finishes what it took and the
 //! store is closed. A crash skips all of that and loses nothing that was answered.
 
+mod connection;
+pub(crate) mod metrics;
 mod redirect;
+mod tls;
 pub mod verify;
 
 use crate::config::{Config, Folder};
-use crate::connection::{Stream, UnderWay};
 use crate::ports::{SystemClock, SystemRng};
-use crate::tls::Tls;
 use crate::transport::Http;
 use crate::{App, operator, router};
 use anyhow::Context;
 use axum::BoxError;
 use axum::extract::ConnectInfo;
 use axum::http::HeaderMap;
+use connection::{Stream, UnderWay};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
@@ -25,6 +27,7 @@ use mesh_proto::port::{Clock, Rng, Transport};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
+use tls::Tls;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tower::Service;

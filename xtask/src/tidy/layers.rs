@@ -6,9 +6,10 @@ use super::source::{Source, Token};
 use crate::workspace::{Dependency, Workspace};
 use std::collections::BTreeSet;
 
-const L1: &[&str] = &["mesh-store", "mesh-search", "mesh-fingerprint", "mesh-media", "mesh-torrent", "mesh-messenger", "mesh-drive"];
+const L1: &[&str] =
+    &["mesh-store", "mesh-search", "mesh-fingerprint", "mesh-media", "mesh-torrent", "mesh-messenger", "mesh-drive", "mesh-import"];
 /// What only clients may know: no server ever links these.
-const CLIENT_ONLY: &[&str] = &["mesh-messenger", "mesh-drive"];
+const CLIENT_ONLY: &[&str] = &["mesh-messenger", "mesh-drive", "mesh-import"];
 /// Crates of others that do I/O, tell the time or make randomness: mesh-proto has ports for those.
 const IMPURE: &[&str] = &["tokio", "reqwest", "hyper", "getrandom", "rand", "fjall", "object_store", "socket2", "mio"];
 /// Crates of others that speak HTTP: mesh-node has no HTTP.
@@ -53,12 +54,12 @@ const RULES: &[Rule] = &[
     rule(
         "mesh-server",
         &["mesh-proto", "mesh-store", "mesh-search", "mesh-fingerprint", "mesh-media", "mesh-torrent", "mesh-node"],
-        &["mesh-messenger", "mesh-drive", "mesh-client", "mesh-cli"],
+        &["mesh-messenger", "mesh-drive", "mesh-import", "mesh-client", "mesh-cli"],
         &[],
     ),
     rule(
         "mesh-cli",
-        &["mesh-proto", "mesh-client", "mesh-torrent", "mesh-messenger", "mesh-drive"],
+        &["mesh-proto", "mesh-client", "mesh-import", "mesh-torrent", "mesh-messenger", "mesh-drive"],
         &["mesh-store", "mesh-node", "mesh-server"],
         ENGINES,
     ),

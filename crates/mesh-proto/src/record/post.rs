@@ -1,8 +1,12 @@
 //! A post. `spec/post.md`.
 
-use super::{Preview, RecordError, require, require_text};
+pub(super) mod preview;
+pub mod tag;
+
+use super::{RecordError, require, require_text};
 use crate::envelope::RecordId;
-use crate::limits::{TAG_BYTES_MAX, TAGS_MAX, TEXT_BYTES_MAX, TITLE_BYTES_MAX};
+use crate::limits::{IMPORT_URL_BYTES_MAX, NETWORK_BYTES_MAX, TAG_BYTES_MAX, TAGS_MAX, TEXT_BYTES_MAX, TITLE_BYTES_MAX};
+use preview::Preview;
 use serde::{Deserialize, Serialize};
 
 /// A post, or an edit of one.
@@ -30,11 +34,36 @@ pub struct Post {
     /// For an edit: the id of the post's first version.
     #[serde(default, deserialize_with = "crate::envelope::body::present", skip_serializing_if = "Option::is_none")]
     pub revises: Option<RecordId>,
+    /// That it was said before on another network, as its author claims.
+    #[serde(default, deserialize_with = "crate::envelope::body::present_object", skip_serializing_if = "Option::is_none")]
+    pub imported: Option<Imported>,
+}
+
+/// Where a post was said before. A claim of its author: only the record itself is signed and logged, at the time of the import.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Imported {
+    /// The network, such as `mastodon`.
+    pub from: String,
+    /// The post's address there. It tells imports of the same post apart from others.
+    pub url: String,
+    /// When it was said there, milliseconds since the epoch.
+    pub at: u64,
+}
+
+impl Imported {
+    fn check(&self) -> Result<(), RecordError> {
+        let is_word = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-';
+        let network = !self.from.is_empty() && self.from.len() <= NETWORK_BYTES_MAX && self.from.bytes().all(is_word);
+        require(network, "imported", "must name its network with 1 to 32 bytes of a-z, 0-9 or -")?;
+        let graphic = !self.url.is_empty() && self.url.len() <= IMPORT_URL_BYTES_MAX && self.url.bytes().all(|b| b.is_ascii_graphic());
+        require(graphic, "imported", "must have a url of 1 to 1024 visible ASCII characters")
+    }
 }
 
 impl Post {
     /// Names of the post's own fields.
-    pub const FIELDS: &'static [&'static str] = &["text", "title", "tags", "lang", "terms", "interaction", "preview", "revises"];
+    pub const FIELDS: &'static [&'static str] =
+        &["text", "title", "tags", "lang", "terms", "interaction", "preview", "revises", "imported"];
 
     /// A free post that says `text` and lets everyone act on it.
     pub fn free(text: impl Into<String>) -> Self {
@@ -47,6 +76,7 @@ impl Post {
             interaction: Interaction::default(),
             preview: None,
             revises: None,
+            imported: None,
         }
     }
 
@@ -63,6 +93,9 @@ impl Post {
         }
         if let Some(preview) = &self.preview {
             preview.check()?;
+        }
+        if let Some(imported) = &self.imported {
+            imported.check()?;
         }
         check_lang(self.lang.as_deref())
     }

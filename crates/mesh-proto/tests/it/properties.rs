@@ -6,8 +6,8 @@ use mesh_proto::key::AccountId;
 use mesh_proto::keylog::{Action, KeyLog, LoggedOp, Status};
 use mesh_proto::limits::ROOT_ROTATE_WAIT_MS;
 use mesh_proto::record::{
-    AccountRef, Audience, Comment, Content, Interaction, Like, ObjectRef, Post, Preview, Profile, Record, Report, ReportReason, Repost,
-    Retract, RetractReason, Subscribe, Terms,
+    AccountRef, Audience, Comment, Content, Imported, Interaction, Like, ObjectRef, Post, Preview, Profile, Record, Report, ReportReason,
+    Repost, Retract, RetractReason, Subscribe, Terms,
 };
 use proptest::prelude::*;
 
@@ -44,6 +44,7 @@ fn post() -> impl Strategy<Value = Post> {
     let tags = prop::collection::vec("[a-z\u{e9}\u{4e00}0-9_-]{1,9}", 0..16);
     let preview = ("https?://[a-z][a-z0-9.-]{0,20}x(/[a-z0-9_=?&%#]{0,40})?", line(60), prop::option::of(words(100)))
         .prop_map(|(url, title, description)| Preview { url, title, description });
+    let imported = ("[a-z0-9-]{1,32}", "[!-~]{1,99}", 0..1_u64 << 53).prop_map(|(from, url, at)| Imported { from, url, at });
     (
         words(200),
         prop::option::of(line(60)),
@@ -51,9 +52,9 @@ fn post() -> impl Strategy<Value = Post> {
         prop::option::of("[a-z]{2}(-[A-Z]{2})?"),
         terms(),
         interaction,
-        (prop::option::of(preview), prop::option::of(id())),
+        (prop::option::of(preview), prop::option::of(id()), prop::option::of(imported)),
     )
-        .prop_map(|(text, title, tags, lang, terms, interaction, (preview, revises))| Post {
+        .prop_map(|(text, title, tags, lang, terms, interaction, (preview, revises, imported))| Post {
             text,
             title,
             tags,
@@ -62,6 +63,7 @@ fn post() -> impl Strategy<Value = Post> {
             interaction,
             preview,
             revises,
+            imported,
         })
 }
 

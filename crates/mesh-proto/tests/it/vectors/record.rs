@@ -6,11 +6,11 @@ use crate::fixture::{DEVICE, T0, error_name, genesis, head, key_id, object, sign
 use mesh_proto::api::code;
 use mesh_proto::envelope::{Envelope, Kind, RecordId};
 use mesh_proto::limits::{
-    BIO_BYTES_MAX, BODY_BYTES_MAX, CLOCK_AHEAD_MS_MAX, CRIT_MAX, JSON_DEPTH_MAX, PREVIEW_URL_BYTES_MAX, TAG_BYTES_MAX, TAGS_MAX,
-    TEXT_BYTES_MAX, TITLE_BYTES_MAX,
+    BIO_BYTES_MAX, BODY_BYTES_MAX, CLOCK_AHEAD_MS_MAX, CRIT_MAX, IMPORT_URL_BYTES_MAX, JSON_DEPTH_MAX, NETWORK_BYTES_MAX,
+    PREVIEW_URL_BYTES_MAX, TAG_BYTES_MAX, TAGS_MAX, TEXT_BYTES_MAX, TITLE_BYTES_MAX,
 };
 use mesh_proto::record::{
-    AccountRef, Audience, Comment, Content, Interaction, Like, ObjectRef, Post, Preview, Profile, Record, RecordError, Report,
+    AccountRef, Audience, Comment, Content, Imported, Interaction, Like, ObjectRef, Post, Preview, Profile, Record, RecordError, Report,
     ReportReason, Repost, Retract, RetractReason, Subscribe, Terms,
 };
 use serde_json::{Value, json};
@@ -53,7 +53,18 @@ fn rich_post() -> Post {
             description: Some("Two\nlines".into()),
         }),
         revises: Some(RecordId::from_hash([4; 32])),
+        imported: None,
     }
+}
+
+fn imported_post() -> Post {
+    let url = "https://social.example/@neo/109".into();
+    Post { imported: Some(Imported { from: "mastodon".into(), url, at: 1_580_000_000_000 }), ..Post::free("said before") }
+}
+
+/// A post whose own members are good but for `imported`.
+fn import_of(from: &str, url: &str) -> String {
+    format!(r#""text":"x","terms":"free","imported":{{"from":"{from}","url":"{url}","at":1}}"#)
 }
 
 fn valid() -> Vec<Value> {
@@ -64,6 +75,7 @@ fn valid() -> Vec<Value> {
         ("post", Content::Post(Post::free("hello"))),
         ("post with everything", Content::Post(rich_post())),
         ("post of the longest text", Content::Post(Post::free("x".repeat(TEXT_BYTES_MAX)))),
+        ("post, imported", Content::Post(imported_post())),
         ("comment", Content::Comment(comment("hi"))),
         ("comment, edited", Content::Comment(Comment { revises: Some(RecordId::from_hash([9; 32])), ..comment("hi!") })),
         ("like", Content::Like(Like { object: object() })),
@@ -219,6 +231,19 @@ fn bad_members() -> Vec<(&'static str, Kind, String)> {
         ("interaction with an unknown audience", Kind::Post, post(r#""interaction":{"like":"friends"}"#)),
         ("an audience as an object", Kind::Post, post(r#""interaction":{"like":{"nobody":null}}"#)),
         ("an audience null", Kind::Post, post(r#""interaction":{"like":null}"#)),
+        ("imported null", Kind::Post, post(r#""imported":null"#)),
+        ("imported an array", Kind::Post, post(r#""imported":["mastodon","https://social.example/1",1]"#)),
+        ("imported without its time", Kind::Post, post(r#""imported":{"from":"mastodon","url":"https://social.example/1"}"#)),
+        ("imported before 1970", Kind::Post, post(r#""imported":{"from":"mastodon","url":"https://social.example/1","at":-1}"#)),
+        ("imported from a network in upper case", Kind::Post, import_of("Mastodon", "https://social.example/1")),
+        (
+            "imported from a network with too long a name",
+            Kind::Post,
+            import_of(&"m".repeat(NETWORK_BYTES_MAX + 1), "https://social.example/1"),
+        ),
+        ("imported without a url", Kind::Post, import_of("mastodon", "")),
+        ("imported with white space in its url", Kind::Post, import_of("mastodon", "https://social.example/a b")),
+        ("imported with too long a url", Kind::Post, import_of("mastodon", &"u".repeat(IMPORT_URL_BYTES_MAX + 1))),
         ("crit a string", Kind::Post, post(r#""crit":"text""#)),
         ("crit with a name twice", Kind::Post, post(r#""crit":["text","text"]"#)),
         ("crit with an unknown name", Kind::Post, post(r#""mood":"happy","crit":["mood"]"#)),

@@ -1,7 +1,7 @@
 //! What a link leads to, as its author's client found it when it signed. `spec/post.md`.
 
-use super::{RecordError, require, require_text};
 use crate::limits::{PREVIEW_TEXT_BYTES_MAX, PREVIEW_URL_BYTES_MAX, TITLE_BYTES_MAX};
+use crate::record::{RecordError, require, require_text};
 use serde::{Deserialize, Serialize};
 
 /// The preview of a link. Nobody but the author's client fetches what it tells of.
