@@ -1,5 +1,9 @@
 //! People with the real `mesh` program against real servers.
 
+mod importing;
+mod private;
+mod terminal;
+
 use crate::network::Home;
 use serde_json::Value;
 use std::path::PathBuf;

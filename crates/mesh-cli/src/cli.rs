@@ -1,6 +1,7 @@
 //! What can be typed.
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use mesh_import::Network;
 use mesh_proto::address::Domain;
 use mesh_proto::envelope::Kind;
 use std::path::PathBuf;
@@ -70,9 +71,9 @@ pub(crate) enum Command {
     Post(PostArgs),
     /// Show a record or a person
     Show(ShowArgs),
-    /// Show a post with its comments as a tree
+    /// Show a post with its comments as a tree; on a terminal an interface, ? shows its keys
     Thread(ThreadArgs),
-    /// Show the newest posts of those you subscribe to
+    /// Show the newest posts of those you subscribe to; on a terminal an interface, ? shows its keys
     Feed(FeedArgs),
     /// Like a post or a comment
     Like(TargetArgs),
@@ -88,9 +89,18 @@ pub(crate) enum Command {
     Notifications(ListArgs),
     /// Show or change your profile
     Profile(ProfileArgs),
+    /// Hide people, domains or words from your feed, threads and notifications; only here, and nobody is told
+    Mute(MuteArgs),
+    /// Group people for mesh feed --list NAME; only here, and nobody is told
+    List(ListsArgs),
+    /// Keep links to come back to; only here, and nobody is told
+    Bookmark(BookmarkArgs),
     /// Save all that is yours and public to a file: key log, records with their proof, whom you follow. It holds no secret key
     #[command(after_help = EXPORT_HELP)]
     Export(ExportArgs),
+    /// Publish your posts from another network as your own, marked as imported; run it again to go on or to add what is new
+    #[command(after_help = IMPORT_HELP)]
+    Import(ImportArgs),
     /// Check who signed a record, with which key, in which log; needs no account
     Verify(VerifyArgs),
     /// Check keys, clock and home
@@ -111,6 +121,10 @@ pub(crate) enum Command {
 const EXPORT_HELP: &str = "The file is enough to move to another home when yours is gone: mesh id move NEW_ADDRESS --from FILE, with your recovery \
 phrase and this device. It holds no secret key and no phrase. Make a new one now and then, or name a mirror: mesh id mirror add DOMAIN.";
 
+const IMPORT_HELP: &str = "Mastodon: outbox.json of the archive that the server's settings give you. Bluesky: the CAR file of your repository. Nostr: \
+your events, one JSON object a line. Only what was public comes along: no answers to others, no boosts, no pictures yet. What was imported before \
+is left out. The posts are signed now; their first time is shown as your claim.";
+
 const MOVE_HELP: &str = "Your keys, devices, recovery phrase, posts and readers stay yours; what you said keeps its proof. If something stops it, run \
 mesh id move again: it goes on where it was. Without an answer of the old home the records come from your mirrors, or from --from.";
 
@@ -118,6 +132,32 @@ mesh id move again: it goes on where it was. Without an answer of the old home t
 pub(crate) struct ExportArgs {
     /// The file, written whole or not at all; - for stdout
     pub(crate) file: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ImportArgs {
+    /// The export, unpacked
+    pub(crate) file: PathBuf,
+    /// Where it comes from; without it, the file tells
+    #[arg(long, value_enum)]
+    pub(crate) from: Option<NetworkChoice>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum NetworkChoice {
+    Mastodon,
+    Bluesky,
+    Nostr,
+}
+
+impl From<NetworkChoice> for Network {
+    fn from(choice: NetworkChoice) -> Self {
+        match choice {
+            NetworkChoice::Mastodon => Self::Mastodon,
+            NetworkChoice::Bluesky => Self::Bluesky,
+            NetworkChoice::Nostr => Self::Nostr,
+        }
+    }
 }
 
 #[derive(Debug, Args)]
@@ -172,6 +212,9 @@ pub(crate) struct InitArgs {
     /// Bring an account back with its recovery phrase
     #[arg(long, conflicts_with_all = ["pair", "invite"])]
     pub(crate) recover: bool,
+    /// With --recover, if the home is gone: the file that mesh export wrote. Afterwards: mesh id move NEW_ADDRESS --from FILE
+    #[arg(long, value_name = "FILE", requires = "recover", conflicts_with = "revoke_others")]
+    pub(crate) from: Option<PathBuf>,
     /// With --recover: revoke all other devices
     #[arg(long, requires = "recover")]
     pub(crate) revoke_others: bool,
@@ -327,6 +370,9 @@ pub(crate) struct ThreadArgs {
     /// Show each record's proof; this asks the homes of their authors
     #[arg(long)]
     pub(crate) proof: bool,
+    /// Print text even on a terminal, instead of opening the interface
+    #[arg(long)]
+    pub(crate) plain: bool,
 }
 
 #[derive(Debug, Args)]
@@ -343,12 +389,53 @@ pub(crate) struct ListArgs {
 pub(crate) struct FeedArgs {
     #[command(flatten)]
     pub(crate) list: ListArgs,
+    /// Only the people of this list, as far as you subscribe to them
+    #[arg(long = "list", value_name = "NAME")]
+    pub(crate) only: Option<String>,
     /// Stay, and print new posts as they come
     #[arg(long, short)]
     pub(crate) follow: bool,
     /// Show each record's proof; this asks the homes of their authors
     #[arg(long)]
     pub(crate) proof: bool,
+    /// Print text even on a terminal, instead of opening the interface
+    #[arg(long)]
+    pub(crate) plain: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct MuteArgs {
+    /// An address; without anything, what is muted is shown
+    pub(crate) person: Option<String>,
+    /// A word or words; posts and comments with it are hidden
+    #[arg(long)]
+    pub(crate) word: Option<String>,
+    /// A domain; all its people are hidden
+    #[arg(long)]
+    pub(crate) domain: Option<Domain>,
+    /// Hide it no more
+    #[arg(long)]
+    pub(crate) remove: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ListsArgs {
+    /// The list; without it, all lists are shown
+    pub(crate) name: Option<String>,
+    /// Addresses to add; without them, the list is shown
+    pub(crate) people: Vec<String>,
+    /// Take them out; without addresses, forget the list
+    #[arg(long, requires = "name")]
+    pub(crate) remove: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BookmarkArgs {
+    /// A mesh:// link, a page or an address; without it, all are shown
+    pub(crate) target: Option<String>,
+    /// Keep it no more
+    #[arg(long, requires = "target")]
+    pub(crate) remove: bool,
 }
 
 #[derive(Debug, Args)]

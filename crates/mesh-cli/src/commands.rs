@@ -4,11 +4,13 @@ mod counted;
 mod doctor;
 mod elsewhere;
 mod id;
+mod import;
 mod init;
 mod manual;
 mod mirror;
 mod moving;
-mod read;
+mod own;
+pub(crate) mod read;
 mod verify;
 mod write;
 
@@ -55,7 +57,11 @@ async fn dispatch(context: &Context, command: Command) -> Result<()> {
         Command::Notifications(args) => read::notifications(context, args).await,
         Command::Verify(args) if args.thread => counted::run(context, &args.target).await,
         Command::Verify(args) => verify::run(context, args).await,
+        Command::Mute(args) => own::mute(context, args).await,
+        Command::List(args) => own::list(context, args).await,
+        Command::Bookmark(args) => own::bookmark(context, args),
         Command::Export(args) => moving::export(context, &args.file).await,
+        Command::Import(args) => import::run(context, args).await,
         Command::Doctor => doctor::run(context).await,
         Command::Completions { .. } | Command::Man { .. } => Ok(()),
     }

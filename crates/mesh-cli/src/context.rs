@@ -12,6 +12,7 @@ use mesh_client::keystore::Keystore;
 use mesh_client::pins::PinBook;
 use mesh_client::ports::{SystemClock, SystemRng};
 use mesh_client::reader::Reader;
+use mesh_client::reader::private::PrivateFile;
 use mesh_client::session::Session;
 use mesh_client::verify::Verifying;
 use mesh_proto::address::{Address, Domain};
@@ -31,6 +32,7 @@ pub(crate) struct Context {
     pub(crate) keystore: Keystore,
     pub(crate) http: Http,
     pub(crate) pins: PinBook,
+    pub(crate) private: PrivateFile,
     /// The folder was named: it is to hold everything, the key too.
     folder_is_given: bool,
 }
@@ -57,6 +59,7 @@ impl Context {
             out: *out,
             mode: global.mode(),
             pins: PinBook::open(&folder)?,
+            private: PrivateFile::new(&folder),
             keystore: Keystore::new(folder),
             http: Http::new(Arc::new(SystemClock), Arc::new(SystemRng))?,
             folder_is_given,

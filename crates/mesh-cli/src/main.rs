@@ -10,9 +10,11 @@ mod fault;
 mod out;
 mod phrase;
 mod safe;
+mod sieve;
 mod terminal;
 mod text;
 mod time;
+mod tui;
 
 use clap::Parser;
 use std::process::ExitCode;

@@ -10,7 +10,7 @@ use mesh_proto::address::Domain;
 use mesh_proto::api::{Counts, LoggedRecord, Notification};
 use mesh_proto::envelope::{Kind, RecordId};
 use mesh_proto::key::AccountId;
-use mesh_proto::record::{Content, Record, Terms};
+use mesh_proto::record::{Content, Imported, Post, Record, Terms};
 use mesh_proto::uri::Target;
 use serde::Serialize;
 use std::fmt::Write;
@@ -39,6 +39,8 @@ pub(crate) struct Printed<'a> {
     text: Option<&'a str>,
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     tags: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    imported: Option<&'a Imported>,
     #[serde(skip_serializing_if = "Option::is_none")]
     parent: Option<RecordId>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -92,6 +94,10 @@ impl<'a> Entry<'a> {
             title: words.title,
             text: words.text,
             tags: words.tags,
+            imported: record.and_then(|record| match &record.content {
+                Content::Post(post) => post.imported.as_ref(),
+                _ => None,
+            }),
             parent: self.shown.parent(),
             depth: self.depth,
             counts: &view.counts,
@@ -146,7 +152,7 @@ impl<'a> Entry<'a> {
     }
 }
 
-fn counted(kind: Kind, count: u64) -> Option<String> {
+pub(crate) fn counted(kind: Kind, count: u64) -> Option<String> {
     let word = match kind {
         Kind::Like => "like",
         Kind::Comment => "comment",
@@ -184,7 +190,8 @@ fn is_hidden(record: &Record) -> bool {
     matches!(terms, Terms::Unknown(_))
 }
 
-fn body(shown: &Shown) -> String {
+/// What a record says, harmless for a terminal; for one that may not be shown the reason in brackets.
+pub(crate) fn body(shown: &Shown) -> String {
     let record = match &shown.state {
         State::Good(record) | State::Disowned(record, _) => record,
         State::Withdrawn => return "[withdrawn]".to_owned(),
@@ -203,11 +210,18 @@ fn body(shown: &Shown) -> String {
         lines.push(tags.join(" "));
     }
     match &record.content {
+        Content::Post(Post { imported: Some(imported), .. }) => lines.push(import(imported)),
         Content::Like(like) => lines.push(format!("likes {}", like.object.id)),
         Content::Subscribe(subscribe) => lines.push(format!("subscribes to {}", subscribe.object.actor)),
         _ => {}
     }
     lines.join("\n")
+}
+
+/// Where a post was said before. Nobody can check it, so that the words say whose claim it is.
+fn import(imported: &Imported) -> String {
+    let Imported { from, url, at } = imported;
+    format!("[imported; its author says: from {}, {}, {}]", safe::line(from), time::minute(*at), safe::line(url))
 }
 
 /// Domains in a row.
@@ -293,18 +307,22 @@ pub(crate) fn proof_lines(proof: &Proof) -> String {
     lines.join("\n")
 }
 
-/// A notification as people read it.
-pub(crate) fn notification(out: &Out, notification: &Notification) -> String {
-    let card = &notification.card;
-    let what = match (card.kind, &notification.object) {
+/// What somebody did to one's own things.
+pub(crate) fn happened(notification: &Notification) -> String {
+    match (notification.card.kind, &notification.object) {
         (Kind::Like, Some(object)) => format!("likes {object}"),
         (Kind::Comment, Some(object)) => format!("comments on {object}"),
         (Kind::Repost, Some(object)) => format!("reposts {object}"),
         (Kind::Subscribe, _) => "subscribes to you".to_owned(),
         (kind, Some(object)) => format!("{kind} about {object}"),
         (kind, None) => kind.to_string(),
-    };
+    }
+}
+
+/// A notification as people read it.
+pub(crate) fn notification(out: &Out, notification: &Notification) -> String {
+    let card = &notification.card;
     let who = out.strong(&card.address.to_string());
     let link = out.faint(&format!("mesh://{}/{}", card.address, card.id));
-    format!("{} {who} {what}  {link}", time::minute(card.received))
+    format!("{} {who} {}  {link}", time::minute(card.received), happened(notification))
 }

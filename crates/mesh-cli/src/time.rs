@@ -8,6 +8,17 @@ pub(crate) fn minute(ms: u64) -> String {
     format!("{year:04}-{month:02}-{day:02} {:02}:{:02} UTC", minute_of_day / 60, minute_of_day % 60)
 }
 
+/// How long ago a moment was, in a few letters: `5m`, `3h`, `12d`; `now` within the minute.
+pub(crate) fn ago(ms: u64, now_ms: u64) -> String {
+    let minutes = now_ms.saturating_sub(ms) / 60_000;
+    match minutes {
+        0 => "now".to_owned(),
+        1..60 => format!("{minutes}m"),
+        60..1440 => format!("{}h", minutes / 60),
+        _ => format!("{}d", minutes / 1440),
+    }
+}
+
 /// The date of a day since 1970-01-01, in the proleptic Gregorian calendar (Howard Hinnant's `civil_from_days`).
 fn date(days: u64) -> (u64, u64, u64) {
     let shifted = days + 719_468;
@@ -23,6 +34,15 @@ fn date(days: u64) -> (u64, u64, u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn moments_are_some_time_ago() {
+        let now = 10 * 86_400_000;
+        for (before_ms, expected) in [(59_999, "now"), (60_000, "1m"), (3_599_999, "59m"), (3_600_000, "1h"), (86_400_000, "1d")] {
+            assert_eq!(ago(now - before_ms, now), expected);
+        }
+        assert_eq!(ago(now + 1, now), "now");
+    }
 
     #[test]
     fn moments_are_dates() {

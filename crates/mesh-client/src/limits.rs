@@ -68,3 +68,7 @@ pub const EXPORT_NAMES_MAX: usize = 100_000;
 pub const REFUSALS_TOLD_MAX: usize = 20;
 /// Domains that are asked for the copy of a record whose log's domain does not answer.
 pub const KEEPERS_ASKED_MAX: usize = 6;
+/// Largest file of what a person keeps to themself, bytes.
+pub const PRIVATE_BYTES_MAX: u64 = 8 * 1024 * 1024;
+/// Most mutes, lists, members of a list and bookmarks, each.
+pub const PRIVATE_NAMES_MAX: usize = 10_000;

@@ -11,7 +11,9 @@ mod travel;
 pub use export::{Pack, Source, Summary};
 pub use file::{End, Head, Reader, opens};
 pub use part::{PartCheck, check_part};
-pub use travel::{Carried, Luggage, Refusal, Terms, announce, arrive, carry, carry_late, check, join, open, rejoin, sign, tell};
+pub use travel::{
+    Carried, Luggage, Refusal, Terms, announce, arrive, carry, carry_late, check, join, keys_in, open, rejoin, sign, sign_op, tell,
+};
 
 use crate::error::{ClientError, Result};
 use crate::limits::{SEND_PAUSE, SEND_TRIES_MAX};

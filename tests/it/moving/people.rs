@@ -344,3 +344,33 @@ async fn refused_arrival_is_followed_by_another_one_and_not_by_a_fork() {
     let proof = neo.one(&["verify", uri(&first)]).await;
     assert_eq!(proof["standing"], "good");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn phrase_and_saved_file_bring_everything_back_when_home_and_machine_are_lost() {
+    let (mut one, two) = (Home::start("one").await, Home::start("two").await);
+    let (neo, empty, ada) = (Terminal::new(), Terminal::new(), Terminal::new());
+    neo.join(&one.address("neo")).await;
+    ada.join(&two.address("ada")).await;
+    ada.one(&["subscribe", &one.address("neo")]).await;
+    let first = neo.one(&["post", "before the fire"]).await;
+    until_in_feed(&ada, "before the fire").await;
+    let saved = empty.folder.path().join("neo.jsonl");
+    let file = saved.to_str().expect("plain");
+    neo.one(&["export", file]).await;
+    fs::copy(neo.phrase_file(), empty.phrase_file()).expect("the phrase is on paper");
+    destroy(&mut one).await;
+    drop(neo);
+
+    let arguments = ["init", "--recover", "--from", file, "--phrase-file", &empty.phrase_file(), "--address"];
+    let (code, words) = empty.run_all(&[&arguments[..], &[&two.address("ada")]].concat()).await;
+    assert!(code == 2 && words.contains("is the export of"), "{words}");
+    empty.one(&[&arguments[..], &[&one.address("neo")]].concat()).await;
+    let moved = move_to(&empty, &two.address("neo"), &["--from", file]).await;
+    assert_eq!(moved["refused"].as_array().map(Vec::len), Some(0), "{moved}");
+    let (_, shown) = empty.run(&["show", &two.address("neo")]).await;
+    assert!(shown.contains("before the fire"), "{shown}");
+    let after = empty.one(&["post", "after the fire"]).await;
+    until_in_feed(&ada, "after the fire").await;
+    assert_eq!(ada.one(&["verify", uri(&after)]).await["standing"], "good");
+    assert_eq!(ada.one(&["verify", uri(&first), "--via", &two.domain]).await["standing"], "good");
+}

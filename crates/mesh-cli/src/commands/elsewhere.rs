@@ -29,6 +29,10 @@ pub(super) fn is_watched(command: &Command) -> bool {
         | Command::Show(_)
         | Command::Verify(_)
         | Command::Export(_)
+        | Command::Import(_)
+        | Command::Mute(_)
+        | Command::List(_)
+        | Command::Bookmark(_)
         | Command::Doctor
         | Command::Completions { .. }
         | Command::Man { .. } => false,

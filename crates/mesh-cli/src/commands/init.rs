@@ -9,6 +9,7 @@ use crate::fault::Fault;
 use crate::{phrase, terminal};
 use anyhow::Result;
 use mesh_client::identity::{Identity, NewDevice, Stage, StoredIdentity, change, create, pair, recover};
+use mesh_client::moving;
 use mesh_client::session::Session;
 use mesh_client::{ClientError, ErrorKind};
 use mesh_proto::address::Address;
@@ -17,6 +18,7 @@ use mesh_proto::keylog::{Action, KeyLog};
 use mesh_proto::phrase::Phrase;
 use mesh_proto::record::Profile;
 use mesh_proto::uri::Person;
+use std::path::Path;
 use std::time::Duration;
 
 /// How often a new device looks whether it was added.
@@ -41,7 +43,9 @@ pub(super) async fn run(context: &Context, args: InitArgs) -> Result<()> {
     {
         return go_on(context, &args, existing).await;
     }
-    if args.recover {
+    if let Some(file) = &args.from {
+        restore_account(context, &args, &address, file)
+    } else if args.recover {
         recover_account(context, &args, &address).await
     } else if args.pair {
         pair_device(context, &args, &address).await
@@ -165,7 +169,7 @@ async fn recover_account(context: &Context, args: &InitArgs, address: &Address) 
     let phrase = phrase::ask(&context.out, args.phrase_file.as_deref())?;
     let recovery = recover::find(&context.verifying(), address, &phrase, context.http.now_ms()).await.map_err(wrong_phrase)?;
     drop(phrase);
-    let mut identity = pair::create(&context.http, &recovery.person, new_device(context, args));
+    let mut identity = pair::create(&context.http, &recovery.person.keys, new_device(context, args));
     let mut keys = recovery.person.keys;
     let home = context.home(keys.view().address().domain());
     let add = Action::DeviceAdd { device: identity.key.id(), name: identity.stored.device_name.clone() };
@@ -191,6 +195,44 @@ async fn recover_account(context: &Context, args: &InitArgs, address: &Address) 
     Ok(())
 }
 
+/// Brings an account back whose home does not answer any more, from a saved export. No home can take the new device now: the operation that adds it
+/// is kept here and goes along with the move.
+fn restore_account(context: &Context, args: &InitArgs, address: &Address, file: &Path) -> Result<()> {
+    let mut keys = moving::keys_in(file)?;
+    if keys.view().address() != address {
+        let message = format!("{} is the export of {}, not of {address}", file.display(), keys.view().address());
+        let next = format!("mesh init --recover --address {} --from {}", keys.view().address(), file.display());
+        return Err(Fault::usage(message, next).into());
+    }
+    let phrase = phrase::ask(&context.out, args.phrase_file.as_deref())?;
+    let root = recover::root_of(&keys, &phrase, context.http.now_ms()).map_err(wrong_phrase)?;
+    drop(phrase);
+    let mut identity = pair::create(&context.http, &keys, new_device(context, args));
+    let add = Action::DeviceAdd { device: identity.key.id(), name: identity.stored.device_name.clone() };
+    let op = change::draft(&context.http, &keys, add);
+    if context.mode == Mode::DryRun {
+        context.dry_run_key(&op, root.id(), "the new home, with mesh id move");
+        return Ok(());
+    }
+    moving::sign_op(&context.http, &mut keys, &op, &root)?;
+    {
+        let mut pins = context.pins.lock();
+        pins.meet(&keys, context.http.now_ms()).map_err(ClientError::from)?;
+        pins.keep_own(&keys);
+    }
+    // The operation is kept before the key that it adds speaks for the account.
+    context.pins.save()?;
+    keep(context, &identity)?;
+    activate(context, &mut identity)?;
+    report(context, &identity.stored);
+    context.out.talk(&format!(
+        "nobody knows this device yet; now take your records to a new home: mesh id move NEW_ADDRESS --from {}",
+        file.display()
+    ));
+    context.out.talk(&format!("if {} answers after all: mesh init --recover in an empty folder, without --from", address.domain()));
+    Ok(())
+}
+
 /// Says what to do about a phrase of somebody else.
 fn wrong_phrase(error: ClientError) -> anyhow::Error {
     match error {
@@ -209,7 +251,7 @@ fn other_devices(keys: &KeyLog, own: &KeyId) -> Vec<KeyId> {
 
 async fn pair_device(context: &Context, args: &InitArgs, address: &Address) -> Result<()> {
     let person = context.verifying().person(&Person::Address(address.clone()), None).await?;
-    let identity = pair::create(&context.http, &person, new_device(context, args));
+    let identity = pair::create(&context.http, &person.keys, new_device(context, args));
     if context.mode == Mode::DryRun {
         let account = identity.stored.account;
         context.out.talk(&format!("dry run: this device would ask {} to be added to account {account}", address.domain()));

@@ -3,12 +3,14 @@
 use crate::cli::{FeedArgs, ListArgs, ShowArgs, ThreadArgs};
 use crate::context::{Context, target};
 use crate::fault::Fault;
+use crate::sieve::Sieve;
 use crate::text::{Entry, notification};
-use crate::{safe, time};
+use crate::{safe, time, tui};
 use anyhow::Result;
 use mesh_client::follow::{Follow, News};
 use mesh_client::home::{Home, Page};
-use mesh_client::reader::{Reader, Shown, State, order};
+use mesh_client::reader::{Reader, Shown, ShownPage, State, order};
+use mesh_client::session::Session;
 use mesh_client::verify::Proof;
 use mesh_client::{ClientError, ErrorKind};
 use mesh_proto::api::AccountView;
@@ -19,6 +21,8 @@ use mesh_proto::uri::{Person, Target};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
+/// Pages of the feed that are looked through for the people of a list.
+const LIST_PAGES_MAX: usize = 10;
 /// Posts shown below a person.
 const PERSON_POSTS: usize = 10;
 
@@ -27,6 +31,8 @@ struct Printer<'a> {
     context: &'a Context,
     proofs: Proofs,
     refused: usize,
+    sieve: Sieve,
+    hidden: usize,
 }
 
 /// Whether each record's proof is fetched and printed.
@@ -44,7 +50,12 @@ impl From<bool> for Proofs {
 
 impl<'a> Printer<'a> {
     fn new(context: &'a Context, proofs: Proofs) -> Self {
-        Self { context, proofs, refused: 0 }
+        Self { context, proofs, refused: 0, sieve: Sieve::default(), hidden: 0 }
+    }
+
+    /// The same, leaving out what its reader does not want to see.
+    fn through(self, sieve: Sieve) -> Self {
+        Self { sieve, ..self }
     }
 
     async fn list(&mut self, reader: &Reader, items: &[Shown]) {
@@ -55,6 +66,10 @@ impl<'a> Printer<'a> {
     }
 
     async fn one(&mut self, entry: Entry<'_>) {
+        if !self.sieve.lets(entry.shown, entry.reposted) {
+            self.hidden += 1;
+            return;
+        }
         if matches!(entry.shown.state, State::Refused(_)) {
             self.refused += 1;
         }
@@ -81,6 +96,9 @@ impl<'a> Printer<'a> {
     }
 
     fn end(self) -> Result<()> {
+        if self.hidden > 0 {
+            self.context.out.talk(&format!("hidden by your mutes: {} (mesh mute shows them)", self.hidden));
+        }
         if self.refused == 0 {
             return Ok(());
         }
@@ -90,7 +108,8 @@ impl<'a> Printer<'a> {
     }
 }
 
-fn repost_of<'a>(shown: &Shown, reposted: &'a BTreeMap<RecordId, Shown>) -> Option<&'a Shown> {
+/// What a repost passes on, among those that could be had.
+pub(crate) fn repost_of<'a>(shown: &Shown, reposted: &'a BTreeMap<RecordId, Shown>) -> Option<&'a Shown> {
     match &shown.record()?.content {
         Content::Repost(repost) => reposted.get(&repost.object.id),
         _ => None,
@@ -164,10 +183,10 @@ async fn whoever_answers(context: &Context, found: &mesh_client::verify::Person)
     Err(silence.into())
 }
 
-pub(super) async fn thread(context: &Context, args: ThreadArgs) -> Result<()> {
-    let target = target(&args.target)?;
-    let reader = context.reader(&target)?;
-    let top = reader.record(&target).await?;
+/// A post or comment, and a reader through the home that keeps its thread.
+pub(crate) async fn thread_top(context: &Context, target: &Target) -> Result<(Reader, Shown)> {
+    let reader = context.reader(target)?;
+    let top = reader.record(target).await?;
     // The home of the post at the top of the thread keeps the thread.
     let home = match top.record().map(|record| &record.content) {
         Some(Content::Comment(comment)) => comment.root.home.clone(),
@@ -179,6 +198,15 @@ pub(super) async fn thread(context: &Context, args: ThreadArgs) -> Result<()> {
         Ok(view) if view.card.actor == top.view.card.actor => reader.show_one(view).await,
         _ => top,
     };
+    Ok((reader, top))
+}
+
+pub(super) async fn thread(context: &Context, args: ThreadArgs) -> Result<()> {
+    let target = target(&args.target)?;
+    if !args.plain && !args.proof && !args.all && args.after.is_none() && tui::is_wanted(context) {
+        return tui::thread(context, target).await;
+    }
+    let (reader, top) = thread_top(context, &target).await?;
     let id = top.view.card.id;
     let comments = if args.all {
         reader.all_comments(&id).await?
@@ -186,7 +214,9 @@ pub(super) async fn thread(context: &Context, args: ThreadArgs) -> Result<()> {
         reader.comments(&id, &Page { from: args.after, limit: Some(args.limit.clamp(1, PAGE_MAX)) }).await?
     };
     let mut printer = Printer::new(context, args.proof.into());
+    // Whoever asks for a post by its link sees it.
     printer.one(Entry::new(&top)).await;
+    printer = printer.through(Sieve::new(context, None)?);
     // An absent comment has no verified parent: its card says where it would stand.
     let parents: Vec<_> = comments.items.iter().map(|shown| (shown.view.card.id, shown.parent().or(shown.view.card.parent))).collect();
     for place in order(&parents) {
@@ -201,10 +231,14 @@ pub(super) async fn thread(context: &Context, args: ThreadArgs) -> Result<()> {
 
 pub(super) async fn feed(context: &Context, args: FeedArgs) -> Result<()> {
     let session = context.session()?;
-    let reader = session.reader();
     let page = page(&args.list);
-    let shown = reader.feed(session.signer(), &page).await?;
-    let mut printer = Printer::new(context, args.proof.into());
+    let sieve = Sieve::new(context, args.only.as_deref())?;
+    if !args.plain && !args.proof && tui::is_wanted(context) {
+        return tui::feed(context, &session, page, sieve).await;
+    }
+    let reader = session.reader();
+    let shown = feed_page(&session, page, &sieve).await?;
+    let mut printer = Printer::new(context, args.proof.into()).through(sieve.clone());
     if !args.follow {
         printer.list(reader, &shown.items).await;
         if shown.items.is_empty() {
@@ -226,8 +260,11 @@ pub(super) async fn feed(context: &Context, args: FeedArgs) -> Result<()> {
             _ = tokio::signal::ctrl_c() => return printer.end(),
         };
         match news {
+            News::Item(shown) if !sieve.is_listed(&shown) => {}
             News::Item(shown) => printer.list(reader, std::slice::from_ref(&*shown)).await,
-            News::Notification(news) if !context.out.is_json() => context.out.talk(&notification(&context.out, &news)),
+            News::Notification(news) if !context.out.is_json() && sieve.lets_card(&news.card) => {
+                context.out.talk(&notification(&context.out, &news))
+            }
             News::Notification(_) => {}
             News::Broken { error, wait } => {
                 context.out.talk(&safe::line(&format!("{}; trying again in {:.1} s", error.words(), wait.as_secs_f32())));
@@ -239,7 +276,8 @@ pub(super) async fn feed(context: &Context, args: FeedArgs) -> Result<()> {
 pub(super) async fn notifications(context: &Context, args: ListArgs) -> Result<()> {
     let session = context.session()?;
     let page = session.reader().notifications(session.signer(), &page(&args)).await?;
-    for news in &page.notifications {
+    let sieve = Sieve::new(context, None)?;
+    for news in page.notifications.iter().filter(|news| sieve.lets_card(&news.card)) {
         context.out.either(news, || notification(&context.out, news));
     }
     if page.notifications.is_empty() {
@@ -249,6 +287,23 @@ pub(super) async fn notifications(context: &Context, args: ListArgs) -> Result<(
         context.out.talk(&format!("more: mesh notifications --before {}", safe::line(&next)));
     }
     Ok(())
+}
+
+/// A page of the feed. Of a list as many pages as it takes to fill one, up to [`LIST_PAGES_MAX`].
+pub(crate) async fn feed_page(session: &Session, mut page: Page, sieve: &Sieve) -> mesh_client::Result<ShownPage> {
+    let mut items = Vec::new();
+    let mut next = None;
+    for _ in 0..LIST_PAGES_MAX {
+        let read = session.reader().feed(session.signer(), &page).await?;
+        items.extend(read.items.into_iter().filter(|shown| sieve.is_listed(shown)));
+        next = read.next.filter(|next| Some(next) != page.from.as_ref());
+        let is_full = !sieve.is_list() || items.len() >= page.limit.unwrap_or(PAGE_MAX);
+        if is_full || next.is_none() {
+            break;
+        }
+        page.from.clone_from(&next);
+    }
+    Ok(ShownPage { items, next })
 }
 
 fn page(args: &ListArgs) -> Page {

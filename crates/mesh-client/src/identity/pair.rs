@@ -6,16 +6,17 @@ use super::{Identity, NewDevice, Stage, StoredIdentity};
 use crate::error::Result;
 use crate::home::Home;
 use crate::http::Http;
-use crate::verify::{Person, Verifying};
+use crate::verify::Verifying;
 use mesh_proto::api::{Pairing, PairingRequest};
 use mesh_proto::key::{AccountId, SecretKey};
+use mesh_proto::keylog::KeyLog;
 
-/// Makes the identity of a device that waits to be added to `person`'s account.
-pub fn create(http: &Http, person: &Person, device: NewDevice) -> Identity {
+/// Makes the identity of a device that waits to be added to the account of this key log.
+pub fn create(http: &Http, keys: &KeyLog, device: NewDevice) -> Identity {
     let key = SecretKey::from_seed(&http.random());
     let stored = StoredIdentity {
-        account: person.keys.account(),
-        address: person.keys.view().address().clone(),
+        account: keys.account(),
+        address: keys.view().address().clone(),
         device: key.id(),
         device_name: device.name,
         store: device.store,

@@ -13,7 +13,7 @@ use mesh_proto::address::{Address, Domain};
 use mesh_proto::api::{Arrival, Delivery, ImportEnd, ItemResult, KeysView, Registered, Registration, RegistrationMode, code};
 use mesh_proto::envelope::Envelope;
 use mesh_proto::key::{AccountId, SecretKey};
-use mesh_proto::keylog::{Action, KeyLog, KeyLogError, LoggedOp, Status};
+use mesh_proto::keylog::{Action, KeyLog, KeyLogError, LoggedOp, NewOp, Status};
 use mesh_proto::limits::ARRIVAL_DOMAINS_MAX;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -99,6 +99,16 @@ pub fn open(path: &Path, account: &AccountId) -> Result<(Reader, Head, KeyLog)> 
     Ok((reader, head, keys))
 }
 
+/// The verified key log of a saved export, whoever's it is.
+///
+/// # Errors
+/// [`ClientError::Input`] if it is not an export.
+pub fn keys_in(path: &Path) -> Result<KeyLog> {
+    let (_, head) = Reader::open(path)?;
+    let account = head.account;
+    checks::keys(KeysView { account, ops: head.keys, name: None }, &account).map_err(Into::into)
+}
+
 /// Adds to a key log what is known of it from elsewhere.
 pub fn join(keys: &mut KeyLog, ops: &[LoggedOp]) -> Result<(), Mistrust> {
     for op in ops {
@@ -140,7 +150,13 @@ pub async fn check(to: &Home, keys: &KeyLog, address: &Address, invite: Option<S
 
 /// Drafts and signs the operation that names the new address, and adds it to the log at hand. Keep it before it is sent anywhere.
 pub fn sign(http: &Http, keys: &mut KeyLog, address: &Address, root: &SecretKey) -> Result<Envelope> {
-    let envelope = change::draft(http, keys, Action::HomeMove { address: address.clone() }).sign(root);
+    let op = change::draft(http, keys, Action::HomeMove { address: address.clone() });
+    sign_op(http, keys, &op, root)
+}
+
+/// Signs an operation that no home can take now, and adds it to the log at hand. Keep it before it is sent anywhere.
+pub fn sign_op(http: &Http, keys: &mut KeyLog, op: &NewOp, root: &SecretKey) -> Result<Envelope> {
+    let envelope = op.sign(root);
     take(keys, &envelope, http.now_ms())?;
     Ok(envelope)
 }
