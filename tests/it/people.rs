@@ -6,6 +6,10 @@ mod importing;
 mod private;
 mod terminal;
 
+mod importing;
+mod private;
+mod terminal;
+
 use crate::network::Home;
 use serde_json::Value;
 use std::path::PathBuf;

@@ -77,7 +77,7 @@ pub async fn fetch(folder: &Folder, path: &str) -> anyhow::Result<Vec<u8>> {
     let transport = Http::new(folder.config.domain.clone(), folder.request_key.clone(), Arc::new(SystemClock), Arc::new(SystemRng))?;
     let answer = transport.get(&folder.config.domain, path).await?;
     anyhow::ensure!(answer.status == 200, "HTTP status {}", answer.status);
-    Ok(answer.body.into())
+    Ok(answer.body)
 }
 
 /// Begins a new log in a data folder whose server does not run: after it was put back from a backup nobody believes the old one. Answers its name.
@@ -242,7 +242,10 @@ async fn until_idle(
 ) -> Result<(), BoxError> {
     tokio::select! {
         ended = connection => ended,
-        () = under_way.idle(wait) => Ok(tracing::debug!("server.connection_idle")),
+        () = under_way.idle(wait) => {
+            tracing::debug!("server.connection_idle");
+            Ok(())
+        }
     }
 }
 

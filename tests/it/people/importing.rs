@@ -8,6 +8,19 @@ fn fixture(name: &str) -> String {
     format!("{}/../fixtures/import/{name}", env!("CARGO_MANIFEST_DIR"))
 }
 
+/// An archive with so many posts: `number 0`, `number 1`, …
+pub(super) fn outbox(posts: usize) -> serde_json::Value {
+    let actor = "https://social.example/users/ada";
+    let note = |n: usize| {
+        let content = format!("<p>number {n}</p>");
+        let published = format!("2022-12-12T10:{:02}:{:02}Z", n / 60, n % 60);
+        let object =
+            json!({"type": "Note", "id": format!("{actor}/statuses/{n}"), "published": published, "to": ["as:Public"], "content": content});
+        json!({"type": "Create", "actor": actor, "object": object})
+    };
+    json!({"type": "OrderedCollection", "orderedItems": (0..posts).map(note).collect::<Vec<_>>()})
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn posts_are_imported_once_marked_in_the_signed_record_and_resumed() {
     let one = Home::start("one").await;
@@ -35,15 +48,8 @@ async fn import_that_was_killed_goes_on_and_says_nothing_twice() {
     let one = Home::start("one").await;
     let ada = Terminal::new();
     ada.join(&one.address("ada")).await;
-    let actor = "https://social.example/users/ada";
-    let note = |n: usize| {
-        let id = format!("{actor}/statuses/{n}");
-        let object = json!({"type": "Note", "id": id, "published": "2022-12-12T10:00:00Z", "to": ["as:Public"], "content": format!("<p>number {n}</p>")});
-        json!({"type": "Create", "actor": actor, "object": object})
-    };
-    let outbox = json!({"type": "OrderedCollection", "orderedItems": (0..POSTS).map(note).collect::<Vec<_>>()});
     let file = ada.folder.path().join("outbox.json");
-    std::fs::write(&file, outbox.to_string()).expect("written");
+    std::fs::write(&file, outbox(POSTS).to_string()).expect("written");
     let file = file.to_str().expect("plain");
     let mut running = Running::start(&ada, &["import", file]);
     running.until("number 1").await;

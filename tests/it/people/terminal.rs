@@ -1,5 +1,6 @@
 //! The interface of `mesh feed` and `mesh thread`: the real program in a pseudo-terminal, against real servers.
 
+use super::importing::outbox;
 use super::{Terminal, program, uri};
 use crate::network::{Home, PATIENCE, until};
 use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
@@ -155,6 +156,32 @@ async fn feed_is_read_followed_liked_answered_and_undone_with_keys() {
     seen.press("?");
     seen.until_it_says("comment in $EDITOR").await;
     seen.press("?q");
+    assert!(seen.ends().await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_what_is_said_from_now_on_counts_as_new_in_a_long_feed() {
+    const POSTS: usize = 70;
+    let (one, two) = (Home::start("one").await, Home::start("two").await);
+    let (ada, neo) = (Terminal::new(), Terminal::new());
+    ada.join(&one.address("ada")).await;
+    neo.join(&two.address("neo")).await;
+    neo.one(&["subscribe", &one.address("ada")]).await;
+    let file = ada.folder.path().join("outbox.json");
+    std::fs::write(&file, outbox(POSTS).to_string()).expect("written");
+    ada.json(&["import", file.to_str().expect("plain")]).await;
+    until("all in the feed", async || neo.json(&["feed", "--limit", "100"]).await.len() == POSTS).await;
+
+    let mut seen = Seen::start(&neo, &["feed"], 80, &[]);
+    seen.until_it_says("number 69").await;
+    ada.one(&["post", "said now"]).await;
+    let text = seen.until_it_says("said now").await;
+    assert!(text.contains(" 1 new (g)"), "{text}");
+    seen.press("G");
+    seen.until("the oldest", |text| text.lines().any(|line| line.trim_end().ends_with("number 0"))).await;
+    seen.press("g");
+    seen.until("nothing is new any more", |text| text.contains("said now") && !text.contains("new (g)")).await;
+    seen.press("q");
     assert!(seen.ends().await);
 }
 

@@ -37,7 +37,10 @@ impl Screen {
 
 impl Drop for Screen {
     fn drop(&mut self) {
-        give_back();
+        // The hook of a panic has given it back: a second time would put the cursor into the words of the panic.
+        if !std::thread::panicking() {
+            give_back();
+        }
     }
 }
 

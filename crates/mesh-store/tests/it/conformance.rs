@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use mesh_store::limits::{BATCH_BYTES_MAX, BATCH_ITEMS_MAX, KEY_BYTES_MAX, VALUE_BYTES_MAX};
-use mesh_store::{Batch, ErrorKind, FjallStore, KeyRange, Kv, MemoryStore, Order, Read, Space, StoreError, counter};
+use mesh_store::{Batch, ErrorKind, FjallStore, KeyRange, Kv, MemoryStore, Order, Place, Read, Space, StoreError, counter};
 
 use crate::support::{open_small, spaces};
 
