@@ -1,12 +1,7 @@
 //! People with the real `mesh` program, and with browsers, against real servers.
 
+mod importing;
 mod pages;
-
-mod importing;
-mod private;
-mod terminal;
-
-mod importing;
 mod private;
 mod terminal;
 

@@ -97,7 +97,7 @@ impl World {
                     break;
                 }
                 // It waits for domains that the network keeps from it; what it has met by now stays met.
-                tokio::time::sleep(RETRY).await;
+                self.time.pass(RETRY).await;
                 answer = self.send(who, to, (&path, part)).await;
             }
             match answer.as_ref().and_then(|answer| serde_json::from_slice::<Imported>(&answer.body).ok()) {

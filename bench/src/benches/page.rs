@@ -159,6 +159,11 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<Report> {
         progress(format!("{} requests each, {:.1} against {:.1} µs of CPU", ours.requests, ours.cpu_us(), theirs.cpu_us()));
     }
     let sitemap_ms = sitemap(&mut connection, &domain).await?;
+    server.stop().await?;
+    Ok(report(&ours, &theirs, sitemap_ms))
+}
+
+fn report(ours: &Side, theirs: &Side, sitemap_ms: f64) -> Report {
     let mut report = Report::new("page");
     report.condition(format!(
         "a post with {COMMENTS} comments, one connection, a like for every {REQUESTS_PER_LIKE} requests, each page looked at for it"
@@ -173,8 +178,7 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<Report> {
     report.figure("nginx_cpu_us", theirs.cpu_us(), Bound::None, "CPU of a request, nginx");
     report.figure("throughput_ratio", ours.per_second() / theirs.per_second(), Bound::None, "requests a second: meshd / nginx");
     report.figure("sitemap_ms", sitemap_ms, Bound::Most(200.0), format!("a site map of {ADDRESSES} addresses, the middle of {MAPS}"));
-    server.stop().await?;
-    Ok(report)
+    report
 }
 
 fn contains(page: &[u8], words: &[u8]) -> bool {

@@ -196,20 +196,9 @@ impl Node {
         let moderation = Arc::new(Moderation::new(Arc::clone(&kv), parts, Arc::clone(&clock), config.request_key.clone()));
         let parts = ((Arc::clone(&accounts), Arc::clone(&peers), Arc::clone(&rulings)), Arc::clone(&log), bodies, heads);
         let (views, counters, feed, notices) = read(&kv, parts, (Arc::clone(&clock), config.request_key.clone()));
-        let records = Arc::new(Records {
-            kv: Arc::clone(&kv),
-            accounts: Arc::clone(&accounts),
-            objects,
-            peers: Arc::clone(&peers),
-            rulings: Arc::clone(&rulings),
-            transport: Arc::clone(&transport),
-            clock: Arc::clone(&clock),
-            registrar: Arc::clone(&registrar),
-            bus: Arc::clone(&bus),
-            log: Arc::clone(&log),
-            room: Room::new(config.mirrors_max),
-            queue,
-        });
+        let known = (Arc::clone(&accounts), Arc::clone(&peers), Arc::clone(&rulings));
+        let parts = (known, objects, Arc::clone(&registrar), Arc::clone(&bus), Arc::clone(&log));
+        let records = Arc::new(Records::new(&ports, parts, (Room::new(config.mirrors_max), queue)));
         Ok(Self {
             domain: config.domain,
             request_key: config.request_key.clone(),
@@ -325,7 +314,7 @@ impl Node {
 }
 
 /// The services by which people read, and what they need.
-type Readable = (views::Known, Arc<Log>, Arc<Bodies>, Arc<Heads>);
+type Readable = (rulings::Known, Arc<Log>, Arc<Bodies>, Arc<Heads>);
 
 fn read(
     kv: &Arc<dyn Kv>,

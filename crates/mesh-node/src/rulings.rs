@@ -1,7 +1,7 @@
 //! What is in force of what operators decided: whose things are not shown, and whose statements do not count. All of it lies in memory; `tables::ruling` is its
 //! durable form. Who decides is [`crate::moderation`].
 
-use crate::accounts::Account;
+use crate::accounts::{Account, Accounts};
 use crate::error::{NodeError, Result};
 use crate::peers::Peers;
 use crate::tables::reference::Reference;
@@ -19,6 +19,9 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 /// Rows read at once.
 const ROWS: usize = 1_000;
+
+/// Who people and domains are, and what was decided about them.
+pub(crate) type Known = (Arc<Accounts>, Arc<Peers>, Arc<Rulings>);
 
 /// The rulings service.
 pub struct Rulings {

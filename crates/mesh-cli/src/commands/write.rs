@@ -49,7 +49,7 @@ pub(super) async fn post(context: &Context, args: PostArgs) -> Result<()> {
 async fn preview(session: &Session, url: &str) -> Result<Preview> {
     let reach = if session.home().domain().is_local() { Reach::Localhost } else { Reach::Internet };
     let fetched = mesh_client::preview::fetch(url, reach).await;
-    Ok(fetched.with_context(|| format!("there is no preview of {url}; leave --preview out to publish without one"))?)
+    fetched.with_context(|| format!("there is no preview of {url}; leave --preview out to publish without one"))
 }
 
 pub(super) async fn comment(context: &Context, args: CommentArgs) -> Result<()> {

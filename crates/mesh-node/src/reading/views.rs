@@ -6,7 +6,7 @@ use crate::error::{NodeError, Result};
 use crate::index::current_version;
 use crate::log::Log;
 use crate::peers::Peers;
-use crate::rulings::Rulings;
+use crate::rulings::{Known, Rulings};
 use crate::tables::codec::{Reader, key_u64};
 use crate::tables::payload::Payload;
 use crate::tables::reference::{Reference, Standing, TombstoneRow};
@@ -33,9 +33,6 @@ pub struct Views {
     bodies: Arc<Bodies>,
     rulings: Arc<Rulings>,
 }
-
-/// Who people and domains are, and what was decided about them.
-pub(crate) type Known = (Arc<Accounts>, Arc<Peers>, Arc<Rulings>);
 
 /// A view with the body that it still lacks.
 type Partial = (RecordView, Option<Wanted>);

@@ -1,5 +1,6 @@
 //! Records, key operations and registrations of this domain's people: verified here, then given a leaf by [`crate::writing::append`].
 
+use crate::Ports;
 use crate::accounts::{Account, Accounts, Sender, refused_op, refused_use};
 use crate::bus::Bus;
 use crate::error::{NodeError, Result};
@@ -8,7 +9,7 @@ use crate::log::Log;
 use crate::objects::Objects;
 use crate::peers::Peers;
 use crate::registration::Registrar;
-use crate::rulings::Rulings;
+use crate::rulings::{Known, Rulings};
 use crate::tables::account::{FOLLOWING_MAX, following};
 use crate::tables::reference::Reference;
 use crate::writing::append::{Entry, NewRecord};
@@ -51,7 +52,16 @@ pub(crate) fn known(read: &dyn Read, peers: &Peers, id: &RecordId) -> Result<Opt
     Ok(Some(Accepted { id: *id, leaf: peers.position(lid)?, received: reference.received }))
 }
 
+/// The services that it needs.
+pub(crate) type Parts = (Known, Arc<Objects>, Arc<Registrar>, Arc<Bus>, Arc<Log>);
+
 impl Records {
+    pub(crate) fn new(ports: &Ports, parts: Parts, (room, queue): (Room, mpsc::Sender<Entry>)) -> Self {
+        let Ports { kv, clock, transport, .. } = ports.clone();
+        let ((accounts, peers, rulings), objects, registrar, bus, log) = parts;
+        Self { kv, accounts, objects, peers, rulings, transport, clock, registrar, bus, log, room, queue }
+    }
+
     pub(super) fn domain(&self) -> &Domain {
         self.peers.own_domain()
     }
