@@ -7,9 +7,10 @@ use mesh_proto::api::{AccountView, Comments, Discovery, DomainKeyUse, FeedPage, 
 use mesh_proto::envelope::{Envelope, Kind, RecordId};
 use mesh_proto::key::SecretKey;
 use mesh_proto::record::{Content, Report, ReportReason, RetractReason};
+use mesh_proto::rules::Rules;
 use mesh_proto::ruling::{About, Measure, Ruling};
 use mesh_server::config;
-use mesh_server::operator::{Order, ReportAnswer, Reports, Target};
+use mesh_server::operator::{NewRules, Order, ReportAnswer, Reports, Target};
 use mesh_testkit::TestAccount;
 
 impl Home {
@@ -101,7 +102,8 @@ async fn suspended_account_disappears_at_home_at_once_and_elsewhere_soon_and_may
     let (ada, eve, neo) = (one.person("ada", 1).await, one.person("eve", 3).await, two.person("neo", 2).await);
     two.says(&neo, subscribe(ada.account_ref())).await;
     until_subscribed(&one, &ada, 1).await;
-    let said = one.says(&ada, post("ada speaks")).await;
+    let said = one.says(&ada, post("ada speaks #speech")).await;
+    assert!(one.text("/sitemap/1.xml").await.1.contains(&said.id().to_string()) && one.text("/tag/speech").await.1.contains("ada speaks"));
     let theirs = one.says(&eve, post("a thread of eve's")).await;
     let below = one.says(&ada, comment(&eve.object(&theirs), &eve.object(&theirs), "ada comments")).await;
     until("neo reads it", async || two.feed_of(&neo).await == 1).await;
@@ -112,6 +114,11 @@ async fn suspended_account_disappears_at_home_at_once_and_elsewhere_soon_and_may
         let (_, page) = one.text(path).await;
         assert!(!page.contains("ada speaks") && !page.contains("ada comments"), "{path}");
     }
+    for path in ["/@ada/feed.atom", "/@ada/feed.json", "/feed.atom", "/sitemap/1.xml", "/search?q=ada", "/tag/speech"] {
+        let (_, page) = one.text(path).await;
+        assert!(!page.contains("ada speaks") && !page.contains(&said.id().to_string()) && !page.contains("/@ada/"), "{path}: {page}");
+    }
+    assert_eq!(one.text("/@ada").await.0, 410);
     let posts: FeedPage = one.get("/api/v1/accounts/ada/posts").await.json();
     assert_eq!(posts.items.len(), 0);
     let view: AccountView = one.view_of("ada").await;
@@ -260,4 +267,24 @@ async fn operator_is_told_what_cannot_be_decided() {
     assert_eq!(count().await, 1);
     one.says(&bob, crate::federation::retract(&report)).await;
     assert_eq!(count().await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rules_are_shown_signed_and_numbered() {
+    let one = Home::start("one").await;
+    assert_eq!(one.get("/mesh/v1/rules").await.status, 404);
+    let set = async |text: &str| one.operator::<Rules>("POST", "/rules", &NewRules { text: text.into() }).await;
+    assert_eq!(set("Be kind.\n\nNo <script>.").await.expect("set").version, 1);
+    let (_, page) = one.text("/about").await;
+    assert!(page.contains("Be kind.") && page.contains("No &#60;script&#62;."), "{page}");
+    assert_eq!(set("Be kind.").await.expect("set").version, 2);
+    assert!(!one.text("/about").await.1.contains("script&#62;"));
+    for (path, version) in [("/mesh/v1/rules", 2), ("/mesh/v1/rules?version=1", 1)] {
+        let envelope: Envelope = one.get(path).await.json();
+        let discovery: Discovery = one.get("/.well-known/mesh").await.json();
+        let key = discovery.key(DomainKeyUse::Request).expect("a key").verifier().expect("a key");
+        assert_eq!(Rules::open(&envelope, (&discovery.domain, &key)).expect("signed").version, version);
+    }
+    assert!(set(" \n").await.expect_err("refused").to_string().contains("say nothing"));
+    assert!(set(&"x".repeat(40_000)).await.expect_err("refused").to_string().contains("32,768"));
 }

@@ -1,9 +1,10 @@
 //! What this server is and demands, and where its promises can be checked.
 
-use super::answer::{Page, send};
+use super::answer::{Page, answer, send};
 use super::home::Joining;
 use super::machine::structured::Graph;
-use super::{Head, Site, grouped};
+use super::text::Text;
+use super::{Head, Site, blocking, grouped};
 use crate::App;
 use askama::Template;
 use axum::extract::State;
@@ -12,6 +13,7 @@ use axum::response::Response;
 use mesh_proto::key::KeyId;
 use mesh_proto::limits;
 use mesh_proto::log::Origin;
+use std::sync::Arc;
 
 /// The page.
 #[derive(Template)]
@@ -22,6 +24,8 @@ pub(super) struct AboutPage {
     pub(super) joining: Joining,
     /// How the operator is reached, if that is said.
     pub(super) contact: Option<String>,
+    /// The operators' rules, with their version, if they gave any.
+    pub(super) rules: Option<(u32, Text)>,
     pub(super) log: LogFacts,
     pub(super) request_key: String,
     /// Logs of other domains from which nothing is taken any more, because they showed two histories.
@@ -60,6 +64,7 @@ impl AboutPage {
             head,
             joining,
             contact: None,
+            rules: None,
             log,
             request_key: request_key.to_string(),
             forked: forked.iter().map(Origin::to_string).collect(),
@@ -89,10 +94,16 @@ fn named_limits() -> Vec<(&'static str, String)> {
 
 /// `GET /about`.
 pub(super) async fn show(State(app): State<App>, headers: HeaderMap) -> Response {
+    let node = Arc::clone(&app.node);
+    let rules = match blocking(move || node.rulings.rules(None)).await {
+        Ok(rules) => rules.map(|(rules, _)| (rules.version, Text::whole(&rules.text))),
+        Err(fault) => return answer(&app, &headers, Err(fault.into())),
+    };
     let node = &app.node;
     let joining = Joining::new(node.registrar.rules().mode);
     let log = LogFacts::new(node.log.origin(), node.log.size(), node.log.key_id());
     let mut page = AboutPage::new(Site::of(&app), joining, log, (node.request_key().id(), node.peers.forked()));
     page.contact = app.contact.as_deref().map(str::to_owned);
+    page.rules = rules;
     send(&headers, &Page::render(StatusCode::OK, &page))
 }

@@ -183,9 +183,6 @@ async fn page(app: &App, user: &str, seek: Seek, headers: &HeaderMap) -> Outcome
         Found::Spelt(user) => return Ok(redirect(&format!("/@{user}"))),
         Found::Moved(account) => return Ok(moved(&page_of(&account))),
     };
-    if view.suspended.is_some() {
-        return Err(Fault::suspended());
-    }
     if view.status == Status::Closed {
         return Ok(send(headers, &Page::render(StatusCode::GONE, &ClosedPage::new(Site::of(app), &view))));
     }
@@ -224,7 +221,10 @@ pub(super) async fn find(app: &App, user: &str) -> Result<Found, Fault> {
         }
         None => Ok(node.accounts.formerly(&spelt)?.map(Found::Moved)),
     });
-    found.await?.ok_or_else(Fault::nobody)
+    match found.await?.ok_or_else(Fault::nobody)? {
+        Found::Here(_, view) if view.suspended.is_some() => Err(Fault::suspended()),
+        found => Ok(found),
+    }
 }
 
 /// Excerpts for a list, with what reposts pass on, as far as this server knows it.
