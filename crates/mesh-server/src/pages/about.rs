@@ -3,7 +3,7 @@
 use super::answer::{Page, answer, send};
 use super::home::Joining;
 use super::machine::structured::Graph;
-use super::text::Text;
+use super::text::{Span, Text};
 use super::{Head, Site, blocking, grouped};
 use crate::App;
 use askama::Template;
