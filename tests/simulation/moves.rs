@@ -16,6 +16,8 @@ use std::time::Duration;
 
 /// How often a domain to go to is looked for.
 const TRIES: usize = 8;
+/// How often a part is sent again.
+const IMPORT_TRIES: usize = 100;
 /// How long a client waits that is told to come again.
 const RETRY: Duration = Duration::from_secs(10);
 /// Mirrors that a person has at most.
@@ -92,7 +94,7 @@ impl World {
         for part in &luggage.parts {
             let path = format!("/api/v1/accounts/{id}/import");
             let mut answer = self.send(who, to, (&path, part)).await;
-            for _ in 0..TRIES {
+            for _ in 0..IMPORT_TRIES {
                 if answer.as_ref().is_none_or(|answer| answer.status != 429) {
                     break;
                 }

@@ -96,13 +96,15 @@ impl Records {
             return Err(NodeError::refused(code::NOT_HOME, format!("the account never lived at {domain}")));
         }
         let _place = self.room.importing.take(account.lid)?;
-        let taken = tokio::time::timeout(IMPORT_TIME_MAX, self.take_part(account, delivery)).await;
-        taken.unwrap_or(Err(NodeError::SlowDown { retry_after_s: 10 }))
+        // Those who are met by then stay met, so that the same part comes further the next time.
+        let met = tokio::time::timeout(IMPORT_TIME_MAX, self.meet_company(&delivery)).await;
+        met.map_err(|_| NodeError::SlowDown { retry_after_s: 10 })?;
+        self.take_part(account, delivery).await
     }
 
-    async fn take_part(&self, account: Arc<Account>, delivery: Delivery) -> Result<Imported> {
-        let domain = delivery.origin.domain().clone();
-        let mut company = BTreeSet::from([domain.clone()]);
+    /// Meets the domains that a part of an export is about, and learns whom it follows.
+    async fn meet_company(&self, delivery: &Delivery) {
+        let mut company = BTreeSet::from([delivery.origin.domain().clone()]);
         let records: Vec<Record> = delivery.items.iter().filter_map(|item| Record::open(&item.envelope).ok()).collect();
         for record in &records {
             company.extend(record.content.addressed().into_iter().map(|(_, home)| home.clone()));
@@ -117,6 +119,10 @@ impl Records {
             drop(tokio::time::timeout(ASK_WAIT, self.learn(&author.actor, &author.home)).await);
         });
         learned.await;
+    }
+
+    async fn take_part(&self, account: Arc<Account>, delivery: Delivery) -> Result<Imported> {
+        let domain = delivery.origin.domain().clone();
         let peer = self.peers.get(&domain);
         let key = match domain == *self.domain() {
             true => Some(self.log.key_id()),
