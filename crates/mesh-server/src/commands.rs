@@ -44,7 +44,7 @@ enum Command {
         /// The domain, for example example.org or one.localhost:8001
         #[arg(long)]
         domain: String,
-        /// An e-mail address to which the certificate authority may write
+        /// An e-mail address: the certificate authority may write there, and people find it on /about
         #[arg(long)]
         contact: Option<String>,
         /// A TLS proxy stands in front: listen on 127.0.0.1:8080 without TLS

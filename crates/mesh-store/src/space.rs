@@ -113,8 +113,8 @@ spaces! {
     /// What operators decided. Account (8; 0: a domain), first half of the SHA-256 of a record, a report or a domain's name (16; zeros: the account), who
     /// decided (4; 0: this domain) → the signed ruling.
     Ruling = 45, "ruling";
-    /// The rules of this domain. Version (4) → signed rules.
-    Rules = 47, "rules";
     /// Reports about this domain's things. Received (8), local id (8) → the signed report.
     Report = 46, "report";
+    /// The rules of this domain. Version (4) → signed rules.
+    Rules = 47, "rules";
 }

@@ -2,29 +2,16 @@
 
 use crate::federation::{like, post, subscribe, until_subscribed};
 use crate::network::{Home, until};
+use crate::stored::durability::copy;
 use mesh_proto::api::{Discovery, FeedPage, RecordProof};
 use mesh_proto::envelope::{Kind, RecordId};
 use mesh_proto::log::{Checkpoint, Origin, entry_hash, verify};
 use mesh_server::{config, serve};
 use mesh_testkit::TestAccount;
-use std::path::Path;
 
 async fn feed_has(home: &Home, reader: &TestAccount, id: &RecordId) -> bool {
     let page: FeedPage = home.get_as(reader, "/api/v1/feed?limit=100").await.json();
     page.items.iter().any(|item| item.card.id == *id && item.record.is_some())
-}
-
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).expect("a folder");
-    for entry in std::fs::read_dir(from).expect("a folder") {
-        let entry = entry.expect("an entry");
-        let target = to.join(entry.file_name());
-        if entry.path().is_dir() {
-            copy(&entry.path(), &target);
-        } else if entry.path().is_file() {
-            std::fs::copy(entry.path(), target).expect("copies");
-        }
-    }
 }
 
 /// What the operator does with `meshd new-log`.

@@ -16,7 +16,7 @@ const OF_RECORD: [Space; 6] = [Space::Reference, Space::Version, Space::Payload,
 /// What is shown of its author: by the account's local id.
 const OF_AUTHOR: [Space; 3] = [Space::Account, Space::KeyOp, Space::Profile];
 /// What changes no record's page, or not without one of the above.
-const OF_NOTHING: [Space; 31] = [
+const OF_NOTHING: [Space; 33] = [
     Space::Meta,
     Space::LogEntry,
     Space::LogNode,
@@ -48,6 +48,8 @@ const OF_NOTHING: [Space; 31] = [
     Space::KnownName,
     Space::Silent,
     Space::Published,
+    Space::Report,
+    Space::Rules,
 ];
 
 /// What was read, and when.

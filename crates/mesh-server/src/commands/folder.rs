@@ -18,6 +18,7 @@ pub(super) enum Front {
 pub(super) fn set_up(data: &Path, domain: &str, front: Front) -> anyhow::Result<()> {
     let mut config = config::Config::new(Domain::from_human(domain)?);
     if let (false, Front::Own(contact)) = (config.domain.is_local(), front) {
+        config.contact = contact.as_ref().map(|address| format!("mailto:{address}"));
         config.tls = config::TlsMode::Acme { contact: contact.into_iter().collect(), directory: None, roots: None };
         config.redirect = vec![(std::net::Ipv6Addr::UNSPECIFIED, 80).into()];
     }

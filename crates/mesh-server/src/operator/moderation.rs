@@ -1,6 +1,7 @@
 //! Deciding about accounts, records, domains and reports.
 
 use super::Desk;
+use crate::api::blocking;
 use crate::problem::{Answer, ApiError};
 use axum::Json;
 use axum::extract::{Path, Query, State};
@@ -87,10 +88,6 @@ pub struct ReportAnswer {
     /// In words, for who reported.
     #[serde(default)]
     pub text: String,
-}
-
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Answer<T> + Send + 'static) -> Answer<T> {
-    tokio::task::spawn_blocking(work).await.map_err(|_| ApiError::from(NodeError::Stopping))?
 }
 
 /// `POST /rulings`.
