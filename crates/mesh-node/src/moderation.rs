@@ -13,7 +13,7 @@ use crate::peers::{Peer, Peers};
 use crate::queue;
 use crate::rulings::Rulings;
 use crate::tables::reference::{Reference, Standing};
-use crate::tables::ruling::{RulingRow, Subject};
+use crate::tables::ruling::{RULINGS_OF_ACCOUNT_MAX, RulingRow, Subject};
 use crate::tables::{HERE, Lid, RULED, outbox_key, report, rules, uncounted_key};
 use crate::views::{decode_cursor, encode_cursor};
 use mesh_proto::address::{Address, Domain};
@@ -91,8 +91,9 @@ impl Moderation {
         let mut ruling = Ruling { domain, about, measure, reason, text, at: self.clock.now_ms() };
         ruling.check().map_err(|error| refused(&error))?;
         let (subject, account) = self.subject(&ruling.about)?;
-        if let Some(before) = RulingRow::get(&*self.kv, subject, HERE)? {
-            ruling.at = ruling.at.max(before.ruling.at + 1);
+        match RulingRow::get(&*self.kv, subject, HERE)? {
+            Some(before) => ruling.at = ruling.at.max(before.ruling.at + 1),
+            None => self.check_room(subject, &ruling.about)?,
         }
         let envelope = ruling.sign(&self.key);
         let row = RulingRow { subject, by: HERE, ruling, envelope };
@@ -127,6 +128,15 @@ impl Moderation {
         rules::put(&mut batch, version, &envelope);
         self.kv.commit(batch).wait()?;
         Ok(envelope)
+    }
+
+    /// An account can always be suspended, and a report always be answered.
+    fn check_room(&self, subject: Subject, about: &About) -> Result<()> {
+        if about.record.is_some() && RulingRow::is_full(&*self.kv, subject.account)? {
+            let words = format!("{RULINGS_OF_ACCOUNT_MAX} things of it are ruled about: suspend the account instead");
+            return Err(NodeError::refused(code::TOO_LARGE, words));
+        }
+        Ok(())
     }
 
     /// Where a ruling lies, and the account that it concerns, which must be known.
@@ -186,8 +196,10 @@ impl Moderation {
             _ => return Ok(None),
         };
         let known = RulingRow::get(&*self.kv, subject, peer.no())?;
-        if known.is_some_and(|known| known.ruling.at >= ruling.at) {
-            return Ok(None);
+        match known {
+            Some(known) if known.ruling.at >= ruling.at => return Ok(None),
+            Some(_) => {}
+            None => self.check_room(subject, &ruling.about)?,
         }
         Ok(Some(RulingRow { subject, by: peer.no(), ruling, envelope: envelope.clone() }))
     }

@@ -155,7 +155,7 @@ impl Rulings {
 
     /// Rulings of this domain that concern another one: about accounts of here, and about reports by its people.
     pub(crate) fn for_domain(&self, account: &Account, domain: &Domain) -> Result<Vec<Envelope>> {
-        let rows = RulingRow::about(&*self.kv, account.lid, RULINGS_OF_ACCOUNT_MAX)?;
+        let rows = RulingRow::about(&*self.kv, account.lid)?;
         let ours = account.home() == self.peers.own_domain();
         let concerns = |row: &RulingRow| match row.ruling.about.report {
             Some(_) => account.home() == domain,
@@ -166,7 +166,7 @@ impl Rulings {
 
     /// All rulings that concern an account: about it, its records and its reports.
     pub fn concerning(&self, account: AccountLid) -> Result<Vec<Envelope>> {
-        let rows = RulingRow::about(&*self.kv, account, RULINGS_OF_ACCOUNT_MAX)?;
+        let rows = RulingRow::about(&*self.kv, account)?;
         Ok(rows.into_iter().map(|row| row.envelope).collect())
     }
 
@@ -185,6 +185,3 @@ impl Rulings {
         Ok((rows.into_iter().filter(|(_, row)| row.is_public()).map(|(_, row)| row.envelope).collect(), next))
     }
 }
-
-/// Rulings that are looked at for one account: about itself, and each of its records and reports.
-pub(crate) const RULINGS_OF_ACCOUNT_MAX: usize = 10_000;

@@ -200,6 +200,8 @@ async fn domain_on_probation_is_taken_in_but_neither_shown_below_others_things_n
 async fn ruling_binds_only_if_it_is_the_homes_own_and_the_newest() {
     let (one, two) = (Home::start("one").await, Home::start("two").await);
     let (ada, neo, eve) = (one.person("ada", 1).await, two.person("neo", 2).await, two.person("eve", 3).await);
+    let full = two.person("full", 4).await;
+    one.says(&ada, subscribe(full.account_ref())).await;
     one.says(&ada, subscribe(neo.account_ref())).await;
     until_subscribed(&two, &neo, 1).await;
     let said = two.says(&neo, post("from two")).await;
@@ -237,6 +239,15 @@ async fn ruling_binds_only_if_it_is_the_homes_own_and_the_newest() {
     assert_eq!(push(vec![said.clone()]).await.problem(), "malformed");
     assert_eq!(push(vec![ruling(about(&neo), Measure::Suspend, 1).sign(key); 101]).await.problem(), "too_large");
     assert!(!one.is_removed(&said.id()).await);
+    // Made-up records fill no memory, and what matters still gets in when it is there already.
+    let made_up =
+        |n: u32| About { record: Some(RecordId::from_hash([n.to_be_bytes(); 8].concat().try_into().expect("32 bytes"))), ..about(&full) };
+    let fill = async |from: u32| push((from..from + 100).map(|n| ruling(made_up(n), Measure::Remove, 1).sign(key)).collect()).await;
+    for from in (1..1_000).step_by(100) {
+        assert_eq!(fill(from).await.status, 200);
+    }
+    assert_eq!(fill(1_001).await.problem(), "too_large");
+    assert_eq!(taken(vec![ruling(about(&full), Measure::Suspend, 1).sign(key)]).await, 1, "an account can always be suspended");
     // What it may say; and an older one does not undo it.
     let (suspended, older) = (ruling(about(&neo), Measure::Suspend, 1_000).sign(key), ruling(about(&neo), Measure::None, 999).sign(key));
     assert_eq!(taken(vec![suspended.clone()]).await, 1);

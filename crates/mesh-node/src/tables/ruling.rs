@@ -8,6 +8,10 @@ use mesh_proto::ruling::Ruling;
 use mesh_store::{Batch, KeyRange, Order, Read, Space, StoreError};
 use sha2::{Digest, Sha256};
 
+/// With as many rulings about an account, its records and its reports, none about a further record is taken (one message of them may exceed
+/// it): all lie in memory, and a home may make records up.
+pub(crate) const RULINGS_OF_ACCOUNT_MAX: usize = 1_000;
+
 /// What a ruling is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Subject {
@@ -57,9 +61,15 @@ impl RulingRow {
         read.get(Space::Ruling, &key)?.map(|row| Self::decode(&key, &row)).transpose()
     }
 
+    /// Whether nothing more may be ruled about an account's records.
+    pub(crate) fn is_full(read: &dyn Read, account: AccountLid) -> Result<bool, StoreError> {
+        let rows = read.scan(Space::Ruling, &KeyRange::prefix(account.0.to_be_bytes()), Order::Forward, RULINGS_OF_ACCOUNT_MAX)?;
+        Ok(rows.len() == RULINGS_OF_ACCOUNT_MAX)
+    }
+
     /// All rulings about an account, its records and its reports.
-    pub(crate) fn about(read: &dyn Read, account: AccountLid, limit: usize) -> Result<Vec<Self>, StoreError> {
-        let rows = read.scan(Space::Ruling, &KeyRange::prefix(account.0.to_be_bytes()), Order::Forward, limit)?;
+    pub(crate) fn about(read: &dyn Read, account: AccountLid) -> Result<Vec<Self>, StoreError> {
+        let rows = read.scan(Space::Ruling, &KeyRange::prefix(account.0.to_be_bytes()), Order::Forward, usize::MAX)?;
         rows.iter().map(|(key, row)| Self::decode(key, row)).collect()
     }
 
