@@ -133,14 +133,14 @@ impl Accounts {
             return Ok(Some(account));
         }
         let Some(lid) = account::lid_of(&*self.kv, id)? else { return Ok(None) };
-        self.load(lid).map(Some)
+        self.stored(lid).map(Some)
     }
 
     /// The account with this local id.
     pub fn by_lid(&self, lid: AccountLid) -> Result<Arc<Account>> {
         match self.ids.get(&lid).and_then(|id| self.cache.get(&id)) {
             Some(account) => Ok(account),
-            None => self.load(lid),
+            None => self.stored(lid),
         }
     }
 
@@ -179,7 +179,8 @@ impl Accounts {
         self.get(id)?.ok_or(NodeError::NotFound("account"))
     }
 
-    fn load(&self, lid: AccountLid) -> Result<Arc<Account>> {
+    /// The account as the store holds it: a moment after a commit the cache may not know of it.
+    pub(crate) fn stored(&self, lid: AccountLid) -> Result<Arc<Account>> {
         let row = account::row(&*self.kv, lid)?.ok_or_else(|| crate::tables::codec::damaged("account"))?;
         let log = account::key_log(&*self.kv, lid)?;
         let account = Arc::new(Account { lid, log, name_leaf: row.name_leaf, keeps: row.keeps });

@@ -32,15 +32,17 @@ pub(crate) struct About<'a> {
 impl About<'_> {
     /// Does one slice for the new home `to`. The last one removes the row.
     pub(crate) fn go_on(&self, batch: &mut Batch, to: PeerNo, account: AccountLid) -> Result<()> {
-        let account = self.accounts.by_lid(account)?;
-        let row = outbox_key(to, MOVED | account.lid.0);
-        let (mut home, from) = match self.read.get(Space::Late, &row)?.filter(|row| !row.is_empty()) {
-            Some(row) => {
-                let mut row = Reader::new(&row, "late");
-                (u16::from_be_bytes(row.array()?), row.u64()?)
-            }
-            None => (0, 0),
+        let row = outbox_key(to, MOVED | account.0);
+        let Some(place) = self.read.get(Space::Late, &row)? else { return Ok(()) };
+        let (mut home, from) = if place.is_empty() {
+            (0, 0)
+        } else {
+            let mut place = Reader::new(&place, "late");
+            (u16::from_be_bytes(place.array()?), place.u64()?)
         };
+        // Whoever puts the row again meanwhile wants it to begin anew.
+        batch.expect_value(Space::Late, row, place);
+        let account = self.accounts.stored(account)?;
         let mut homes = account.log.homes();
         homes.pop();
         // Nobody moves that often: what is further back was told at earlier moves.

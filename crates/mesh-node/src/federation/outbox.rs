@@ -15,14 +15,14 @@ use crate::moved::About;
 use crate::peers::Peers;
 use crate::queue::{self, Late, Waiting, expand};
 use crate::rulings::Rulings;
-use crate::tables::{AccountLid, KEYS, PeerNo, RULED, outbox_key};
+use crate::tables::{AUTHOR, AccountLid, KEYS, PeerNo, RULED, outbox_key};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesOrdered;
 use mesh_proto::address::Domain;
 use mesh_proto::api::{KeysPush, RulingsPush};
 use mesh_proto::limits::{BATCH_RECORDS_MAX, KEY_OP_BYTES_MAX, RULINGS_PUSH_MAX};
 use mesh_proto::port::{Clock, Rng, Transport, random};
-use mesh_store::{Batch, Kv, Space};
+use mesh_store::{Batch, Kv, Space, StoreError};
 use sending::check_status;
 use silence::Outcome;
 use std::collections::{BTreeMap, BTreeSet};
@@ -293,9 +293,10 @@ impl Outbox {
 
     /// Sends the key operations of accounts. A destination that will not have them is told again with the account's next record.
     async fn send_keys(self: &Arc<Self>, (no, domain): Destination<'_>, accounts: Vec<AccountLid>) -> Result<()> {
+        self.kv.commit(queue::begin(no, accounts.iter().map(|lid| KEYS | lid.0))).await?;
         for lid in accounts {
             let this = Arc::clone(self);
-            let found = tokio::task::spawn_blocking(move || this.accounts.by_lid(lid));
+            let found = tokio::task::spawn_blocking(move || this.accounts.stored(lid));
             let account = found.await.map_err(|_| NodeError::Stopping)??;
             for part in account.log.ops_after(None).chunks(KEYS_BYTES_MAX / (KEY_OP_BYTES_MAX * 4 / 3 + KEY_OP_FRAME_BYTES)) {
                 let answer = self.post(domain, "/mesh/v1/keys", &KeysPush { account: account.id(), ops: part.to_vec() }).await?;
@@ -304,33 +305,49 @@ impl Outbox {
                     check_status(domain, &answer)?;
                 }
             }
-            let mut batch = Batch::new();
-            batch.delete(Space::Late, outbox_key(no, KEYS | lid.0));
-            self.kv.commit(batch).await?;
+            self.end(no, KEYS | lid.0).await?;
         }
         Ok(())
     }
 
     /// Sends what was decided about accounts. A destination that will not have it need not.
     async fn send_rulings(self: &Arc<Self>, (no, domain): Destination<'_>, accounts: Vec<AccountLid>) -> Result<()> {
+        self.kv.commit(queue::begin(no, accounts.iter().map(|lid| RULED | lid.0))).await?;
         for lid in accounts {
             let (this, to) = (Arc::clone(self), domain.clone());
-            let found = tokio::task::spawn_blocking(move || this.rulings.for_domain(&*this.accounts.by_lid(lid)?, &to));
+            let found = tokio::task::spawn_blocking(move || this.rulings.for_domain(&*this.accounts.stored(lid)?, &to));
             for part in found.await.map_err(|_| NodeError::Stopping)??.chunks(RULINGS_PUSH_MAX) {
                 let answer = self.post(domain, "/mesh/v1/rulings", &RulingsPush { rulings: part.to_vec() }).await?;
                 if matches!(answer.status, 401 | 408 | 425 | 429 | 500..) {
                     check_status(domain, &answer)?;
                 }
             }
-            let mut batch = Batch::new();
-            batch.delete(Space::Late, outbox_key(no, RULED | lid.0));
-            self.kv.commit(batch).await?;
+            self.end(no, RULED | lid.0).await?;
         }
         Ok(())
     }
 
+    async fn end(&self, no: PeerNo, number: u64) -> Result<()> {
+        let mut batch = Batch::new();
+        queue::end(&mut batch, no, number);
+        self.commit_unless_noted_again(batch).await
+    }
+
+    /// Commits what ends a row. If it was put again meanwhile, it stays, and the lane comes by again.
+    async fn commit_unless_noted_again(&self, batch: Batch) -> Result<()> {
+        match self.kv.commit(batch).await {
+            Ok(_) | Err(StoreError::ConditionFailed { .. }) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// Looks up the newest posts of authors, and some of what was said here about accounts that moved to the destination.
     async fn expand(self: &Arc<Self>, no: PeerNo, rows: Vec<Late>) -> Result<()> {
+        let authors = rows.iter().filter_map(|row| if let Late::Author(author) = row { Some(AUTHOR | author.0) } else { None });
+        let begun = queue::begin(no, authors);
+        if !begun.is_empty() {
+            self.kv.commit(begun).await?;
+        }
         let this = Arc::clone(self);
         let made = tokio::task::spawn_blocking(move || {
             let mut batch = Batch::new();
@@ -345,8 +362,7 @@ impl Outbox {
             }
             Ok::<_, NodeError>(batch)
         });
-        self.kv.commit(made.await.map_err(|_| NodeError::Stopping)??).await?;
-        Ok(())
+        self.commit_unless_noted_again(made.await.map_err(|_| NodeError::Stopping)??).await
     }
 }
 

@@ -103,6 +103,22 @@ pub(crate) fn tell(batch: &mut Batch, peers: &Peers, domain: &Domain, number: u6
     Some(News::Waiting { peer })
 }
 
+/// The value of a row that stands for more than a record, while that is looked up and sent.
+const UNDER_WAY: [u8; 1] = [1];
+
+/// Notes which rows are being dealt with. Only then is read what they stand for: who puts such a row again from now on wants more to be sent.
+pub(crate) fn begin(peer: PeerNo, rows: impl IntoIterator<Item = u64>) -> Batch {
+    let mut batch = Batch::new();
+    rows.into_iter().for_each(|number| drop(batch.put(Space::Late, outbox_key(peer, number), UNDER_WAY)));
+    batch
+}
+
+/// Removes a row, on condition that nobody put it again since [`begin`].
+pub(crate) fn end(batch: &mut Batch, peer: PeerNo, number: u64) {
+    let row = outbox_key(peer, number);
+    batch.expect_value(Space::Late, row, UNDER_WAY).delete(Space::Late, row);
+}
+
 /// Posts that a domain gets of an author whom its people begin to follow.
 const BACKFILL_MAX: usize = 20;
 
@@ -132,17 +148,16 @@ pub(crate) fn expand(batch: &mut Batch, read: &dyn Read, peer: PeerNo, author: A
             batch.put(Space::Late, row, []);
         }
     }
-    batch.delete(Space::Late, outbox_key(peer, AUTHOR | author.0));
+    end(batch, peer, AUTHOR | author.0);
     Ok(())
 }
 
 /// Notes some of what an account said for a domain that keeps a copy. The last time the row that stands for all of it goes.
 pub(crate) fn copy(batch: &mut Batch, read: &dyn Read, peer: PeerNo, account: AccountLid) -> Result<()> {
     let row = outbox_key(peer, COPY | account.0);
-    let from = match read.get(Space::Late, &row)?.filter(|row| !row.is_empty()) {
-        Some(row) => Reader::new(&row, "late").u64()?,
-        None => 0,
-    };
+    let Some(place) = read.get(Space::Late, &row)? else { return Ok(()) };
+    let from = if place.is_empty() { 0 } else { Reader::new(&place, "late").u64()? };
+    batch.expect_value(Space::Late, row, place);
     let rows = read.scan(Space::Payload, &KeyRange::starting_at(Lid(from).key()), Order::Forward, COPIED_AT_ONCE)?;
     for (key, payload) in &rows {
         let is_public = |kind| !matches!(kind, Kind::Key | Kind::Name | Kind::Report);
@@ -351,10 +366,32 @@ mod tests {
         batch.put(Space::Version, pair_key(3, 9), []).put(Space::Outbox, outbox_key(peer, 3), []);
         batch.put(Space::Late, outbox_key(peer, AUTHOR | author.0), []);
         kv.commit(batch).wait().expect("commits");
+        kv.commit(begin(peer, [AUTHOR | author.0])).wait().expect("commits");
         let mut batch = Batch::new();
         expand(&mut batch, &kv, peer, author).expect("expands");
         kv.commit(batch).wait().expect("commits");
         assert_eq!(late(&kv, peer, 10).expect("reads"), [3, 5, 9]);
         assert_eq!(leaves(&kv, peer, 0, 10).expect("reads"), [3, 5, 9]);
+    }
+
+    #[test]
+    fn what_is_noted_again_while_it_is_sent_is_not_lost() {
+        let (kv, peer, number) = (MemoryStore::new(), PeerNo(1), KEYS | 7);
+        let note = || {
+            let mut batch = Batch::new();
+            batch.put(Space::Late, outbox_key(peer, number), []);
+            kv.commit(batch).wait().expect("commits");
+        };
+        let send = |meanwhile: &dyn Fn()| {
+            kv.commit(begin(peer, [number])).wait().expect("commits");
+            meanwhile();
+            let mut batch = Batch::new();
+            end(&mut batch, peer, number);
+            let ended = kv.commit(batch).wait();
+            (ended.is_ok(), late(&kv, peer, 10).expect("reads").len())
+        };
+        note();
+        assert_eq!(send(&note), (false, 1));
+        assert_eq!(send(&|| ()), (true, 0));
     }
 }

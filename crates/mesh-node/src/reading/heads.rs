@@ -37,8 +37,9 @@ impl Heads {
         }
         let before = self.changes(author).load(Ordering::Acquire);
         let newest = self.seek(author, None)?;
-        if self.changes(author).load(Ordering::Acquire) == before {
-            self.cache.insert(author, newest);
+        self.cache.insert(author, newest);
+        if self.changes(author).load(Ordering::Acquire) != before {
+            self.cache.remove(&author);
         }
         Ok(newest)
     }
