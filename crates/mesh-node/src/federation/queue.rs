@@ -109,7 +109,9 @@ const UNDER_WAY: [u8; 1] = [1];
 /// Notes which rows are being dealt with. Only then is read what they stand for: who puts such a row again from now on wants more to be sent.
 pub(crate) fn begin(peer: PeerNo, rows: impl IntoIterator<Item = u64>) -> Batch {
     let mut batch = Batch::new();
-    rows.into_iter().for_each(|number| drop(batch.put(Space::Late, outbox_key(peer, number), UNDER_WAY)));
+    for number in rows {
+        batch.put(Space::Late, outbox_key(peer, number), UNDER_WAY);
+    }
     batch
 }
 
