@@ -229,12 +229,13 @@ impl Node {
         })
     }
 
-    /// Starts delivering and catching up. Needs a tokio runtime.
+    /// Starts delivering and catching up, and goes on with what was interrupted. Needs a tokio runtime.
     pub fn start(&self) {
         let tasks = [
             tokio::spawn(Arc::clone(&self.outbox).run()),
             tokio::spawn(Arc::clone(&self.catchup).run()),
             tokio::spawn(Arc::clone(&self.healing).run()),
+            tokio::spawn(Arc::clone(&self.records).resume_announcing()),
         ];
         self.tasks.lock().unwrap_or_else(PoisonError::into_inner).extend(tasks);
     }

@@ -1,6 +1,7 @@
 //! Typed tables over the key spaces of [`mesh_store::space`]: how keys and values are written and read, and nothing else.
 
 pub(crate) mod account;
+pub(crate) mod announcing;
 pub(crate) mod carried;
 pub(crate) mod codec;
 pub(crate) mod payload;
