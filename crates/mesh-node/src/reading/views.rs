@@ -121,7 +121,9 @@ impl Views {
             return Ok((view, None));
         }
         view.record = self.body(lid, &actor)?;
-        let wanted = (view.record.is_none() && !lid.is_own()).then(|| Wanted {
+        // Who moved away may have edited there what was said here.
+        let elsewhere = !lid.is_own() || actor.home() != self.peers.own_domain();
+        let wanted = (view.record.is_none() && elsewhere).then(|| Wanted {
             lid,
             id: reference.id,
             home: actor.home().clone(),
@@ -132,10 +134,7 @@ impl Views {
 
     /// The current version of a record, as far as it is here.
     fn body(&self, lid: Lid, actor: &Account) -> Result<Option<LoggedRecord>> {
-        if lid.is_own() {
-            return self.kept_record(lid, actor);
-        }
-        let kept = if actor.keeps { self.kept_record(lid, actor)? } else { None };
+        let kept = if lid.is_own() || actor.keeps { self.kept_record(lid, actor)? } else { None };
         Ok(if kept.is_some() { kept } else { self.bodies.cached(lid)? })
     }
 

@@ -29,6 +29,8 @@ use tokio::time::Instant;
 const ASKED_AT_ONCE: usize = 16;
 /// Domains that are new here and that one account's request makes us meet.
 const STRANGERS_MAX: usize = 256;
+/// How often a single one is asked: it may be a message that was lost.
+const STRANGER_TRIES: usize = 2;
 /// How long an arrival waits for the former home, and an import for each domain that it would know.
 const ASK_WAIT: Duration = Duration::from_secs(5);
 /// Accounts that are looked at for those who lived at a domain that is gone, and subscriptions read in one go.
@@ -185,6 +187,20 @@ impl Records {
             drop(tokio::time::timeout(ASK_WAIT, self.peers.discover(&domain, None)).await);
         });
         met.await;
+    }
+
+    /// Meets a domain that is new here. Answers whether that came about.
+    pub async fn meet_stranger(&self, domain: &Domain) -> bool {
+        for _ in 0..STRANGER_TRIES {
+            if domain == self.domain() || self.peers.get(domain).is_some() {
+                return false;
+            }
+            self.meet(BTreeSet::from([domain.clone()])).await;
+            if self.peers.get(domain).is_some() {
+                return true;
+            }
+        }
+        false
     }
 
     /// Ends an import: what this domain's people said about the account counts here now, and other domains are told where it lives.
