@@ -236,14 +236,16 @@ impl Views {
                 let place = decode_cursor(&before)?;
                 range = range.before([&author.0.to_be_bytes()[..], &place].concat());
             }
-            let rows = this.kv.scan(Space::Timeline, &range, Order::Backward, limit)?;
+            let rows = this.kv.scan(Space::Timeline, &range, Order::Backward, limit + 1)?;
             rows.iter().map(|(key, _)| Ok((key_u64(key, 8, "timeline")?, Lid(key_u64(key, 16, "timeline")?)))).collect::<Result<Vec<_>>>()
         });
         self.page(lids.await?, limit).await
     }
 
+    /// The first `limit` of these places, one more of which says that there is a next page.
     pub(crate) async fn page(self: &Arc<Self>, places: Vec<(u64, Lid)>, limit: usize) -> Result<FeedPage> {
-        let next = places.last().filter(|_| places.len() == limit).map(|(received, lid)| encode_cursor(*received, *lid));
+        let (places, more) = cut(places, limit);
+        let next = places.last().filter(|_| more).map(|(received, lid)| encode_cursor(*received, *lid));
         let mut items = self.records(places.into_iter().map(|(_, lid)| lid).collect()).await?;
         // What operators removed leaves no trace in lists; in a thread a tombstone holds its place.
         items.retain(|view| view.tombstone.is_none());
@@ -260,11 +262,11 @@ impl Views {
             if let Some(after) = after {
                 range = range.after([&prefix[..], &decode_cursor(&after)?].concat());
             }
-            let rows = this.kv.scan(Space::Object, &range, Order::Forward, limit)?;
+            let rows = this.kv.scan(Space::Object, &range, Order::Forward, limit + 1)?;
             rows.iter().map(|(key, _)| Ok((key_u64(key, 9, "object")?, Lid(key_u64(key, 17, "object")?)))).collect::<Result<Vec<_>>>()
         });
-        let places = places.await?;
-        let next = places.last().filter(|_| places.len() == limit).map(|(received, lid)| encode_cursor(*received, *lid));
+        let (places, more) = cut(places.await?, limit);
+        let next = places.last().filter(|_| more).map(|(received, lid)| encode_cursor(*received, *lid));
         let comments = self.records(places.into_iter().map(|(_, lid)| lid).collect()).await?;
         Ok(Comments { comments, next })
     }
@@ -282,13 +284,13 @@ impl Views {
                 .map_err(|e| NodeError::refused(code::MALFORMED, e.to_string()))?;
             range = range.after(once_key(object, kind, crate::tables::AccountLid(u64::from_be_bytes(actor))));
         }
-        let rows = self.kv.scan(Space::Object, &range, Order::Forward, limit)?;
+        let (rows, more) = cut(self.kv.scan(Space::Object, &range, Order::Forward, limit + 1)?, limit);
         let mut cards = Vec::with_capacity(rows.len());
         for (_, row) in &rows {
             let lid = Lid(Reader::new(row, "object").u64()?);
             cards.extend(there(lid, self.card_at(lid)).transpose()?);
         }
-        let next = rows.last().filter(|_| rows.len() == limit).map(|(key, _)| mesh_proto::bytes::base64url(&key[9..]));
+        let next = rows.last().filter(|_| more).map(|(key, _)| mesh_proto::bytes::base64url(&key[9..]));
         Ok(Cards { cards, next })
     }
 
@@ -338,6 +340,13 @@ fn there<T>(lid: Lid, found: Result<T>) -> Option<Result<T>> {
         return None;
     }
     Some(found)
+}
+
+/// One page of what was read with one more than a page holds, and whether there are more: nobody is led to an empty page.
+pub(crate) fn cut<T>(mut rows: Vec<T>, limit: usize) -> (Vec<T>, bool) {
+    let more = rows.len() > limit;
+    rows.truncate(limit);
+    (rows, more)
 }
 
 /// A cursor: base64url of `received (8) ‖ local id (8)`.

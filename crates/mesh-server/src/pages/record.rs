@@ -4,7 +4,7 @@ use super::answer::{Captured, Outcome, Page, answer, moved, redirect, send};
 use super::entry::{Body, Entry, Extent, Proof, comments_word, json_path, local, uri_of, withdrawn_by};
 use super::fault::Fault;
 use super::machine::structured::Graph;
-use super::person::{Found, find, page_of, whole};
+use super::person::{Found, find, page_of, shown};
 use super::text::{self, Span};
 use super::thread::{Answers, arrange};
 use super::time::Moment;
@@ -116,7 +116,9 @@ impl Thread {
             });
         }
         let count = root.counts.get(&Kind::Comment).copied().unwrap_or_default();
-        Self { heading: plural(count, comments_word(root.card.kind)), count, answers, later, next: comments.next.clone() }
+        let word = comments_word(root.card.kind);
+        let heading = if count == 0 { format!("No {word}s yet") } else { plural(count, word) };
+        Self { heading, count, answers, later, next: comments.next.clone() }
     }
 }
 
@@ -241,7 +243,9 @@ async fn page(app: &App, (user, id): (&str, &str), seek: Seek, (path, headers): 
         _ => Comments { comments: Vec::new(), next: None },
     };
     let thread = Thread::new(&view, &comments, later, app.node.domain());
-    let mut page = RecordPage::new(site, &author, &view, whole(app, &view).await, thread);
+    // Who reads on in the thread has read the post.
+    let extent = if later { Extent::Excerpt } else { Extent::Whole };
+    let mut page = RecordPage::new(site, &author, &view, shown(app, &view, extent).await, thread);
     let above = above(&view);
     page.context = context(app, above.as_ref()).await;
     let rendered = Page::render(StatusCode::OK, &page);
