@@ -1,13 +1,15 @@
 //! What can be typed.
 
+mod drafts;
 mod id;
 mod own;
 mod read;
 mod write;
 
+pub(crate) use drafts::{DraftCommand, NewDraftArgs, ScheduledArgs, When};
 pub(crate) use id::{IdCommand, InitArgs, KeystoreChoice, MirrorCommand, MoveArgs};
 pub(crate) use own::{BookmarkArgs, ExportArgs, ListsArgs, MuteArgs};
-pub(crate) use read::{FeedArgs, ListArgs, ShowArgs, ThreadArgs, VerifyArgs};
+pub(crate) use read::{FeedArgs, HistoryArgs, ListArgs, ShowArgs, ThreadArgs, VerifyArgs};
 pub(crate) use write::{CommentArgs, ImportArgs, PostArgs, ProfileArgs, ReportArgs, TargetArgs, UndoArgs};
 
 use clap::{Args, Parser, Subcommand};
@@ -78,8 +80,17 @@ pub(crate) enum Command {
     Id(IdCommand),
     /// Publish a post, or a new version of one
     Post(PostArgs),
+    /// Keep texts to publish later; only here, and nobody is told. What could not be published is kept too
+    Draft {
+        #[command(subcommand)]
+        command: Option<DraftCommand>,
+    },
+    /// Show what your home is to publish later (mesh post --at, --in), and what it could not
+    Scheduled(ScheduledArgs),
     /// Show a record or a person
     Show(ShowArgs),
+    /// Show all versions of a post or comment, and what changed from one to the next
+    History(HistoryArgs),
     /// Show a post with its comments as a tree; on a terminal an interface, ? shows its keys
     Thread(ThreadArgs),
     /// Show the newest posts of those you subscribe to; on a terminal an interface, ? shows its keys

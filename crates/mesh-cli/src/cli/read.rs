@@ -13,6 +13,15 @@ pub(crate) struct ShowArgs {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct HistoryArgs {
+    /// A post or a comment: a mesh:// link or its page
+    pub(crate) target: String,
+    /// Show each version's proof
+    #[arg(long)]
+    pub(crate) proof: bool,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct ThreadArgs {
     /// The post, or a comment in the thread: a mesh:// link or its page
     pub(crate) target: String,

@@ -1,5 +1,6 @@
 //! Arguments of what is signed and published.
 
+use super::When;
 use clap::{Args, ValueEnum};
 use mesh_import::Network;
 use mesh_proto::envelope::Kind;
@@ -54,8 +55,10 @@ pub(crate) struct PostArgs {
     #[arg(long, value_name = "URL", conflicts_with = "edit")]
     pub(crate) preview: Option<String>,
     /// Publish a new version of this post or comment of yours
-    #[arg(long, value_name = "URI")]
+    #[arg(long, value_name = "URI", conflicts_with_all = ["at", "within"])]
     pub(crate) edit: Option<String>,
+    #[command(flatten)]
+    pub(crate) when: When,
 }
 
 #[derive(Debug, Args)]
