@@ -1,5 +1,6 @@
 //! People with the real `mesh` program, and with browsers, against real servers.
 
+mod doctor;
 mod drafts;
 mod importing;
 mod pages;

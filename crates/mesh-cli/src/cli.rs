@@ -127,7 +127,7 @@ pub(crate) enum Command {
     Import(ImportArgs),
     /// Check who signed a record, with which key, in which log; needs no account
     Verify(VerifyArgs),
-    /// Check keys, clock and home
+    /// Check this machine, your keys, clock and home, and say what to do about what is wrong
     Doctor,
     /// Print a completion script for a shell
     Completions {
