@@ -81,9 +81,14 @@ fn exit_code(kind: ErrorKind) -> u8 {
 }
 
 fn next(error: &anyhow::Error) -> String {
-    if let Some(kept) = error.downcast_ref::<Kept>() {
-        return kept.next();
+    let first = next_after(error);
+    match error.downcast_ref::<Kept>() {
+        Some(kept) => format!("{first}; then {}", kept.next()),
+        None => first,
     }
+}
+
+fn next_after(error: &anyhow::Error) -> String {
     if let Some(fault) = error.downcast_ref::<Fault>() {
         return fault.next.clone();
     }
