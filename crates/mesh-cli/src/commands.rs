@@ -2,6 +2,7 @@
 
 mod counted;
 mod doctor;
+pub(crate) mod drafts;
 mod elsewhere;
 mod id;
 mod import;
@@ -46,6 +47,8 @@ async fn dispatch(context: &Context, command: Command) -> Result<()> {
         Command::Whoami => id::whoami(context),
         Command::Id(command) => id::run(context, command).await,
         Command::Post(args) => write::post(context, args).await,
+        Command::Draft { command } => drafts::run(context, command).await,
+        Command::Scheduled(args) => drafts::scheduled::run(context, args).await,
         Command::Like(args) => write::like(context, &args.target).await,
         Command::Comment(args) => write::comment(context, args).await,
         Command::Subscribe(args) => write::subscribe(context, &args.target).await,
@@ -55,6 +58,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<()> {
         Command::Undo(args) => write::undo(context, args).await,
         Command::Profile(args) => write::profile(context, args).await,
         Command::Show(args) => read::show(context, args).await,
+        Command::History(args) => read::history::run(context, args).await,
         Command::Thread(args) => read::thread(context, args).await,
         Command::Feed(args) => read::feed(context, args).await,
         Command::Notifications(args) => read::notifications(context, args).await,

@@ -72,13 +72,7 @@ impl<'a> Entry<'a> {
     /// The entry as `--json` prints it.
     pub(crate) fn printed(&self) -> Printed<'a> {
         let Shown { view, author, state } = self.shown;
-        let (state, why) = match state {
-            State::Good(_) => ("good", None),
-            State::Disowned(_, why) => ("disowned", Some(why.to_string())),
-            State::Withdrawn => ("withdrawn", None),
-            State::Absent => ("absent", None),
-            State::Refused(why) => ("refused", Some(error::words(why))),
-        };
+        let (state, why) = verdict(state);
         let record = self.shown.record();
         let words = record.map(words).unwrap_or_default();
         Printed {
@@ -152,6 +146,17 @@ impl<'a> Entry<'a> {
     }
 }
 
+/// A verdict as `--json` prints it, with its reason.
+pub(crate) fn verdict(state: &State) -> (&'static str, Option<String>) {
+    match state {
+        State::Good(_) => ("good", None),
+        State::Disowned(_, why) => ("disowned", Some(why.to_string())),
+        State::Withdrawn => ("withdrawn", None),
+        State::Absent => ("absent", None),
+        State::Refused(why) => ("refused", Some(error::words(why))),
+    }
+}
+
 pub(crate) fn counted(kind: Kind, count: u64) -> Option<String> {
     let word = match kind {
         Kind::Like => "like",
@@ -192,7 +197,12 @@ fn is_hidden(record: &Record) -> bool {
 
 /// What a record says, harmless for a terminal; for one that may not be shown the reason in brackets.
 pub(crate) fn body(shown: &Shown) -> String {
-    let record = match &shown.state {
+    body_of(&shown.state)
+}
+
+/// The same of a record by its verdict alone.
+pub(crate) fn body_of(state: &State) -> String {
+    let record = match state {
         State::Good(record) | State::Disowned(record, _) => record,
         State::Withdrawn => return "[withdrawn]".to_owned(),
         State::Absent => return "[its home cannot be reached now]".to_owned(),

@@ -3,6 +3,7 @@
 //! Key logs come from the server that serves the page, in batches, and are kept in memory; they are checked and pinned like any other. A
 //! record that does not verify is never passed on as good: it is a [`State::Refused`] with the reason.
 
+pub mod history;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod private;
 mod tree;

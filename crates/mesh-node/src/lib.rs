@@ -2,7 +2,7 @@
 //!
 //! Services form a layered graph; each knows only those before it:
 //! `tables` → [`accounts`], [`log`], [`heads`] → [`objects`], [`peers`] → [`rulings`] → `index` → [`bus`] → [`bodies`], [`registration`], [`pairing`], [`buckets`] →
-//! [`outbox`] → `append` → [`records`], [`intake`] → [`catchup`], [`healing`] → [`moderation`] → [`remote`] → [`views`], [`fresh`] → [`feed`], [`notices`],
+//! [`outbox`] → `append` → [`records`], [`intake`] → [`planned`], [`catchup`], [`healing`] → [`moderation`] → [`remote`] → [`views`], [`fresh`] → [`feed`], [`notices`],
 //! [`counters`], [`published`]. What happens further down is told upward as [`News`].
 //!
 //! [`Node`] owns the services, the append thread and the outbox task. Everything that a crash must not lose is in the store when an answer is given;
@@ -27,7 +27,7 @@ pub use federation::{buckets, catchup, comparing, healing, intake, outbox, peers
 use federation::{dating, forks, frame, moved, packing, pin, queue};
 pub use mesh_store::{Capture, Captured, Health, Kv, MemoryStore};
 pub use reading::{bodies, counters, feed, fresh, heads, notices, published, remote, views};
-pub use writing::{pairing, records, registration};
+pub use writing::{pairing, planned, records, registration};
 
 use writing::moving::Room;
 use writing::{append, places};
@@ -62,6 +62,7 @@ use objects::Objects;
 use outbox::Outbox;
 use pairing::Pairings;
 use peers::Peers;
+use planned::Plans;
 use published::Published;
 use records::Records;
 use registration::{Registrar, RegistrationRules};
@@ -125,6 +126,8 @@ pub struct Node {
     pub moderation: Arc<Moderation>,
     /// Writing.
     pub records: Arc<Records>,
+    /// What is to be written later.
+    pub plans: Arc<Plans>,
     /// Who may register.
     pub registrar: Arc<Registrar>,
     /// Reading other domains.
@@ -199,6 +202,7 @@ impl Node {
         let known = (Arc::clone(&accounts), Arc::clone(&peers), Arc::clone(&rulings));
         let parts = (known, objects, Arc::clone(&registrar), Arc::clone(&bus), Arc::clone(&log));
         let records = Arc::new(Records::new(&ports, parts, (Room::new(config.mirrors_max), queue)));
+        let plans = Arc::new(Plans::new(&ports, Arc::clone(&accounts), Arc::clone(&records)));
         Ok(Self {
             domain: config.domain,
             request_key: config.request_key.clone(),
@@ -209,6 +213,7 @@ impl Node {
             rulings: Arc::clone(&rulings),
             moderation,
             remote: Remote::new(Arc::clone(&transport), Arc::clone(&peers), Arc::clone(&records), Arc::clone(&clock)),
+            plans,
             records: Arc::clone(&records),
             registrar,
             catchup: CatchUp::new(peers, (Arc::clone(&intake), Arc::clone(&records), Arc::clone(&comparing)), transport),
@@ -237,6 +242,7 @@ impl Node {
     pub fn start(&self) {
         let tasks = [
             tokio::spawn(Arc::clone(&self.outbox).run()),
+            tokio::spawn(Arc::clone(&self.plans).run()),
             tokio::spawn(Arc::clone(&self.catchup).run()),
             tokio::spawn(Arc::clone(&self.healing).run()),
             tokio::spawn(Arc::clone(&self.records).resume_announcing()),

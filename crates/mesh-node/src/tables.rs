@@ -6,6 +6,7 @@ pub(crate) mod carried;
 pub(crate) mod codec;
 pub(crate) mod payload;
 pub(crate) mod peer;
+pub(crate) mod planned;
 pub(crate) mod published;
 pub(crate) mod reference;
 pub(crate) mod report;

@@ -25,6 +25,10 @@ pub const DEVICES_MAX: usize = 32;
 pub const ROOT_ROTATE_WAIT_MS: u64 = 30 * 24 * 3600 * 1000;
 /// How far in the future a claimed time may lie, milliseconds.
 pub const CLOCK_AHEAD_MS_MAX: u64 = 5 * 60 * 1000;
+/// Most posts that an account plans to be published later.
+pub const SCHEDULED_MAX: usize = 100;
+/// How far ahead a post is planned at most, milliseconds.
+pub const SCHEDULED_AHEAD_MS_MAX: u64 = 366 * 24 * 3600 * 1000;
 /// Longest post or comment text, bytes of UTF-8.
 pub const TEXT_BYTES_MAX: usize = 32 * 1024;
 /// Longest title or display name, bytes of UTF-8.

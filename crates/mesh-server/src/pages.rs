@@ -9,6 +9,7 @@ mod about;
 pub(crate) mod answer;
 mod entry;
 mod fault;
+mod history;
 mod home;
 mod machine;
 mod person;
@@ -42,6 +43,7 @@ pub(crate) fn router() -> Router<App> {
         .route("/about", get(about::show))
         .route("/@{user}", get(person::show))
         .route("/@{user}/{id}", get(record::show))
+        .route("/@{user}/{id}/history", get(history::show))
         .route("/tag/{tag}", get(tag::show))
         .route("/search", get(search::show))
         .merge(machine::router())

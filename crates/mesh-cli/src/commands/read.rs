@@ -1,5 +1,7 @@
 //! Reading: show, thread, feed, notifications. Every record is verified; what is not good is marked, and refused ones are an error at the end.
 
+pub(super) mod history;
+
 use crate::cli::{FeedArgs, ListArgs, ShowArgs, ThreadArgs};
 use crate::context::{Context, target};
 use crate::fault::Fault;

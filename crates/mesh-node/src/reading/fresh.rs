@@ -16,7 +16,7 @@ const OF_RECORD: [Space; 6] = [Space::Reference, Space::Version, Space::Payload,
 /// What is shown of its author: by the account's local id.
 const OF_AUTHOR: [Space; 3] = [Space::Account, Space::KeyOp, Space::Profile];
 /// What changes no record's page, or not without one of the above.
-const OF_NOTHING: [Space; 33] = [
+const OF_NOTHING: [Space; 34] = [
     Space::Meta,
     Space::LogEntry,
     Space::LogNode,
@@ -48,6 +48,7 @@ const OF_NOTHING: [Space; 33] = [
     Space::KnownName,
     Space::Silent,
     Space::Published,
+    Space::Planned,
     Space::Report,
     Space::Rules,
 ];

@@ -31,7 +31,7 @@ pub struct Views {
     peers: Arc<Peers>,
     log: Arc<Log>,
     bodies: Arc<Bodies>,
-    rulings: Arc<Rulings>,
+    pub(super) rulings: Arc<Rulings>,
 }
 
 /// A view with the body that it still lacks.
@@ -162,12 +162,16 @@ impl Views {
 
     /// The current version of a record that this domain answers for.
     fn kept_record(&self, first: Lid, actor: &Account) -> Result<Option<LoggedRecord>> {
-        let current = current_version(&*self.kv, first)?;
-        let Some(payload) = Payload::get(&*self.kv, current)? else { return Ok(None) };
+        self.kept_version(current_version(&*self.kv, first)?, actor)
+    }
+
+    /// The version at a place that this domain answers for.
+    pub(super) fn kept_version(&self, lid: Lid, actor: &Account) -> Result<Option<LoggedRecord>> {
+        let Some(payload) = Payload::get(&*self.kv, lid)? else { return Ok(None) };
         let Some(envelope) = payload.envelope else { return Ok(None) };
         let opening =
             Opening { salt: payload.salt, record: payload.record, account: actor.id(), kind: payload.kind, received: payload.received };
-        let leaf = self.peers.position(current)?;
+        let leaf = self.peers.position(lid)?;
         Ok(Some(LoggedRecord { envelope, leaf, opening }))
     }
 

@@ -105,6 +105,17 @@ pub struct Comments {
     pub next: Option<String>,
 }
 
+/// `GET /api/v1/records/{id}/versions`: all versions of a post or comment that its home keeps, oldest first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Versions {
+    /// The versions, each with its proof.
+    pub versions: Vec<LoggedRecord>,
+    /// Pass as `after` for the next page; absent on the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
+
 /// `GET /api/v1/feed` and `GET /api/v1/accounts/{who}/posts`: newest first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

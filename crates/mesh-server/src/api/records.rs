@@ -9,7 +9,7 @@ use crate::problem::{Answer, ApiError};
 use axum::Json;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::StatusCode;
-use mesh_proto::api::{Accepted, Cards, Comments, Counters, RecordView};
+use mesh_proto::api::{Accepted, Cards, Comments, Counters, RecordView, Versions};
 use mesh_proto::envelope::{Envelope, Kind, RecordId};
 use serde::Deserialize;
 use std::net::SocketAddr;
@@ -44,6 +44,14 @@ pub(crate) async fn show(State(app): State<App>, Path(text): Path<String>) -> An
 pub(crate) async fn comments(State(app): State<App>, Path(text): Path<String>, Query(paging): Query<Paging>) -> Answer<Json<Comments>> {
     let limit = paging.limit();
     Ok(Json(app.node.views.comments(id(&text)?, paging.after, limit).await?))
+}
+
+/// All versions of a post or comment, oldest first; at its author's home, and where copies of it are kept.
+#[utoipa::path(get, path = "/api/v1/records/{id}/versions", params(("id" = String, Path), Paging),
+    responses((status = 200, body = Versions), (status = 404), (status = 410), (status = 421)))]
+pub(crate) async fn versions(State(app): State<App>, Path(text): Path<String>, Query(paging): Query<Paging>) -> Answer<Json<Versions>> {
+    let id = id(&text)?;
+    blocking(move || Ok(Json(app.node.views.versions(&id, paging.after.as_deref(), paging.limit())?))).await
 }
 
 /// Which references are wanted.

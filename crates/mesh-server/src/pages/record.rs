@@ -30,7 +30,7 @@ const COMMENTS_MAX: usize = 50;
 /// Which page of the thread.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Seek {
-    after: Option<String>,
+    pub(super) after: Option<String>,
 }
 
 /// The page.
@@ -276,7 +276,7 @@ fn above(view: &RecordView) -> Option<Comment> {
 }
 
 /// The record that an id, or `id@version`, of a path means.
-async fn current(app: &App, path: &str) -> Result<RecordView, Fault> {
+pub(super) async fn current(app: &App, path: &str) -> Result<RecordView, Fault> {
     let (id, version) = path.split_once('@').map_or((path, None), |(id, version)| (id, Some(version)));
     let view = known(app, id).await?;
     match version {
