@@ -4,8 +4,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use mesh_import::Network;
 use mesh_proto::address::Domain;
 use mesh_proto::envelope::Kind;
+use mesh_proto::limits::POLL_OPTIONS_MAX;
 use mesh_proto::record::ReportReason;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// The MESH network on the command line.
 #[derive(Debug, Parser)]
@@ -84,11 +86,13 @@ pub(crate) enum Command {
     Subscribe(TargetArgs),
     /// Pass a post on to your own subscribers
     Repost(TargetArgs),
+    /// Vote in a post's poll; again to change your mind while it lasts. Votes are public, as all that is signed
+    Vote(VoteArgs),
     /// Report a post or a comment to the operators of its home
     Report(ReportArgs),
     /// Show what operators decided about you, what you said, and your reports
     Rulings,
-    /// Withdraw your own record, or your like, repost or subscription
+    /// Withdraw your own record, or your like, repost, vote or subscription
     Undo(UndoArgs),
     /// Show what happened to your own things
     Notifications(ListArgs),
@@ -304,9 +308,27 @@ pub(crate) struct PostArgs {
     /// Show what this link leads to: your machine fetches the page's title and description now, and nobody has to later
     #[arg(long, value_name = "URL", conflicts_with = "edit")]
     pub(crate) preview: Option<String>,
+    /// An option of a poll, two to eight in all; the text is the question
+    #[arg(long = "poll", value_name = "OPTION", conflicts_with = "edit")]
+    pub(crate) poll: Vec<String>,
+    /// After how long the poll ends, such as 90min, 12h or 3d; a day unless told
+    #[arg(long, value_name = "TIME", requires = "poll", value_parser = humantime::parse_duration)]
+    pub(crate) poll_ends: Option<Duration>,
+    /// Let people choose several options
+    #[arg(long, requires = "poll")]
+    pub(crate) poll_multiple: bool,
     /// Publish a new version of this post or comment of yours
     #[arg(long, value_name = "URI")]
     pub(crate) edit: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct VoteArgs {
+    /// The post with the poll: a mesh:// link or its page
+    pub(crate) target: String,
+    /// What you choose: the option's number as mesh show prints it, or several such as 1,3
+    #[arg(value_name = "N", required = true, value_delimiter = ',', value_parser = clap::value_parser!(u8).range(1..=POLL_OPTIONS_MAX as i64))]
+    pub(crate) options: Vec<u8>,
 }
 
 #[derive(Debug, Args)]
@@ -378,6 +400,7 @@ pub(crate) struct UndoArgs {
 pub(crate) enum ActKind {
     Like,
     Repost,
+    Vote,
     Subscribe,
 }
 
@@ -386,6 +409,7 @@ impl From<ActKind> for Kind {
         match kind {
             ActKind::Like => Kind::Like,
             ActKind::Repost => Kind::Repost,
+            ActKind::Vote => Kind::Vote,
             ActKind::Subscribe => Kind::Subscribe,
         }
     }

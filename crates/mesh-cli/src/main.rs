@@ -9,6 +9,7 @@ mod context;
 mod fault;
 mod out;
 mod phrase;
+mod poll;
 mod safe;
 mod sieve;
 mod terminal;

@@ -19,7 +19,8 @@ pub use account::{
 };
 pub use compare::{EvidencePage, KnownUnder, LogFork, PinsPage};
 pub use content::{
-    Accepted, Acts, Card, Cards, Comments, Counts, FeedPage, LoggedRecord, Notification, NotificationPage, RecordView, Tombstone,
+    Accepted, Acts, Card, Cards, Comments, Counts, FeedPage, LoggedRecord, Notification, NotificationPage, PollView, RecordView, Tally,
+    Tombstone,
 };
 pub use discovery::{Discovery, DomainKey, DomainKeyUse, LimitView, PolicyView};
 pub use federation::{

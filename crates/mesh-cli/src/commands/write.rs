@@ -1,6 +1,6 @@
 //! Signed actions: post, comment, like, repost, subscribe, undo, profile.
 
-use crate::cli::{CommentArgs, Mode, PostArgs, ProfileArgs, UndoArgs};
+use crate::cli::{CommentArgs, Mode, PostArgs, ProfileArgs, UndoArgs, VoteArgs};
 use crate::context::{Context, target};
 use crate::fault::Fault;
 use crate::{safe, terminal};
@@ -8,8 +8,12 @@ use anyhow::{Context as _, Result};
 use mesh_client::preview::Reach;
 use mesh_client::session::{Edit, Session};
 use mesh_proto::limits::TEXT_BYTES_MAX;
-use mesh_proto::record::{Post, Preview, Profile, Record};
+use mesh_proto::record::{Choices, Choose, Poll, Post, Preview, Profile, Record};
 use std::io::{IsTerminal, Read};
+use std::time::Duration;
+
+/// How long a poll lasts unless told.
+const POLL_LASTS: Duration = Duration::from_secs(24 * 3600);
 
 /// Signs and sends a draft, or shows it.
 pub(super) async fn act(context: &Context, session: &Session, record: Record) -> Result<()> {
@@ -28,6 +32,7 @@ pub(super) async fn act(context: &Context, session: &Session, record: Record) ->
 pub(super) async fn post(context: &Context, args: PostArgs) -> Result<()> {
     let session = context.session()?;
     let text = words(context, args.text.as_deref())?;
+    let poll = poll(context, &args);
     let record = match args.edit {
         Some(uri) => {
             let edit = Edit { text, title: args.title, tags: args.tags, lang: args.lang };
@@ -38,11 +43,19 @@ pub(super) async fn post(context: &Context, args: PostArgs) -> Result<()> {
                 Some(url) => Some(preview(&session, url).await?),
                 None => None,
             };
-            let post = Post { title: args.title, tags: args.tags, lang: args.lang, preview, ..Post::free(text) };
+            let post = Post { title: args.title, tags: args.tags, lang: args.lang, preview, poll, ..Post::free(text) };
             session.draft_post(post).await?
         }
     };
     act(context, &session, record).await
+}
+
+/// The poll that the options make.
+fn poll(context: &Context, args: &PostArgs) -> Option<Poll> {
+    let lasts = args.poll_ends.unwrap_or(POLL_LASTS).as_millis();
+    let ends = context.http.now_ms().saturating_add(u64::try_from(lasts).unwrap_or(u64::MAX));
+    let choose = if args.poll_multiple { Choose::Many } else { Choose::One };
+    (!args.poll.is_empty()).then(|| Poll { options: args.poll.clone(), choose, ends })
 }
 
 /// What a link leads to. What cannot be had is said, so that nobody publishes without it by accident.
@@ -68,6 +81,14 @@ pub(super) async fn like(context: &Context, uri: &str) -> Result<()> {
 pub(super) async fn repost(context: &Context, uri: &str) -> Result<()> {
     let session = context.session()?;
     let record = session.draft_repost(&target(uri)?).await?;
+    act(context, &session, record).await
+}
+
+pub(super) async fn vote(context: &Context, args: VoteArgs) -> Result<()> {
+    let session = context.session()?;
+    let choices = Choices::new(args.options.iter().map(|number| usize::from(*number) - 1));
+    let choices = choices.context("options are numbered from 1, as mesh show prints them")?;
+    let record = session.draft_vote(&target(&args.target)?, choices).await?;
     act(context, &session, record).await
 }
 
