@@ -2,6 +2,7 @@
 
 mod importing;
 mod pages;
+mod polls;
 mod private;
 mod terminal;
 

@@ -12,6 +12,7 @@ mod fault;
 mod home;
 mod machine;
 mod person;
+mod poll;
 mod record;
 mod search;
 mod tag;

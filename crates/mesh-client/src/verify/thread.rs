@@ -81,7 +81,9 @@ impl Counted {
             Verdict::Wrong if self.shown > self.signed + self.disowned => {
                 Some(format!("{home} shows {} {}s but signs {}", self.shown, self.kind, self.signed))
             }
-            Verdict::Wrong if self.votes_differ => Some(format!("{counts}, but by their options the votes that verify are {}", joined(&self.votes))),
+            Verdict::Wrong if self.votes_differ => {
+                Some(format!("{counts}, but by their options the votes that verify are {}", joined(&self.votes)))
+            }
             Verdict::Wrong if self.verified < self.signed => Some(format!("{counts} but can show only {} that verify", self.verified)),
             Verdict::Wrong if self.verified > self.signed => Some(format!("{counts} but shows {} that verify", self.verified)),
             Verdict::Wrong if !self.refused.is_empty() => Some(format!("{counts} and lists {} that do not verify", self.refused.len())),
@@ -203,7 +205,9 @@ impl Seen {
     fn add(&mut self, shown: &Shown, about: impl Fn(&Content, u64) -> bool) {
         let card = &shown.view.card;
         match &shown.state {
-            State::Good(record) if !about(&record.content, shown.received()) => self.refused.push(Self::doubt(card, "it is about something else")),
+            State::Good(record) if !about(&record.content, shown.received()) => {
+                self.refused.push(Self::doubt(card, "it is about something else"))
+            }
             State::Good(record) => {
                 let again = record.kind().is_once_per_object() && !self.actors.insert(record.head.actor);
                 if again || !self.good.insert(card.id) {

@@ -2,12 +2,12 @@
 
 use crate::accounts::Accounts;
 use crate::error::{NodeError, Result};
+use crate::index;
 use crate::peers::Peers;
 use crate::rulings::Rulings;
 use crate::tables::codec::{Reader, key_u64};
 use crate::tables::reference::{Reference, Standing};
 use crate::tables::{Lid, ObjectLid, object_key};
-use crate::index;
 use crate::views::Views;
 use mesh_proto::api::{Counters as Answer, code};
 use mesh_proto::counter::{Counter, SetSum};

@@ -94,7 +94,8 @@ impl Reference {
         let device = u16::try_from(reader.varint()?).map_err(|_| reader.damaged())?;
         let object = if head & HAS_OBJECT == 0 { None } else { Some(ObjectLid(reader.varint()?)) };
         let parent = if head & HAS_PARENT == 0 { None } else { Some(RecordId::from_hash(reader.array()?)) };
-        let choices = if head & HAS_CHOICES == 0 { None } else { Some(Choices::from_bits(reader.byte()?).ok_or_else(|| reader.damaged())?) };
+        let choices =
+            if head & HAS_CHOICES == 0 { None } else { Some(Choices::from_bits(reader.byte()?).ok_or_else(|| reader.damaged())?) };
         Ok(Self { standing, kind, id, actor, received, device, object, parent, choices })
     }
 

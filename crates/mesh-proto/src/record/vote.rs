@@ -1,7 +1,7 @@
 //! A vote in a poll. `spec/vote.md`.
 
-use super::post::poll::{Ballot, Choose};
 use super::ObjectRef;
+use super::post::poll::{Ballot, Choose};
 use crate::bytes::Hash;
 use crate::limits::POLL_OPTIONS_MAX;
 use serde::de::Error;

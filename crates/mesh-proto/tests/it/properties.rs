@@ -7,8 +7,8 @@ use mesh_proto::key::AccountId;
 use mesh_proto::keylog::{Action, KeyLog, LoggedOp, Status};
 use mesh_proto::limits::ROOT_ROTATE_WAIT_MS;
 use mesh_proto::record::{
-    AccountRef, Audience, Choices, Choose, Comment, Content, Imported, Interaction, Like, ObjectRef, Poll, Post, Preview, Profile, Record, Report, ReportReason,
-    Repost, Retract, RetractReason, Subscribe, Terms, Vote,
+    AccountRef, Audience, Choices, Choose, Comment, Content, Imported, Interaction, Like, ObjectRef, Poll, Post, Preview, Profile, Record,
+    Report, ReportReason, Repost, Retract, RetractReason, Subscribe, Terms, Vote,
 };
 use proptest::prelude::*;
 
@@ -46,11 +46,10 @@ fn post() -> impl Strategy<Value = Post> {
     let preview = ("https?://[a-z][a-z0-9.-]{0,20}x(/[a-z0-9_=?&%#]{0,40})?", line(60), prop::option::of(words(100)))
         .prop_map(|(url, title, description)| Preview { url, title, description });
     let imported = ("[a-z0-9-]{1,32}", "[!-~]{1,99}", 0..1_u64 << 53).prop_map(|(from, url, at)| Imported { from, url, at });
-    let poll = (prop::collection::btree_set(line(20), 2..=8), prop::bool::ANY, 60_000..31_000_000_000_u64).prop_map(|(options, many, lasts)| Poll {
-        options: options.into_iter().collect(),
-        choose: if many { Choose::Many } else { Choose::One },
-        ends: T0 + 1000 + lasts,
-    });
+    let poll =
+        (prop::collection::btree_set(line(20), 2..=8), prop::bool::ANY, 60_000..31_000_000_000_u64).prop_map(|(options, many, lasts)| {
+            Poll { options: options.into_iter().collect(), choose: if many { Choose::Many } else { Choose::One }, ends: T0 + 1000 + lasts }
+        });
     (
         words(200),
         prop::option::of(line(60)),

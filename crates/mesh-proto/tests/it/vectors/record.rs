@@ -6,12 +6,13 @@ use crate::fixture::{DEVICE, T0, error_name, genesis, head, key_id, object, sign
 use mesh_proto::api::code;
 use mesh_proto::envelope::{Envelope, Kind, RecordId};
 use mesh_proto::limits::{
-    BIO_BYTES_MAX, BODY_BYTES_MAX, CLOCK_AHEAD_MS_MAX, CRIT_MAX, IMPORT_URL_BYTES_MAX, JSON_DEPTH_MAX, NETWORK_BYTES_MAX,
-    POLL_LIFE_MS_MAX, POLL_LIFE_MS_MIN, POLL_OPTION_BYTES_MAX, POLL_OPTIONS_MAX, PREVIEW_URL_BYTES_MAX, TAG_BYTES_MAX, TAGS_MAX, TEXT_BYTES_MAX, TITLE_BYTES_MAX,
+    BIO_BYTES_MAX, BODY_BYTES_MAX, CLOCK_AHEAD_MS_MAX, CRIT_MAX, IMPORT_URL_BYTES_MAX, JSON_DEPTH_MAX, NETWORK_BYTES_MAX, POLL_LIFE_MS_MAX,
+    POLL_LIFE_MS_MIN, POLL_OPTION_BYTES_MAX, POLL_OPTIONS_MAX, PREVIEW_URL_BYTES_MAX, TAG_BYTES_MAX, TAGS_MAX, TEXT_BYTES_MAX,
+    TITLE_BYTES_MAX,
 };
 use mesh_proto::record::{
-    AccountRef, Audience, Choices, Choose, Comment, Content, Imported, Interaction, Like, ObjectRef, Poll, Post, Preview, Profile, Record, RecordError, Report,
-    ReportReason, Repost, Retract, RetractReason, Subscribe, Terms, Vote,
+    AccountRef, Audience, Choices, Choose, Comment, Content, Imported, Interaction, Like, ObjectRef, Poll, Post, Preview, Profile, Record,
+    RecordError, Report, ReportReason, Repost, Retract, RetractReason, Subscribe, Terms, Vote,
 };
 use serde_json::{Value, json};
 
@@ -31,7 +32,19 @@ pub(super) fn files() -> Vec<File> {
             cases: invalid(),
             verify: verify_invalid,
         },
+        File { path: "valid/poll", about: "A vote in `poll` names `hash`.", page: "spec/vote.md", cases: polls(), verify: verify_poll },
     ]
+}
+
+fn polls() -> Vec<Value> {
+    let unicode = Poll { options: ["日本語", "e\u{301}", "\u{e9}"].map(str::to_owned).to_vec(), ..poll(2, Choose::One) };
+    let polls = [poll(2, Choose::One), poll(2, Choose::Many), poll(8, Choose::One), Poll { ends: 1, ..poll(2, Choose::One) }, unicode];
+    polls.into_iter().map(|poll| json!({ "poll": poll, "hash": poll.hash() })).collect()
+}
+
+fn verify_poll(case: &Value) {
+    let poll: Poll = member(case, "poll");
+    assert_eq!(poll.hash(), member(case, "hash"));
 }
 
 fn comment(text: &str) -> Comment {
@@ -69,7 +82,12 @@ fn post_with(poll: Poll) -> Content {
 
 fn vote(places: &[usize]) -> Content {
     let poll = poll(8, Choose::Many);
-    Content::Vote(Vote { object: object(), poll: poll.hash(), ends: poll.ends, choices: Choices::new(places.iter().copied()).expect("some") })
+    Content::Vote(Vote {
+        object: object(),
+        poll: poll.hash(),
+        ends: poll.ends,
+        choices: Choices::new(places.iter().copied()).expect("some"),
+    })
 }
 
 /// A post whose own members are good but for `poll`.
