@@ -2,8 +2,10 @@
 
 use super::Session;
 use crate::error::{ClientError, Result};
+use crate::limits::REQUESTS_AT_ONCE_MAX;
 use crate::reader::{Shown, State};
 use crate::verify::{Mistrust, check};
+use futures_util::{StreamExt, stream};
 use mesh_proto::envelope::{Kind, RecordId};
 use mesh_proto::key::AccountId;
 use mesh_proto::record::{
@@ -107,13 +109,15 @@ impl Session {
 
     /// Looks up what one chose in the polls among these records. What cannot be had is left out: it is no part of what others said.
     pub async fn own_votes(&self, shown: impl IntoIterator<Item = &mut Shown>) {
-        for one in shown.into_iter().filter(|one| one.poll().is_some()) {
+        let polls = stream::iter(shown.into_iter().filter(|one| one.poll().is_some()));
+        let looks = polls.map(|one| async move {
             let own = self.own_act(Kind::Vote, &one.view.card.id.to_string(), &one.target()).await;
             one.own_vote = own.ok().flatten().and_then(|(_, record)| match record.content {
                 Content::Vote(vote) => Some(vote.choices),
                 _ => None,
             });
-        }
+        });
+        looks.buffer_unordered(REQUESTS_AT_ONCE_MAX).for_each(std::future::ready).await;
     }
 
     /// A report of a post or comment to its home.

@@ -1,8 +1,8 @@
 //! Polls on pages: options with bars where their votes are known, and how the poll stands.
 
-use super::plural;
 use super::text::name;
 use super::time::Moment;
+use super::{grouped, plural};
 use mesh_proto::api::{PollView, Tally};
 use mesh_proto::record;
 
@@ -48,8 +48,7 @@ impl Poll {
         };
         Self {
             options: poll.options.iter().enumerate().map(option).collect(),
-            voters: tally
-                .map(|tally| if tally.voters == 1 { "1 person".to_owned() } else { format!("{} people", super::grouped(tally.voters)) }),
+            voters: tally.map(|tally| if tally.voters == 1 { "1 person".to_owned() } else { format!("{} people", grouped(tally.voters)) }),
             choose: if poll.choose == record::Choose::One { "one choice" } else { "several choices" },
             over: view.is_some_and(|view| view.over),
             ends: Moment::new(poll.ends),
