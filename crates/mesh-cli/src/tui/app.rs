@@ -225,9 +225,9 @@ impl App {
     }
 
     fn voting(&mut self, mut ballot: Ballot, code: KeyCode) -> Vec<Effect> {
-        match code {
-            KeyCode::Esc => self.status = "nothing was sent".to_owned(),
-            KeyCode::Enter if let Some(choices) = ballot.choices() => return vec![Effect::Work(Job::Vote(ballot.target, choices))],
+        match (code, ballot.choices()) {
+            (KeyCode::Esc, _) => self.status = "nothing was sent".to_owned(),
+            (KeyCode::Enter, Some(choices)) => return vec![Effect::Work(Job::Vote(ballot.target, choices))],
             _ => {
                 ballot.key(code);
                 self.mode = Mode::Vote(ballot);

@@ -221,7 +221,7 @@ async fn a_poll_shows_its_votes_and_its_end() {
     assert!(!got.body.contains("<b onclick") && got.has("Option 3"), "{}", got.body);
     let choices = Choices::new([0]).expect("one");
     world.say(&neo, Content::Vote(Vote { object: object(&ada, post), poll: poll.hash(), ends, choices })).await;
-    for path in [&path, "/@ada"] {
+    for path in ["/@ada", &path] {
         let got = page(&world, path).await;
         assert!(got.has("100 % (1 vote)") && got.has("0 % (0 votes)") && got.has("1 person voted so far"), "{path}: {}", got.body);
     }
