@@ -50,7 +50,7 @@ pub(super) struct Author {
 #[derive(Debug, Clone)]
 pub(super) enum Body {
     /// The words.
-    Words(Words),
+    Words(Box<Words>),
     /// Something else that is passed on.
     Repost(Box<Passed>),
     /// It is read under terms that this page cannot meet.
@@ -182,7 +182,7 @@ fn read(view: &RecordView, extent: Extent) -> (Body, Option<u64>) {
     let body = match record.content {
         Content::Post(post) => match refused(&post.terms) {
             Some(terms) => Body::Terms(terms),
-            None => Body::Words(Words {
+            None => Body::Words(Box::new(Words {
                 title: post.title.map(|title| name(&title)).filter(|title| !title.is_empty()),
                 summary: summary(&post.text),
                 text: text(&post.text, extent),
@@ -191,11 +191,11 @@ fn read(view: &RecordView, extent: Extent) -> (Body, Option<u64>) {
                 preview: post.preview.and_then(Preview::new),
                 poll: post.poll.map(|poll| Poll::new(&poll, view.poll.as_ref())),
                 imported: post.imported.map(Imported::new),
-            }),
+            })),
         },
         Content::Comment(comment) => match refused(&comment.terms) {
             Some(terms) => Body::Terms(terms),
-            None => Body::Words(Words {
+            None => Body::Words(Box::new(Words {
                 title: None,
                 summary: summary(&comment.text),
                 text: text(&comment.text, extent),
@@ -204,7 +204,7 @@ fn read(view: &RecordView, extent: Extent) -> (Body, Option<u64>) {
                 preview: None,
                 poll: None,
                 imported: None,
-            }),
+            })),
         },
         Content::Repost(repost) => Body::Repost(Box::new(Passed { post: None, uri: uri_of(&repost.object) })),
         _ => Body::Unknown,
