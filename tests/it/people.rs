@@ -4,6 +4,7 @@ mod doctor;
 mod drafts;
 mod importing;
 mod pages;
+mod polls;
 mod private;
 mod scheduled;
 mod terminal;

@@ -10,7 +10,7 @@ pub(crate) use drafts::{DraftCommand, NewDraftArgs, ScheduledArgs, When};
 pub(crate) use id::{IdCommand, InitArgs, KeystoreChoice, MirrorCommand, MoveArgs};
 pub(crate) use own::{BookmarkArgs, ExportArgs, ListsArgs, MuteArgs};
 pub(crate) use read::{FeedArgs, HistoryArgs, ListArgs, ShowArgs, ThreadArgs, VerifyArgs};
-pub(crate) use write::{CommentArgs, ImportArgs, PostArgs, ProfileArgs, ReportArgs, TargetArgs, UndoArgs};
+pub(crate) use write::{CommentArgs, ImportArgs, PostArgs, ProfileArgs, ReportArgs, TargetArgs, UndoArgs, VoteArgs};
 
 use clap::{Args, Parser, Subcommand};
 use own::EXPORT_HELP;
@@ -103,11 +103,13 @@ pub(crate) enum Command {
     Subscribe(TargetArgs),
     /// Pass a post on to your own subscribers
     Repost(TargetArgs),
+    /// Vote in a post's poll; again to change your mind while it lasts. Votes are public, as all that is signed
+    Vote(VoteArgs),
     /// Report a post or a comment to the operators of its home
     Report(ReportArgs),
     /// Show what operators decided about you, what you said, and your reports
     Rulings,
-    /// Withdraw your own record, or your like, repost or subscription
+    /// Withdraw your own record, or your like, repost, vote or subscription
     Undo(UndoArgs),
     /// Show what happened to your own things
     Notifications(ListArgs),

@@ -52,6 +52,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<()> {
         Command::Like(args) => write::like(context, &args.target).await,
         Command::Comment(args) => write::comment(context, args).await,
         Command::Subscribe(args) => write::subscribe(context, &args.target).await,
+        Command::Vote(args) => write::vote(context, args).await,
         Command::Repost(args) => write::repost(context, &args.target).await,
         Command::Report(args) => rulings::report(context, args).await,
         Command::Rulings => rulings::list(context).await,

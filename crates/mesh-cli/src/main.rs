@@ -11,6 +11,7 @@ mod editor;
 mod fault;
 mod out;
 mod phrase;
+mod poll;
 mod safe;
 mod sieve;
 mod terminal;

@@ -332,7 +332,7 @@ fn read(
     (known, log, bodies, heads): Readable,
     (clock, key): (Arc<dyn Clock>, SecretKey),
 ) -> (Arc<Views>, Arc<Counters>, Arc<Feed>, Arc<Notices>) {
-    let views = Views::new(Arc::clone(kv), known.clone(), log, bodies);
+    let views = Views::new(Arc::clone(kv), known.clone(), (log, bodies), Arc::clone(&clock));
     let (accounts, peers, rulings) = known;
     let counters = Counters::new((Arc::clone(kv), accounts, peers, Arc::clone(&views), rulings), clock, key);
     let feed = Feed { kv: Arc::clone(kv), heads, views: Arc::clone(&views) };

@@ -94,6 +94,11 @@ pub(crate) fn object_key(object: ObjectLid, kind: Kind) -> [u8; 9] {
     codec::join(&object.0.to_be_bytes(), &[kind as u8])
 }
 
+/// `object (8) ‖ kind (1): vote ‖ option (1)`: the key of what an option of a poll counts.
+pub(crate) fn option_key(object: ObjectLid, place: usize) -> [u8; 10] {
+    codec::join(&object_key(object, Kind::Vote), &[place as u8])
+}
+
 /// `author (8) ‖ kind (1): subscribe ‖ peer (4)`.
 pub(crate) fn subscribers_key(author: ObjectLid, peer: PeerNo) -> [u8; 13] {
     codec::join(&object_key(author, Kind::Subscribe), &peer.0.to_be_bytes())

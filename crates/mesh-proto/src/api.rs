@@ -20,7 +20,8 @@ pub use account::{
 };
 pub use compare::{EvidencePage, KnownUnder, LogFork, PinsPage};
 pub use content::{
-    Accepted, Acts, Card, Cards, Comments, Counts, FeedPage, LoggedRecord, Notification, NotificationPage, RecordView, Tombstone, Versions,
+    Accepted, Acts, Card, Cards, Comments, Counts, FeedPage, LoggedRecord, Notification, NotificationPage, PollView, RecordView, Tally,
+    Tombstone, Versions,
 };
 pub use discovery::{Discovery, DomainKey, DomainKeyUse, LimitView, PolicyView};
 pub use federation::{

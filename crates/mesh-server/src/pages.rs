@@ -13,6 +13,7 @@ mod history;
 mod home;
 mod machine;
 mod person;
+mod poll;
 mod record;
 mod search;
 mod tag;

@@ -56,7 +56,7 @@ spaces! {
     Object = 13, "object";
     /// What an account published. Account (8), received (8), local id (8) → kind (1).
     Timeline = 14, "timeline";
-    /// Counters. Object (8), kind (1) → count.
+    /// Counters. Object (8), kind (1), of the votes for one option of a poll also its place (1) → count.
     Count = 15, "count";
     /// Subscribers of an account by their domain. Account (8), kind (1): subscribe, peer (4; 0: here) → count.
     CountByPeer = 16, "count_by_peer";

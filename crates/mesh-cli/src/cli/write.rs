@@ -4,8 +4,10 @@ use super::When;
 use clap::{Args, ValueEnum};
 use mesh_import::Network;
 use mesh_proto::envelope::Kind;
+use mesh_proto::limits::POLL_OPTIONS_MAX;
 use mesh_proto::record::ReportReason;
 use std::path::PathBuf;
+use std::time::Duration;
 
 pub(super) const IMPORT_HELP: &str = "Mastodon: outbox.json of the archive that the server's settings give you. Bluesky: the CAR file of your repository. Nostr: \
 your events, one JSON object a line. Only what was public comes along: no answers to others, no boosts, no pictures yet. What was imported before \
@@ -54,11 +56,29 @@ pub(crate) struct PostArgs {
     /// Show what this link leads to: your machine fetches the page's title and description now, and nobody has to later
     #[arg(long, value_name = "URL", conflicts_with = "edit")]
     pub(crate) preview: Option<String>,
+    /// An option of a poll, two to eight in all; the text is the question
+    #[arg(long = "poll", value_name = "OPTION", conflicts_with_all = ["edit", "at", "within"])]
+    pub(crate) poll: Vec<String>,
+    /// After how long the poll ends, such as 90min, 12h or 3d; a day unless told
+    #[arg(long, value_name = "TIME", requires = "poll", value_parser = humantime::parse_duration)]
+    pub(crate) poll_ends: Option<Duration>,
+    /// Let people choose several options
+    #[arg(long, requires = "poll")]
+    pub(crate) poll_multiple: bool,
     /// Publish a new version of this post or comment of yours
     #[arg(long, value_name = "URI", conflicts_with_all = ["at", "within"])]
     pub(crate) edit: Option<String>,
     #[command(flatten)]
     pub(crate) when: When,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct VoteArgs {
+    /// The post with the poll: a mesh:// link or its page
+    pub(crate) target: String,
+    /// What you choose: the option's number as mesh show prints it, or several such as 1,3
+    #[arg(value_name = "N", required = true, value_delimiter = ',', value_parser = clap::value_parser!(u8).range(1..=POLL_OPTIONS_MAX as i64))]
+    pub(crate) options: Vec<u8>,
 }
 
 #[derive(Debug, Args)]
@@ -124,6 +144,7 @@ pub(crate) struct UndoArgs {
 pub(crate) enum ActKind {
     Like,
     Repost,
+    Vote,
     Subscribe,
 }
 
@@ -132,6 +153,7 @@ impl From<ActKind> for Kind {
         match kind {
             ActKind::Like => Kind::Like,
             ActKind::Repost => Kind::Repost,
+            ActKind::Vote => Kind::Vote,
             ActKind::Subscribe => Kind::Subscribe,
         }
     }

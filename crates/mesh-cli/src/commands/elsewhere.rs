@@ -18,6 +18,7 @@ pub(super) fn is_watched(command: &Command) -> bool {
         | Command::Comment(_)
         | Command::Subscribe(_)
         | Command::Repost(_)
+        | Command::Vote(_)
         | Command::Undo(_)
         | Command::Profile(_)
         | Command::Thread(_)

@@ -1,6 +1,6 @@
 //! Signed actions: post, comment, like, repost, subscribe, undo, profile.
 
-use crate::cli::{CommentArgs, Mode, PostArgs, ProfileArgs, UndoArgs, When};
+use crate::cli::{CommentArgs, Mode, PostArgs, ProfileArgs, UndoArgs, VoteArgs, When};
 use crate::commands::drafts;
 use crate::context::{Context, target};
 use crate::fault::Fault;
@@ -10,8 +10,12 @@ use mesh_client::drafts::Words;
 use mesh_client::preview::Reach;
 use mesh_client::session::{Done, Session};
 use mesh_proto::limits::TEXT_BYTES_MAX;
-use mesh_proto::record::{Post, Preview, Profile, Record};
+use mesh_proto::record::{Choices, Choose, Poll, Post, Preview, Profile, Record};
 use std::io::{IsTerminal, Read};
+use std::time::Duration;
+
+/// How long a poll lasts unless told.
+const POLL_LASTS: Duration = Duration::from_secs(24 * 3600);
 
 /// Where records are sent.
 pub(super) const RECORDS: &str = "/api/v1/records";
@@ -36,12 +40,21 @@ pub(super) fn print(context: &Context, done: &Done) {
 
 pub(super) async fn post(context: &Context, args: PostArgs) -> Result<()> {
     let text = given(context, args.text.as_deref())?;
+    let poll = poll(context, &args);
     let PostArgs { title, tags, lang, preview, edit, when, .. } = args;
     let words = match edit {
         Some(link) => Words::Edit { target: target(&link)?.to_string(), text, title, tags, lang },
-        None => Words::Post { post: Box::new(Post { title, tags, lang, ..Post::free(text) }), preview },
+        None => Words::Post { post: Box::new(Post { title, tags, lang, poll, ..Post::free(text) }), preview },
     };
     drafts::say(context, words, &when).await
+}
+
+/// The poll that the options make.
+fn poll(context: &Context, args: &PostArgs) -> Option<Poll> {
+    let lasts = args.poll_ends.unwrap_or(POLL_LASTS).as_millis();
+    let ends = context.http.now_ms().saturating_add(u64::try_from(lasts).unwrap_or(u64::MAX));
+    let choose = if args.poll_multiple { Choose::Many } else { Choose::One };
+    (!args.poll.is_empty()).then(|| Poll { options: args.poll.clone(), choose, ends })
 }
 
 /// What a link leads to. What cannot be had is said, so that nobody publishes without it by accident.
@@ -66,6 +79,14 @@ pub(super) async fn like(context: &Context, uri: &str) -> Result<()> {
 pub(super) async fn repost(context: &Context, uri: &str) -> Result<()> {
     let session = context.session()?;
     let record = session.draft_repost(&target(uri)?).await?;
+    act(context, &session, record).await
+}
+
+pub(super) async fn vote(context: &Context, args: VoteArgs) -> Result<()> {
+    let session = context.session()?;
+    let choices = Choices::new(args.options.iter().map(|number| usize::from(*number) - 1));
+    let choices = choices.context("options are numbered from 1, as mesh show prints them")?;
+    let record = session.draft_vote(&target(&args.target)?, choices).await?;
     act(context, &session, record).await
 }
 

@@ -10,17 +10,18 @@ use crate::rulings::{Known, Rulings};
 use crate::tables::codec::{Reader, key_u64};
 use crate::tables::payload::Payload;
 use crate::tables::reference::{Reference, Standing, TombstoneRow};
-use crate::tables::{Lid, ObjectLid, object_key, once_key, place_key};
+use crate::tables::{Lid, ObjectLid, object_key, once_key, option_key, place_key};
 use mesh_proto::address::Domain;
 use mesh_proto::api::{
-    AccountView, Card, Cards, Comments, Counts, FeedPage, Found, LoggedRecord, ProfileView, RecordView, Tombstone, code,
+    AccountView, Card, Cards, Comments, Counts, FeedPage, Found, LoggedRecord, PollView, ProfileView, RecordView, Tally, Tombstone, code,
 };
 use mesh_proto::envelope::{Kind, RecordId};
 use mesh_proto::key::AccountId;
-use mesh_proto::limits::{BATCH_RECORDS_MAX, PAGE_MAX};
+use mesh_proto::limits::{BATCH_RECORDS_MAX, PAGE_MAX, POLL_OPTIONS_MAX};
 use mesh_proto::log::{Opening, cosignatures};
-use mesh_proto::record::{Content, Record, RetractReason};
-use mesh_store::{KeyRange, Kv, Order, Space};
+use mesh_proto::port::Clock;
+use mesh_proto::record::{Content, Poll, Post, Record, RetractReason};
+use mesh_store::{KeyRange, Kv, Order, Space, counter};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -32,14 +33,23 @@ pub struct Views {
     log: Arc<Log>,
     bodies: Arc<Bodies>,
     pub(super) rulings: Arc<Rulings>,
+    pub(super) clock: Arc<dyn Clock>,
 }
+
+/// Counters of one object at most: one for each kind, and one for each option of a poll.
+const COUNTERS_MAX: usize = Kind::ALL.len() + POLL_OPTIONS_MAX;
 
 /// A view with the body that it still lacks.
 type Partial = (RecordView, Option<Wanted>);
 
 impl Views {
-    pub(crate) fn new(kv: Arc<dyn Kv>, (accounts, peers, rulings): Known, log: Arc<Log>, bodies: Arc<Bodies>) -> Arc<Self> {
-        Arc::new(Self { kv, accounts, peers, log, bodies, rulings })
+    pub(crate) fn new(
+        kv: Arc<dyn Kv>,
+        (accounts, peers, rulings): Known,
+        (log, bodies): (Arc<Log>, Arc<Bodies>),
+        clock: Arc<dyn Clock>,
+    ) -> Arc<Self> {
+        Arc::new(Self { kv, accounts, peers, log, bodies, rulings, clock })
     }
 
     /// A record by its id; any version stands for its record.
@@ -80,7 +90,10 @@ impl Views {
         }
         let mut fetched = self.bodies.fetch(wanted).await;
         let filled = partials.into_iter().map(|(mut view, wanted)| {
-            view.record = wanted.and_then(|wanted| fetched.remove(&wanted.lid)).or(view.record);
+            if let Some(record) = wanted.and_then(|wanted| fetched.remove(&wanted.lid)) {
+                view.poll = poll_of(&record).map(|poll| PollView { over: poll.is_over(self.clock.now_ms()), tally: None });
+                view.record = Some(record);
+            }
             view
         });
         filled.collect()
@@ -110,8 +123,8 @@ impl Views {
         let actor = self.accounts.by_lid(reference.actor)?;
         let card = self.card(lid, &reference, &actor)?;
         let url = format!("{}/@{}/{}", actor.home().base_url(), actor.address().user(), reference.id);
-        let counts = self.counts(lid.into(), &[Kind::Comment, Kind::Like, Kind::Repost])?;
-        let mut view = RecordView { card, record: None, tombstone: None, counts, url };
+        let counts = self.counts(lid.into(), &[Kind::Comment, Kind::Like, Kind::Repost, Kind::Vote])?;
+        let mut view = RecordView { card, record: None, tombstone: None, counts, poll: None, url };
         if reference.standing == Standing::Retracted {
             view.tombstone = self.tombstone(&reference.id)?;
             return Ok((view, None));
@@ -121,6 +134,10 @@ impl Views {
             return Ok((view, None));
         }
         view.record = self.body(lid, &actor)?;
+        if let Some(poll) = view.record.as_ref().and_then(poll_of) {
+            let tally = if self.accounts.lives_here(&actor) { Some(self.tally(lid, &poll, &view.counts)?) } else { None };
+            view.poll = Some(PollView { over: poll.is_over(self.clock.now_ms()), tally });
+        }
         // Who moved away may have edited there what was said here.
         let elsewhere = !lid.is_own() || actor.home() != self.peers.own_domain();
         let wanted = (view.record.is_none() && elsewhere).then(|| Wanted {
@@ -182,11 +199,20 @@ impl Views {
         Ok(Some(Tombstone { id: *id, reason: row.reason, signer: row.signer, retract: retract.map(Box::new) }))
     }
 
+    /// What is counted of the votes in a poll of this domain.
+    fn tally(&self, lid: Lid, poll: &Poll, counts: &Counts) -> Result<Tally> {
+        let votes = (0..poll.options.len()).map(|place| counter(&*self.kv, Space::Count, &option_key(lid.into(), place)));
+        let votes = votes.map(|votes| Ok(votes?.max(0) as u64)).collect::<Result<_>>()?;
+        Ok(Tally { voters: counts.get(&Kind::Vote).copied().unwrap_or(0), votes })
+    }
+
     fn counts(&self, object: ObjectLid, kinds: &[Kind]) -> Result<Counts> {
-        let rows = self.kv.scan(Space::Count, &KeyRange::prefix(object.0.to_be_bytes()), Order::Forward, Kind::ALL.len())?;
+        let rows = self.kv.scan(Space::Count, &KeyRange::prefix(object.0.to_be_bytes()), Order::Forward, COUNTERS_MAX)?;
         let mut counts = Counts::new();
         for (key, row) in rows {
-            let kind = key.get(8).and_then(|number| Kind::from_number(*number)).filter(|kind| kinds.contains(kind));
+            // Those of a poll's options have longer keys.
+            let number = key.get(8).filter(|_| key.len() == object_key(object, Kind::Vote).len());
+            let kind = number.and_then(|number| Kind::from_number(*number)).filter(|kind| kinds.contains(kind));
             if let Some(kind) = kind {
                 counts.insert(kind, Reader::new(&row, "count").u64()?);
             }
@@ -275,10 +301,10 @@ impl Views {
         Ok(Comments { comments, next })
     }
 
-    /// Who liked or reposted a record.
+    /// Who liked or reposted a record, or voted in its poll.
     pub fn references(&self, id: &RecordId, kind: Kind, after: Option<&str>, limit: usize) -> Result<Cards> {
-        if !matches!(kind, Kind::Like | Kind::Repost) {
-            return Err(NodeError::refused(code::MALFORMED, "kind must be like or repost"));
+        if !matches!(kind, Kind::Like | Kind::Repost | Kind::Vote) {
+            return Err(NodeError::refused(code::MALFORMED, "kind must be like, repost or vote"));
         }
         let limit = limit.clamp(1, PAGE_MAX);
         let object = ObjectLid::from(self.first_version(id)?);
@@ -329,6 +355,15 @@ impl Views {
             return Ok(Found::Tombstone(removed(reference.id, &actor)));
         }
         Ok(self.kept_record(lid, &actor)?.map_or(Found::Nothing, |record| Found::Record(Box::new(record))))
+    }
+}
+
+/// The poll of a post.
+pub(super) fn poll_of(record: &LoggedRecord) -> Option<Poll> {
+    let is_post = record.envelope.kind() == Kind::Post;
+    match is_post.then(|| Record::open(&record.envelope).ok())??.content {
+        Content::Post(Post { poll, .. }) => poll,
+        _ => None,
     }
 }
 

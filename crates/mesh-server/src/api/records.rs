@@ -58,7 +58,7 @@ pub(crate) async fn versions(State(app): State<App>, Path(text): Path<String>, Q
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Wanted {
-    /// `like` or `repost`.
+    /// `like`, `repost` or `vote`.
     kind: Kind,
     /// `next` of the page before.
     after: Option<String>,
@@ -66,7 +66,7 @@ pub(crate) struct Wanted {
     limit: Option<usize>,
 }
 
-/// Who liked or reposted a record.
+/// Who liked or reposted a record, or voted in its poll.
 #[utoipa::path(get, path = "/api/v1/records/{id}/references", params(("id" = String, Path), Wanted), responses((status = 200, body = Cards)))]
 pub(crate) async fn references(State(app): State<App>, Path(text): Path<String>, Query(wanted): Query<Wanted>) -> Answer<Json<Cards>> {
     let id = id(&text)?;

@@ -264,7 +264,9 @@ async fn seen(app: &App, (page, moment): (&RecordPage, u64), shown: Vec<RecordId
         return None;
     }
     let node = Arc::clone(&app.node);
-    blocking(move || node.views.seen(moment, &shown)).await.ok()
+    let open = page.entry.words().and_then(|words| words.poll.as_ref()).filter(|poll| !poll.over);
+    let until_ms = open.map_or(u64::MAX, |poll| poll.ends_ms);
+    blocking(move || node.views.seen((moment, until_ms), &shown)).await.ok()
 }
 
 /// What a comment says of where it stands.
@@ -320,6 +322,11 @@ impl RecordPage {
     /// Whether the comments that are counted are shown elsewhere: a comment's answers stand in its post's thread.
     fn answers_elsewhere(&self) -> bool {
         self.entry.kind == Kind::Comment && self.thread.answers.is_empty() && !self.thread.later && self.thread.count > 0
+    }
+
+    /// Whether anyone can vote on it.
+    fn has_open_poll(&self) -> bool {
+        self.entry.words().and_then(|words| words.poll.as_ref()).is_some_and(|poll| !poll.over)
     }
 
     /// Whether anyone can comment on it.

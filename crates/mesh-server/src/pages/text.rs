@@ -117,6 +117,11 @@ impl Text {
     }
 }
 
+/// Whether a text is one URL that would be made clickable as a whole.
+pub(super) fn followable(url: &str) -> bool {
+    matches!(spans(url, &mut 1).as_slice(), [Span::Link(link)] if link.url == url)
+}
+
 /// What a person is called: their name for people, or their name in the address.
 pub(super) fn display_name(view: &AccountView) -> String {
     Some(name(&view.profile.name)).filter(|name| !name.is_empty()).unwrap_or_else(|| view.address.user().to_string())

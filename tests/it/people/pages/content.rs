@@ -1,10 +1,13 @@
 //! People and posts for the judges: ordinary ones, and hostile ones.
 
-use crate::network::Home;
+use crate::federation::polls::{asked, long_poll, poll, vote};
+use crate::network::{Home, now_ms};
 use mesh_proto::envelope::Envelope;
 use mesh_proto::keylog::Action;
 use mesh_proto::record::ReportReason;
-use mesh_proto::record::{Comment, Content as Said, Like, ObjectRef, Post, Preview, Profile, Repost, Retract, RetractReason, Terms};
+use mesh_proto::record::{
+    Choose, Comment, Content as Said, Imported, Like, ObjectRef, Post, Preview, Profile, Repost, Retract, RetractReason, Terms,
+};
 use mesh_proto::ruling::Measure;
 use mesh_server::operator::{Order, Target};
 use mesh_testkit::TestAccount;
@@ -64,6 +67,7 @@ impl Content {
         Self::ordinary(home, (&ada, &neo), &mut pages).await;
         Self::bad(home, (&eve, &neo), &mut pages).await;
         Self::gone(home, &mut pages).await;
+        Self::polls(home, (&ada, &eve, &neo), &mut pages).await;
         Self { pages }
     }
 
@@ -118,6 +122,29 @@ impl Content {
         assert_eq!(home.submit_key(&bob, &close).await.status, 200);
         pages.extend([("profile-empty", "/@zoe".to_owned()), ("suspended", "/@mal".into()), ("closed", "/@bob".into())]);
         pages.extend([("nobody", "/@nobody".to_owned()), ("search-nothing", "/search?q=zebra".into())]);
+    }
+
+    /// Polls that are open, over and hostile, and posts that came from elsewhere.
+    async fn polls(home: &Home, (ada, eve, neo): (&TestAccount, &TestAccount, &TestAccount), pages: &mut BTreeMap<&'static str, String>) {
+        let open = long_poll(&["Difference engine", "Analytical engine, which takes cards and is not built yet", "Loom"]);
+        let question = asked(ada, &open);
+        home.accept(&question).await;
+        home.says(neo, vote(ada, &question, &open, &[1])).await;
+        home.says(eve, vote(ada, &question, &open, &[2])).await;
+        pages.insert("poll", path(ada, &question));
+        let over = asked(ada, &poll(&["Yes", "No"], Choose::Many, now_ms() - 1_000));
+        home.accept(&over).await;
+        pages.insert("poll-over", path(ada, &over));
+        let texts: Vec<String> = (0..8).map(|number| format!("{number}{}", hostile())).collect();
+        let cut: Vec<&str> = texts.iter().map(|text| &text[..text.floor_char_boundary(256)]).collect();
+        let bad = asked(eve, &long_poll(&[&cut[..7], &["W".repeat(256).as_str()]].concat()));
+        home.accept(&bad).await;
+        pages.insert("hostile-poll", path(eve, &bad));
+        for (name, url) in [("imported", "https://social.example/@ada/1"), ("hostile-import", "javascript:alert(1)//\"><script>^`{|}")] {
+            let imported = Some(Imported { from: "mastodon".into(), url: url.into(), at: 1_580_000_000_000 });
+            let said = home.says(ada, Said::Post(Post { imported, ..Post::free("Said before.") })).await;
+            pages.insert(name, path(ada, &said));
+        }
     }
 
     async fn bad(home: &Home, (eve, neo): (&TestAccount, &TestAccount), pages: &mut BTreeMap<&'static str, String>) {
