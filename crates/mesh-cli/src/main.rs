@@ -11,7 +11,6 @@ mod editor;
 mod fault;
 mod out;
 mod phrase;
-mod poll;
 mod safe;
 mod sieve;
 mod terminal;

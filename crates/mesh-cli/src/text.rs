@@ -1,7 +1,9 @@
 //! Records, proofs and cards as people read them, and as `--json` prints them.
 
+mod poll;
+
 use crate::out::Out;
-use crate::{poll, safe, time};
+use crate::{safe, time};
 use mesh_client::error;
 use mesh_client::reader::{Shown, State};
 use mesh_client::verify::{Proof, Vouched};

@@ -13,7 +13,6 @@ mod history;
 mod home;
 mod machine;
 mod person;
-mod poll;
 mod record;
 mod search;
 mod tag;

@@ -3,6 +3,7 @@
 //! The lists in the store are hints, made when a post or an edit is accepted and taken away with it. What is read here is what stands now: a post that was
 //! withdrawn, hidden or closed, or whose present version lacks the tag, is left out whatever the list says.
 
+use crate::Ports;
 use crate::accounts::{Account, Accounts};
 use crate::error::{NodeError, Result};
 use crate::index::current_version;
@@ -79,11 +80,8 @@ pub struct Listed {
 }
 
 impl Published {
-    pub(crate) fn new(
-        (kv, clock): (Arc<dyn Kv>, Arc<dyn Clock>),
-        (accounts, rulings): (Arc<Accounts>, Arc<Rulings>),
-        views: Arc<Views>,
-    ) -> Self {
+    pub(crate) fn new(ports: &Ports, (accounts, rulings): (Arc<Accounts>, Arc<Rulings>), views: Arc<Views>) -> Self {
+        let (kv, clock) = (Arc::clone(&ports.kv), Arc::clone(&ports.clock));
         Self { kv, accounts, views, rulings, clock, parts: Mutex::default() }
     }
 

@@ -1,6 +1,8 @@
 //! Records as people read them: posts, comments and reposts, with what stands in for those that cannot be shown.
 
-use super::poll::Poll;
+mod poll;
+
+use self::poll::Poll;
 use super::text::{Text, followable, name, summary};
 use super::time::Moment;
 use super::{grouped, plural};

@@ -1,36 +1,36 @@
 //! Polls on pages: options with bars where their votes are known, and how the poll stands.
 
-use super::text::name;
-use super::time::Moment;
-use super::{grouped, plural};
+use crate::pages::text::name;
+use crate::pages::time::Moment;
+use crate::pages::{grouped, plural};
 use mesh_proto::api::{PollView, Tally};
 use mesh_proto::record;
 
 /// A poll.
 #[derive(Debug, Clone)]
-pub(super) struct Poll {
-    pub(super) options: Vec<Choice>,
+pub(in crate::pages) struct Poll {
+    pub(in crate::pages) options: Vec<Choice>,
     /// `5 people voted`, where that is known.
-    pub(super) voters: Option<String>,
-    pub(super) choose: &'static str,
-    pub(super) over: bool,
-    pub(super) ends: Moment,
-    pub(super) ends_ms: u64,
+    pub(in crate::pages) voters: Option<String>,
+    pub(in crate::pages) choose: &'static str,
+    pub(in crate::pages) over: bool,
+    pub(in crate::pages) ends: Moment,
+    pub(in crate::pages) ends_ms: u64,
 }
 
 /// One option.
 #[derive(Debug, Clone)]
-pub(super) struct Choice {
-    pub(super) words: String,
-    pub(super) votes: Option<Votes>,
+pub(in crate::pages) struct Choice {
+    pub(in crate::pages) words: String,
+    pub(in crate::pages) votes: Option<Votes>,
 }
 
 /// What an option got.
 #[derive(Debug, Clone)]
-pub(super) struct Votes {
+pub(in crate::pages) struct Votes {
     /// `3 votes`.
-    pub(super) count: String,
-    pub(super) percent: u8,
+    pub(in crate::pages) count: String,
+    pub(in crate::pages) percent: u8,
 }
 
 impl Votes {
@@ -40,7 +40,7 @@ impl Votes {
 }
 
 impl Poll {
-    pub(super) fn new(poll: &record::Poll, view: Option<&PollView>) -> Self {
+    pub(in crate::pages) fn new(poll: &record::Poll, view: Option<&PollView>) -> Self {
         let tally = view.and_then(|view| view.tally_of(poll));
         let option = |(place, option): (usize, &String)| {
             let words = Some(name(option)).filter(|words| !words.is_empty());
@@ -57,7 +57,7 @@ impl Poll {
     }
 
     /// The options in words alone.
-    pub(super) fn plain(&self) -> String {
+    pub(in crate::pages) fn plain(&self) -> String {
         let options: String = self.options.iter().map(|option| format!("\n– {}", option.words)).collect();
         format!("Poll until {}:{options}", self.ends.human)
     }
