@@ -235,7 +235,10 @@ impl Import<'_> {
         let resolved = match &known {
             Some((_, reference)) if reference.object.is_some() => Resolved { object: reference.object, ..Resolved::default() },
             // What it is about may have come here since: its author's own post, or whom a mirror did not know when it got its copy.
-            Some(_) if record.kind() != Kind::Subscribe => appender.objects.resolve(record, self.account).unwrap_or_default(),
+            Some(_) if record.kind() != Kind::Subscribe => match appender.objects.resolve(record, self.account) {
+                Err(NodeError::Refused { .. } | NodeError::NotFound(_)) => Resolved::default(),
+                resolved => resolved?,
+            },
             _ => appender.objects.resolve(record, self.account)?,
         };
         let statement = Statement { lid, peer: HERE, id, received: item.received, record, actor: self.account, ours: true, resolved };
