@@ -356,6 +356,7 @@ fn federate(
         waiting: Arc::clone(&bus.waiting),
         shown: Mutex::default(),
         asleep: Mutex::default(),
+        early: Mutex::default(),
     };
     let (accounts, peers, log, outbox) = (Arc::clone(accounts), Arc::clone(peers), Arc::clone(log), Arc::new(outbox));
     let intake = Arc::new(Intake::new(Arc::clone(&kv), parts, Arc::clone(bus), clock));

@@ -3,6 +3,7 @@
 //! Each destination has at most one lane: a task that lives while there are rows. A lane that fails waits with full jitter; a sign of life of its
 //! destination ends the wait. After a week in vain it waits for nothing else. Delivering twice changes nothing.
 
+mod early;
 mod sending;
 mod silence;
 #[cfg(test)]
@@ -57,6 +58,8 @@ pub struct Outbox {
     pub(crate) shown: Mutex<BTreeMap<PeerNo, u64>>,
     /// The lanes that wait after a failure, each to be woken by a sign of life of its domain.
     pub(crate) asleep: Mutex<BTreeMap<PeerNo, Arc<Notify>>>,
+    /// What destinations do not know yet what to do with.
+    pub(crate) early: Mutex<early::Early>,
 }
 
 /// Where deliveries go.
@@ -127,6 +130,10 @@ impl Outbox {
             tokio::select! {
                 () = self.waiting.some.notified() => {}
                 Some(_) = tasks.join_next() => {}
+                () = self.until_early() => match self.queue_early().await {
+                    Ok(peers) => due.extend(peers),
+                    Err(error) => tracing::error!(error.message = %error, "outbox.not_queued"),
+                },
             }
             tokio::time::sleep(GATHER).await;
         }
@@ -265,6 +272,9 @@ impl Outbox {
             }
             delivered.refused.iter().for_each(|index| queue::put_refused(&mut batch, no, *index));
             self.kv.commit(batch).await?;
+            if alone {
+                self.note_early(no, &delivered.early, &delivered.early);
+            }
         }
         if moved <= cursor && told == Some(since) {
             return Err(remote(domain, format!("it keeps saying that it has nothing from leaf {since} on, whatever it is sent")));
@@ -283,10 +293,11 @@ impl Outbox {
             let delivered = self.deliver(to, chunk).await?;
             let mut batch = Batch::new();
             delivered.early.iter().chain(&delivered.refused).for_each(|index| queue::put_refused(&mut batch, no, *index));
-            for index in dealt {
-                batch.delete(Space::Late, outbox_key(no, index));
+            for index in &dealt {
+                batch.delete(Space::Late, outbox_key(no, *index));
             }
             self.kv.commit(batch).await?;
+            self.note_early(no, &dealt, &delivered.early);
         }
         Ok(())
     }
