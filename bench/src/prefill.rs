@@ -144,6 +144,7 @@ pub(crate) fn open_node(data: &Path, peers: Peers) -> anyhow::Result<Node> {
         mirrors_max: 0,
         accounts_bytes_max: 128 * 1024 * 1024,
         heads_bytes_max: 32 * 1024 * 1024,
+        search: None,
         request_key: folder.request_key,
         log_key: folder.log_key,
     };

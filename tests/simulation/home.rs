@@ -153,6 +153,7 @@ impl Home {
             mirrors_max: MIRRORS_MAX,
             accounts_bytes_max: MEMORY_BYTES_MAX,
             heads_bytes_max: MEMORY_BYTES_MAX,
+            search: None,
         };
         let ports = Ports { kv: Arc::clone(&handle) as _, clock, rng: Arc::clone(&self.rng) as _, transport: Arc::new(way) };
         let node = Arc::new(Node::open(config, ports).expect("a domain opens over what it left"));

@@ -2,6 +2,7 @@
 
 use mesh_proto::api::{ItemResult, KeysKnown, code};
 use mesh_store::StoreError;
+use std::sync::Arc;
 
 /// Why a service says no.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -43,6 +44,9 @@ pub enum NodeError {
     /// The disk is full.
     #[error("the server's disk is full: reading works, writing will when its operator makes room")]
     Full,
+    /// The search index failed.
+    #[error("the search index does not answer as it should")]
+    Search(#[source] Arc<mesh_search::SearchError>),
     /// The store failed.
     #[error("the store does not answer as it should")]
     Store(#[source] StoreError),

@@ -18,6 +18,7 @@ pub mod moderation;
 pub mod objects;
 mod reading;
 pub mod rulings;
+pub mod searching;
 mod tables;
 #[cfg(test)]
 mod testing;
@@ -68,6 +69,8 @@ use records::Records;
 use registration::{Registrar, RegistrationRules};
 use remote::Remote;
 use rulings::Rulings;
+use searching::Searching;
+use std::path::PathBuf;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -94,6 +97,8 @@ pub struct Config {
     pub accounts_bytes_max: u64,
     /// Bytes of author heads kept in memory.
     pub heads_bytes_max: u64,
+    /// The folder of the search index; without one nothing is found.
+    pub search: Option<PathBuf>,
 }
 
 /// The ports through which a domain meets the world.
@@ -146,6 +151,8 @@ pub struct Node {
     pub views: Arc<Views>,
     /// What people of this domain published.
     pub published: Arc<Published>,
+    /// Finding it.
+    pub searching: Arc<Searching>,
     /// Signed counters.
     pub counters: Arc<Counters>,
     /// Feeds.
@@ -203,6 +210,8 @@ impl Node {
         let parts = (known, objects, Arc::clone(&registrar), Arc::clone(&bus), Arc::clone(&log));
         let records = Arc::new(Records::new(&ports, parts, (Room::new(config.mirrors_max), queue)));
         let plans = Arc::new(Plans::new(&ports, Arc::clone(&accounts), Arc::clone(&records)));
+        let parts = (Arc::clone(&accounts), Arc::clone(&rulings), Arc::clone(&log), Arc::clone(&views), Arc::clone(&bus));
+        let searching = Searching::open(&ports, parts, config.search)?;
         Ok(Self {
             domain: config.domain,
             request_key: config.request_key.clone(),
@@ -223,6 +232,7 @@ impl Node {
             intake,
             outbox,
             counters,
+            searching,
             feed,
             notices,
             views,
@@ -242,6 +252,7 @@ impl Node {
             tokio::spawn(Arc::clone(&self.catchup).run()),
             tokio::spawn(Arc::clone(&self.healing).run()),
             tokio::spawn(Arc::clone(&self.records).resume_announcing()),
+            tokio::spawn(Arc::clone(&self.searching).run()),
         ];
         self.tasks.lock().unwrap_or_else(PoisonError::into_inner).extend(tasks);
     }
@@ -315,6 +326,7 @@ impl Node {
             // A panic there was logged by the panic hook.
             let _ = appender.join();
         }
+        self.searching.close();
         self.ports.kv.close()?;
         Ok(())
     }

@@ -23,6 +23,7 @@ impl Config {
             cache_bytes_max: 0,
             accounts_bytes_max: 1 << 20,
             heads_bytes_max: 1 << 20,
+            search: None,
         }
     }
 }

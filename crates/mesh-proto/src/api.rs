@@ -7,6 +7,7 @@ mod compare;
 mod content;
 mod discovery;
 mod federation;
+mod found;
 mod healing;
 mod live;
 mod moving;
@@ -28,6 +29,7 @@ pub use federation::{
     Challenge, ChallengeRequest, Delivery, DeliveryAnswer, DeliveryItem, Found, Growth, ItemResult, KeysBatch, KeysBatchAnswer, KeysKnown,
     KeysPush, KeysView, NameLeaf, Pull, Pulled, RecordsBatch, RecordsBatchAnswer,
 };
+pub use found::{SearchPage, SearchResult, SearchedServers, SnippetPiece, Suggestions};
 pub use healing::{Counters, Fetch, Fetched, Reconcile, Reconciled, Settle, Settled, Verdict};
 pub use live::Event;
 pub use moving::{Announced, Arrival, ExportPage, ImportEnd, Imported, MirrorAgreement, MirrorRequest, RecordProof};

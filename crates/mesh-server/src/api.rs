@@ -8,6 +8,7 @@ mod moving;
 mod records;
 mod resolve;
 mod scheduled;
+mod search;
 mod well_known;
 
 pub(crate) use accounts::blocking;
@@ -69,6 +70,8 @@ impl Paging {
         feed::acts,
         events::stream,
         resolve::resolve,
+        search::find,
+        search::suggest,
         well_known::discovery,
         well_known::webfinger,
         crate::federation::challenge,
@@ -124,6 +127,8 @@ pub(crate) fn router() -> Router<App> {
         .route("/api/v1/acts", get(feed::acts))
         .route("/api/v1/events", get(events::stream))
         .route("/api/v1/resolve", get(resolve::resolve))
+        .route("/api/v1/search", get(search::find))
+        .route("/api/v1/search/suggestions", get(search::suggest))
         .route("/api/openapi.json", get(|| async { ([(header::CONTENT_TYPE, "application/json")], description()) }))
         .route("/.well-known/mesh", get(well_known::discovery))
         .route("/.well-known/webfinger", get(well_known::webfinger))

@@ -24,6 +24,8 @@ pub use stamp::{FORMAT, State, state};
 pub(crate) const CONFIG_FILE: &str = "mesh.toml";
 pub(crate) const KEYS_FILE: &str = "keys.toml";
 pub(crate) const STORE_FOLDER: &str = "store";
+/// The search index in a data folder: made from the store, and made anew if it is missing.
+pub(crate) const SEARCH_FOLDER: &str = "search";
 
 /// `mesh.toml`. Everything but the domain has a default.
 #[derive(Debug, Clone, Serialize, Deserialize)]

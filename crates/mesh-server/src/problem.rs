@@ -92,6 +92,9 @@ impl From<NodeError> for ApiError {
         if let NodeError::Store(store) = &error {
             tracing::error!(error.message = %store, error.detail = ?store, "store.failed");
         }
+        if let NodeError::Search(search) = &error {
+            tracing::error!(error.message = %search, error.detail = ?search, "search.failed");
+        }
         let detail = match &error {
             NodeError::Store(_) => "the server's store does not answer as it should: try again later, or tell its operator".into(),
             other => other.to_string(),
@@ -101,7 +104,7 @@ impl From<NodeError> for ApiError {
             NodeError::SlowDown { retry_after_s } => api.retry_after_s = Some(retry_after_s),
             NodeError::KeysWanted(keys) => api.keys_wanted = keys,
             NodeError::CheckpointWanted(size) => api.checkpoint_wanted = Some(size),
-            NodeError::Stopping | NodeError::Full | NodeError::Store(_) => api.retry_after_s = Some(10),
+            NodeError::Stopping | NodeError::Full | NodeError::Store(_) | NodeError::Search(_) => api.retry_after_s = Some(10),
             _ => {}
         }
         api

@@ -10,7 +10,7 @@ mod tls;
 pub mod verify;
 mod workers;
 
-use crate::config::{Config, Folder};
+use crate::config::{Config, Folder, SEARCH_FOLDER};
 use crate::ports::{SystemClock, SystemRng};
 use crate::transport::Http;
 use crate::{App, operator, router};
@@ -67,6 +67,7 @@ pub fn open_over(kv: Arc<dyn Kv>, folder: &Folder) -> anyhow::Result<Node> {
         cache_bytes_max: config.cache_mb * 1024 * 1024,
         accounts_bytes_max: ACCOUNTS_BYTES_MAX,
         heads_bytes_max: HEADS_BYTES_MAX,
+        search: Some(folder.root.join(SEARCH_FOLDER)),
     };
     Ok(Node::open(node, Ports { kv, clock, rng, transport: Arc::new(transport) })?)
 }

@@ -95,6 +95,7 @@ impl From<NodeError> for Fault {
             NodeError::Stopping => {
                 return Self::not_now("This server is being restarted. Please try again in a moment.", RETRY_AFTER_S);
             }
+            NodeError::Search(search) => tracing::error!(error.message = %search, error.detail = ?search, "search.failed"),
             NodeError::Store(store) => tracing::error!(error.message = %store, error.detail = ?store, "store.failed"),
             _ => {}
         }

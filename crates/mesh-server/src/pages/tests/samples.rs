@@ -86,6 +86,7 @@ impl World {
             mirrors_max: 0,
             accounts_bytes_max: 1 << 20,
             heads_bytes_max: 1 << 20,
+            search: None,
         };
         let clock = Arc::new(Ticking(AtomicU64::new(START_MS)));
         let ports =

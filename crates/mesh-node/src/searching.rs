@@ -1,0 +1,191 @@
+//! Searching what people of this domain say.
+//!
+//! The index is derived from the store: it follows the log, a moment behind it, and may be lost at any time. What it finds is shown only as far as the
+//! store shows it now, so that what was withdrawn, hidden or left out of searches is not found from that moment on, whatever the index still holds.
+
+mod documents;
+mod indexing;
+
+use crate::Ports;
+use crate::accounts::Accounts;
+use crate::bus::Bus;
+use crate::error::{NodeError, Result};
+use crate::log::Log;
+use crate::rulings::Rulings;
+use crate::views::Views;
+use documents::{Found as Place, place};
+use indexing::Progress;
+use mesh_proto::api::{RecordView, SearchPage, SearchResult, SnippetPiece, code};
+use mesh_proto::port::Clock;
+use mesh_proto::record::{Content, Record};
+use mesh_search::{Answer, Cursor, Index, Note, Opened, Pass, Query, Request, SearchError, Writer, snippet};
+pub use mesh_search::{Match, Sort};
+use mesh_store::Kv;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+/// Characters of a snippet.
+const SNIPPET_CHARS: usize = 240;
+/// Most results of one page.
+pub const RESULTS_MAX: usize = 50;
+/// How often one page looks for more after it left something out.
+const ROUNDS_MAX: usize = 4;
+
+/// What is searched for.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    /// The words, as they were typed.
+    pub query: String,
+    /// Which of them must be there.
+    pub matching: Match,
+    /// What comes first.
+    pub sort: Sort,
+    /// Where an earlier page ended.
+    pub after: Option<String>,
+    /// Results wanted, at most [`RESULTS_MAX`].
+    pub limit: usize,
+}
+
+/// The service.
+pub struct Searching {
+    kv: Arc<dyn Kv>,
+    accounts: Arc<Accounts>,
+    rulings: Arc<Rulings>,
+    log: Arc<Log>,
+    views: Arc<Views>,
+    bus: Arc<Bus>,
+    clock: Arc<dyn Clock>,
+    engine: Option<Engine>,
+}
+
+/// The index, where there is one.
+struct Engine {
+    index: Index,
+    writer: Mutex<Option<Writer>>,
+    progress: Mutex<Progress>,
+}
+
+/// The services that it needs.
+pub(crate) type Parts = (Arc<Accounts>, Arc<Rulings>, Arc<Log>, Arc<Views>, Arc<Bus>);
+
+impl Searching {
+    /// Opens the index in a folder; without one nothing is found. Blocks while it looks at every byte.
+    pub(crate) fn open(ports: &Ports, (accounts, rulings, log, views, bus): Parts, folder: Option<PathBuf>) -> Result<Arc<Self>> {
+        let engine = folder.as_deref().map(Engine::open).transpose()?;
+        let (kv, clock) = (Arc::clone(&ports.kv), Arc::clone(&ports.clock));
+        Ok(Arc::new(Self { kv, accounts, rulings, log, views, bus, clock, engine }))
+    }
+
+    /// Documents that can be found.
+    pub fn documents(&self) -> u64 {
+        self.engine.as_ref().map_or(0, |engine| engine.index.documents())
+    }
+
+    fn engine(&self) -> Result<&Engine> {
+        self.engine.as_ref().ok_or(NodeError::NotFound("search index"))
+    }
+
+    /// One page of what is found here.
+    pub async fn here(self: &Arc<Self>, asked: &Asked) -> Result<SearchPage> {
+        let query = Query::parse(&asked.query).map_err(|error| NodeError::refused(code::MALFORMED, error.to_string()))?;
+        let limit = asked.limit.clamp(1, RESULTS_MAX);
+        let mut page = SearchPage { notes: query.notes().iter().map(Note::to_string).collect(), ..SearchPage::default() };
+        let mut after = asked.after.as_deref().map(str::parse::<Cursor>).transpose().map_err(failed)?;
+        for _ in 0..ROUNDS_MAX {
+            let answer = self.ask(&query, (asked.matching, asked.sort), (after.take(), limit - page.results.len())).await?;
+            page.corrections.extend(answer.corrections.iter().flat_map(|correction| correction.meant.iter().take(1).cloned()));
+            page.corrections.dedup();
+            let found = answer.hits.iter().map(|hit| (hit.no, hit.score, hit.pass)).collect::<Vec<_>>();
+            page.results.extend(self.show(&query, found).await?);
+            after = answer.next;
+            if after.is_none() || page.results.len() >= limit {
+                break;
+            }
+        }
+        page.next = after.map(|cursor| cursor.to_string());
+        Ok(page)
+    }
+
+    async fn ask(self: &Arc<Self>, query: &Query, (matching, sort): (Match, Sort), (after, limit): (Option<Cursor>, usize)) -> Result<Answer> {
+        let (this, query, now_ms) = (Arc::clone(self), query.clone(), self.clock.now_ms());
+        let searched = tokio::task::spawn_blocking(move || {
+            let request = Request { query: &query, matching, sort, limit, after: after.as_ref(), now_ms, statistics: None };
+            this.engine()?.index.search(&request).map_err(failed)
+        });
+        searched.await.map_err(|_| NodeError::Stopping)?
+    }
+
+    /// What was found, as far as it is to be shown.
+    async fn show(self: &Arc<Self>, query: &Query, found: Vec<(u64, f32, Pass)>) -> Result<Vec<SearchResult>> {
+        let mut results = Vec::with_capacity(found.len());
+        for (no, score, pass) in found {
+            let Some(view) = self.shown(no).await? else {
+                self.forget(no);
+                continue;
+            };
+            let pieces = snippet(&said(&view), query, SNIPPET_CHARS);
+            let snippet = pieces.into_iter().map(|piece| SnippetPiece { text: piece.text, hit: piece.is_hit }).collect();
+            results.push(SearchResult { record: view, snippet, score, tolerant: pass == Pass::Tolerant });
+        }
+        Ok(results)
+    }
+
+    /// What stands behind a document now, if it is to be found.
+    async fn shown(self: &Arc<Self>, no: u64) -> Result<Option<RecordView>> {
+        let this = Arc::clone(self);
+        let lid = tokio::task::spawn_blocking(move || match place(no) {
+            Place::Record(lid) => Ok(Some(lid)),
+            Place::Person(account) => this.profile_of(account),
+        });
+        let Some(lid) = lid.await.map_err(|_| NodeError::Stopping)?? else { return Ok(None) };
+        let this = Arc::clone(self);
+        let stands = tokio::task::spawn_blocking(move || this.document(lid).map(|document| document.is_some()));
+        if !stands.await.map_err(|_| NodeError::Stopping)?? {
+            return Ok(None);
+        }
+        match self.views.at(lid).await {
+            Ok(view) if view.record.is_some() => Ok(Some(view)),
+            Ok(_) | Err(NodeError::NotFound(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Words that may go on from what was typed.
+    pub async fn suggest(self: &Arc<Self>, typed: String, limit: usize) -> Result<Vec<String>> {
+        let this = Arc::clone(self);
+        let suggested = tokio::task::spawn_blocking(move || this.engine()?.index.suggest(&typed, limit).map_err(failed));
+        suggested.await.map_err(|_| NodeError::Stopping)?
+    }
+}
+
+impl Engine {
+    fn open(folder: &Path) -> Result<Self> {
+        let Opened { index, writer, upto, rebuild } = Index::open(folder).map_err(failed)?;
+        if let Some(why) = rebuild {
+            tracing::warn!(reason = ?why, "search.rebuilding");
+        }
+        let progress = Progress::new(upto, rebuild.is_some());
+        Ok(Self { index, writer: Mutex::new(Some(writer)), progress: Mutex::new(progress) })
+    }
+}
+
+/// What a record says, for people.
+fn said(view: &RecordView) -> String {
+    let record = view.record.as_ref().and_then(|logged| Record::open(&logged.envelope).ok());
+    match record.map(|record| record.content) {
+        Some(Content::Post(post)) => match post.title {
+            Some(title) => format!("{title}\n{}", post.text),
+            None => post.text,
+        },
+        Some(Content::Comment(comment)) => comment.text,
+        Some(Content::Profile(profile)) => format!("{}\n{}", profile.name, profile.bio),
+        _ => String::new(),
+    }
+}
+
+fn failed(error: SearchError) -> NodeError {
+    match error {
+        SearchError::Cursor => NodeError::refused(code::MALFORMED, "`after` is not where a page of this server ended: begin anew"),
+        error => NodeError::Search(Arc::new(error)),
+    }
+}

@@ -1,0 +1,235 @@
+//! Keeping the index: it follows the domain's log, and what others say about what is in it.
+
+use super::documents::{number, person};
+use super::{Engine, Searching, failed};
+use crate::error::{NodeError, Result};
+use crate::index::News;
+use crate::tables::codec::key_u64;
+use crate::tables::payload::Payload;
+use crate::tables::reference::Reference;
+use crate::tables::{AccountLid, Lid, OWN, carried};
+use mesh_proto::envelope::Kind;
+use mesh_proto::record::{Content, Record};
+use mesh_search::Writer;
+use mesh_store::{KeyRange, Order, Space};
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::time::Instant;
+
+/// Rows read at once.
+const ROWS: usize = 1_000;
+/// How long a burst of news is gathered.
+const GATHER: Duration = Duration::from_millis(20);
+/// How long at most after a record it is looked for, if no news told of it.
+const LOOK: Duration = Duration::from_millis(500);
+/// How often what people say about others' records changes how they rank.
+const RANK_EVERY: Duration = Duration::from_secs(30);
+/// Records whose rank is to change, at most: more wait for their next change.
+const RANKS_MAX: usize = 10_000;
+
+/// How far the index has come.
+pub(super) struct Progress {
+    /// The next leaf of the domain's log.
+    next: u64,
+    /// What was carried here, up to this row.
+    carried: Option<u64>,
+    /// Whether it is being built anew.
+    rebuilding: bool,
+}
+
+impl Progress {
+    pub(super) fn new(next: u64, rebuilding: bool) -> Self {
+        Self { next, carried: None, rebuilding }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Engine {
+    fn write(&self, with: impl FnOnce(&Writer) -> std::result::Result<(), mesh_search::SearchError>) -> Result<()> {
+        lock(&self.writer).as_ref().map_or(Err(NodeError::Stopping), |writer| with(writer).map_err(failed))
+    }
+}
+
+impl Searching {
+    /// Follows the log, until aborted.
+    pub(crate) async fn run(self: Arc<Self>) {
+        if self.engine.is_none() {
+            return;
+        }
+        let mut news = self.bus.listen();
+        let (mut changed, mut ranked) = (BTreeSet::new(), Instant::now());
+        loop {
+            let due = if ranked.elapsed() >= RANK_EVERY { std::mem::take(&mut changed) } else { BTreeSet::new() };
+            if !due.is_empty() || ranked.elapsed() >= RANK_EVERY {
+                ranked = Instant::now();
+            }
+            let this = Arc::clone(&self);
+            match tokio::task::spawn_blocking(move || this.follow(&due)).await {
+                Ok(Err(error)) if !matches!(error, NodeError::Stopping) => tracing::error!(error.message = %error, "search.not_indexed"),
+                Ok(_) => {}
+                Err(_) => return,
+            }
+            tokio::select! {
+                heard = news.recv() => match heard {
+                    Err(RecvError::Closed) => return,
+                    heard => {
+                        note(&mut changed, heard.ok());
+                        tokio::time::sleep(GATHER).await;
+                        while let Ok(heard) = news.try_recv() {
+                            note(&mut changed, Some(heard));
+                        }
+                    }
+                },
+                () = tokio::time::sleep(LOOK) => {}
+            }
+        }
+    }
+
+    /// Takes in what the log has that the index lacks, and records whose rank changed. Blocks.
+    fn follow(&self, changed: &BTreeSet<Lid>) -> Result<()> {
+        let engine = self.engine()?;
+        let mut progress = lock(&engine.progress);
+        if progress.next < self.log.base() + self.log.size() || progress.rebuilding {
+            self.follow_log(engine, &mut progress)?;
+        }
+        let carried = carried::next_sequence(&*self.kv)?;
+        if progress.carried.is_none_or(|seen| seen < carried) {
+            self.take_carried(engine)?;
+            progress.carried = Some(carried);
+        }
+        for lid in changed {
+            self.take_again(engine, *lid)?;
+        }
+        if progress.rebuilding {
+            engine.write(Writer::rebuilt)?;
+            progress.rebuilding = false;
+            tracing::info!(documents = engine.index.documents(), "search.rebuilt");
+        }
+        Ok(())
+    }
+
+    fn follow_log(&self, engine: &Engine, progress: &mut Progress) -> Result<()> {
+        loop {
+            let range = KeyRange::between(Lid::new(OWN, progress.next).key(), OWN_END);
+            let rows = self.kv.scan(Space::Payload, &range, Order::Forward, ROWS)?;
+            for (key, row) in &rows {
+                let lid = Lid(key_u64(key, 0, "payload")?);
+                if let Some(payload) = Payload::decode(row)? {
+                    self.take(engine, lid, &payload)?;
+                }
+                progress.next = lid.index() + 1;
+            }
+            if !rows.is_empty() {
+                let next = progress.next;
+                engine.write(|writer| writer.reached(next))?;
+            }
+            if rows.len() < ROWS {
+                return Ok(());
+            }
+        }
+    }
+
+    /// What people brought along when they came to live here.
+    fn take_carried(&self, engine: &Engine) -> Result<()> {
+        let mut range = KeyRange::all();
+        loop {
+            let rows = self.kv.scan(Space::Carried, &range, Order::Forward, ROWS)?;
+            for (key, _) in &rows {
+                self.take_again(engine, Lid(key_u64(key, 0, "carried")?))?;
+            }
+            match rows.last() {
+                Some((last, _)) if rows.len() == ROWS => range = range.after(last),
+                _ => return Ok(()),
+            }
+        }
+    }
+
+    /// Takes in what a leaf says.
+    fn take(&self, engine: &Engine, lid: Lid, payload: &Payload) -> Result<()> {
+        if !matches!(payload.kind, Kind::Post | Kind::Comment | Kind::Profile | Kind::Retract) {
+            return Ok(());
+        }
+        let Some(record) = payload.envelope.as_ref().and_then(|envelope| Record::open(envelope).ok()) else { return Ok(()) };
+        let about = match &record.content {
+            Content::Retract(retract) => Some(&retract.object),
+            content => content.revises(),
+        };
+        let first = match about {
+            Some(first) => Reference::find(&*self.kv, first)?.map(|(first, _)| first),
+            None => Some(lid),
+        };
+        if let Some(first) = first {
+            self.take_again(engine, first)?;
+        }
+        if payload.kind == Kind::Profile {
+            self.take_author(engine, payload.account)?;
+        }
+        Ok(())
+    }
+
+    /// Takes in a record as it is now.
+    fn take_again(&self, engine: &Engine, first: Lid) -> Result<()> {
+        match self.document(first)? {
+            Some(document) => engine.write(|writer| writer.put(&document)),
+            None => self.remove(engine, first),
+        }
+    }
+
+    fn remove(&self, engine: &Engine, first: Lid) -> Result<()> {
+        let person = Reference::get(&*self.kv, first)?.filter(|reference| reference.kind == Kind::Profile).map(|reference| reference.actor);
+        match person {
+            // An earlier profile: the present one is what the person is found by.
+            Some(account) if self.profile_of(account)?.is_some_and(|present| present != first) => Ok(()),
+            Some(account) => engine.write(|writer| writer.remove(person(account))),
+            None => engine.write(|writer| writer.remove(number(first))),
+        }
+    }
+
+    /// Takes in what somebody said, who may want to be found again.
+    fn take_author(&self, engine: &Engine, account: AccountLid) -> Result<()> {
+        let mut range = KeyRange::prefix(account.0.to_be_bytes());
+        loop {
+            let rows = self.kv.scan(Space::Timeline, &range, Order::Forward, ROWS)?;
+            for (key, _) in &rows {
+                self.take_again(engine, Lid(key_u64(key, 16, "timeline")?))?;
+            }
+            match rows.last() {
+                Some((last, _)) if rows.len() == ROWS => range = range.after(last),
+                _ => return Ok(()),
+            }
+        }
+    }
+
+    /// Removes what is not to be found any more.
+    pub(super) fn forget(&self, no: u64) {
+        let removed = self.engine().and_then(|engine| engine.write(|writer| writer.remove(no)));
+        if let Err(error) = removed {
+            tracing::debug!(error.message = %error, "search.not_removed");
+        }
+    }
+
+    /// Writes what is in memory, and ends. Blocks.
+    pub(crate) fn close(&self) {
+        let writer = self.engine.as_ref().and_then(|engine| lock(&engine.writer).take());
+        if let Some(Err(error)) = writer.map(Writer::close) {
+            // What it lacks is read again at the next start.
+            tracing::warn!(error.message = %error, "search.not_closed");
+        }
+    }
+}
+
+/// The end of the domain's own log.
+const OWN_END: [u8; 8] = (1u64 << 40).to_be_bytes();
+
+fn note(changed: &mut BTreeSet<Lid>, news: Option<News>) {
+    if let Some(News::Notice { object, .. }) = news
+        && changed.len() < RANKS_MAX
+    {
+        changed.insert(Lid(object.0));
+    }
+}
