@@ -9,6 +9,7 @@ pub(crate) mod heal;
 pub(crate) mod idle;
 pub(crate) mod ingest;
 pub(crate) mod page;
+pub(crate) mod search;
 pub(crate) mod simulate;
 pub(crate) mod thread;
 pub(crate) mod waiters;

@@ -38,7 +38,7 @@ struct Options {
     /// Seconds to measure
     #[arg(long, default_value_t = 60)]
     seconds: u64,
-    /// References in the store before measuring
+    /// References in the store, or texts in the index, before measuring
     #[arg(long, default_value_t = 1_000_000)]
     rows: u64,
     /// Make the prefilled store anew
@@ -68,6 +68,8 @@ enum Bench {
     Backup(Options),
     /// Two homes with a million records in common that differ in a hundred
     Heal(Options),
+    /// The search engine over short texts, beside SQLite FTS5
+    Search(Options),
     /// Nothing acknowledged is lost by kill -9
     Crash {
         /// How many times the server is killed
@@ -108,6 +110,7 @@ fn main() -> anyhow::Result<()> {
             Some(Bench::Disk(options)) => benches::disk::run(&options).await?.print(),
             Some(Bench::Backup(options)) => benches::backup::run(&options).await?.print(),
             Some(Bench::Heal(options)) => benches::heal::run(&options).await?.print(),
+            Some(Bench::Search(options)) => benches::search::run(&options)?.print(),
             Some(Bench::Crash { cycles }) => benches::crash::run(cycles).await?.print(),
             Some(Bench::Simulate { seeds, first }) => benches::simulate::run(seeds, first)?.print(),
             Some(Bench::Waiters { data }) => benches::waiters::run(&data).await?,

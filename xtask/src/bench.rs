@@ -20,7 +20,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         packages::ensure(&[Need { program: "nginx", package: "nginx-light", why: "the bench compares with it" }])?;
     }
     run::run(run::cargo().args(["build", "--release", "--package", "mesh-bench"]))?;
-    if args.name.as_deref().is_some_and(|name| name != "simulate") {
+    if args.name.as_deref().is_some_and(|name| !matches!(name, "simulate" | "search")) {
         // A bench starts real servers and clients: the same binaries that people run. Built by themselves, else they would have what the simulation
         // needs of tokio and the store.
         run::run(run::cargo().args(["build", "--release", "--package", "mesh-server", "--package", "mesh-cli"]))?;
