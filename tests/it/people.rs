@@ -7,6 +7,7 @@ mod pages;
 mod polls;
 mod private;
 mod scheduled;
+mod search;
 mod terminal;
 mod versions;
 

@@ -9,7 +9,7 @@ mod write;
 pub(crate) use drafts::{DraftCommand, NewDraftArgs, ScheduledArgs, When};
 pub(crate) use id::{IdCommand, InitArgs, KeystoreChoice, MirrorCommand, MoveArgs};
 pub(crate) use own::{BookmarkArgs, ExportArgs, ListsArgs, MuteArgs};
-pub(crate) use read::{FeedArgs, HistoryArgs, ListArgs, ShowArgs, ThreadArgs, VerifyArgs};
+pub(crate) use read::{FeedArgs, HistoryArgs, ListArgs, SearchArgs, ShowArgs, ThreadArgs, VerifyArgs};
 pub(crate) use write::{CommentArgs, Findable, ImportArgs, PostArgs, ProfileArgs, ReportArgs, TargetArgs, UndoArgs, VoteArgs};
 
 use clap::{Args, Parser, Subcommand};
@@ -93,6 +93,8 @@ pub(crate) enum Command {
     History(HistoryArgs),
     /// Show a post with its comments as a tree; on a terminal an interface, ? shows its keys
     Thread(ThreadArgs),
+    /// Find what people say; needs no account
+    Search(SearchArgs),
     /// Show the newest posts of those you subscribe to; on a terminal an interface, ? shows its keys
     Feed(FeedArgs),
     /// Like a post or a comment

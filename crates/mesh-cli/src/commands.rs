@@ -60,6 +60,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<()> {
         Command::Profile(args) => write::profile(context, args).await,
         Command::Show(args) => read::show(context, args).await,
         Command::History(args) => read::history::run(context, args).await,
+        Command::Search(args) => read::search::run(context, args).await,
         Command::Thread(args) => read::thread(context, args).await,
         Command::Feed(args) => read::feed(context, args).await,
         Command::Notifications(args) => read::notifications(context, args).await,

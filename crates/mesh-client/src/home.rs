@@ -11,7 +11,7 @@ use mesh_proto::address::{Address, Domain};
 use mesh_proto::api::{
     Accepted, AccountView, Acts, Cards, Comments, Counters, Discovery, FeedPage, KeysAdded, KeysBatch, KeysBatchAnswer, KeysKnown,
     KeysView, KnownUnder, NewAccount, NotificationPage, Pairing, PairingList, PairingRequest, RecordView, Registered, Registration,
-    RulingsPage, Scheduled, ScheduledList, Versions,
+    RulingsPage, Scheduled, ScheduledList, SearchPage, Versions,
 };
 use mesh_proto::envelope::{Envelope, Kind, RecordId};
 use mesh_proto::key::AccountId;
@@ -151,6 +151,12 @@ impl Home {
     /// Lets the home forget a planned post.
     pub async fn cancel_scheduled(&self, signer: &Signer, id: &RecordId) -> Result<Scheduled> {
         self.http.delete(self.to(&format!("/api/v1/scheduled/{id}")).signed(signer)).await
+    }
+
+    /// What people of this domain say about a query.
+    pub async fn search(&self, query: &str, limit: usize, after: Option<&str>) -> Result<SearchPage> {
+        let after = after.map(|after| format!("&after={}", encode_query(after))).unwrap_or_default();
+        self.http.get(self.to(&format!("/api/v1/search?q={}&limit={limit}{after}", encode_query(query)))).await
     }
 
     /// A record.

@@ -88,7 +88,7 @@ impl NodeError {
             Self::SlowDown { .. } => code::SLOW_DOWN,
             Self::Remote { .. } => code::REMOTE,
             Self::Stopping | Self::Full => code::UNAVAILABLE,
-            Self::Store(_) => code::INTERNAL,
+            Self::Store(_) | Self::Search(_) => code::INTERNAL,
         }
     }
 }

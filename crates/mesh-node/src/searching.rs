@@ -106,7 +106,12 @@ impl Searching {
         Ok(page)
     }
 
-    async fn ask(self: &Arc<Self>, query: &Query, (matching, sort): (Match, Sort), (after, limit): (Option<Cursor>, usize)) -> Result<Answer> {
+    async fn ask(
+        self: &Arc<Self>,
+        query: &Query,
+        (matching, sort): (Match, Sort),
+        (after, limit): (Option<Cursor>, usize),
+    ) -> Result<Answer> {
         let (this, query, now_ms) = (Arc::clone(self), query.clone(), self.clock.now_ms());
         let searched = tokio::task::spawn_blocking(move || {
             let request = Request { query: &query, matching, sort, limit, after: after.as_ref(), now_ms, statistics: None };

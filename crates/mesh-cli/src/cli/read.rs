@@ -13,6 +13,22 @@ pub(crate) struct ShowArgs {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct SearchArgs {
+    /// Words, "exact phrases", -without, and from: tag: domain: lang: type: before: after: has:
+    #[arg(required = true, allow_hyphen_values = true)]
+    pub(crate) query: Vec<String>,
+    /// The domain to ask; your home unless told
+    #[arg(long, value_name = "DOMAIN")]
+    pub(crate) on: Option<Domain>,
+    /// Results on a page, at most 50
+    #[arg(long, default_value_t = 20)]
+    pub(crate) limit: usize,
+    /// The next page, as the last one named it
+    #[arg(long, value_name = "CURSOR")]
+    pub(crate) after: Option<String>,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct HistoryArgs {
     /// A post or a comment: a mesh:// link or its page
     pub(crate) target: String,

@@ -22,6 +22,7 @@ pub(super) fn is_watched(command: &Command) -> bool {
         | Command::Undo(_)
         | Command::Profile(_)
         | Command::Thread(_)
+        | Command::Search(_)
         | Command::Feed(_)
         | Command::Report(_)
         | Command::Rulings

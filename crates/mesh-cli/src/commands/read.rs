@@ -1,6 +1,7 @@
 //! Reading: show, thread, feed, notifications. Every record is verified; what is not good is marked, and refused ones are an error at the end.
 
 pub(super) mod history;
+pub(super) mod search;
 
 use crate::cli::{FeedArgs, ListArgs, ShowArgs, ThreadArgs};
 use crate::context::{Context, target};

@@ -59,7 +59,12 @@ impl Searching {
             return Ok(None);
         }
         let profile = self.profile_of(author.lid)?;
-        if profile.map(|profile| self.content(profile)).transpose()?.flatten().is_some_and(|content| matches!(content, Content::Profile(Profile { noindex: true, .. }))) {
+        if profile
+            .map(|profile| self.content(profile))
+            .transpose()?
+            .flatten()
+            .is_some_and(|content| matches!(content, Content::Profile(Profile { noindex: true, .. })))
+        {
             return Ok(None);
         }
         let number = match reference.kind {

@@ -1,6 +1,6 @@
 //! Keeping the index: it follows the domain's log, and what others say about what is in it.
 
-use super::documents::{number, person};
+use super::documents::{number, person as number_of};
 use super::{Engine, Searching, failed};
 use crate::error::{NodeError, Result};
 use crate::index::News;
@@ -185,7 +185,7 @@ impl Searching {
         match person {
             // An earlier profile: the present one is what the person is found by.
             Some(account) if self.profile_of(account)?.is_some_and(|present| present != first) => Ok(()),
-            Some(account) => engine.write(|writer| writer.remove(person(account))),
+            Some(account) => engine.write(|writer| writer.remove(number_of(account))),
             None => engine.write(|writer| writer.remove(number(first))),
         }
     }

@@ -1,6 +1,7 @@
-//! The search page: finds people and tags by name and what an address leads to, and says that words inside posts cannot be searched for yet.
+//! The search page: what people of this domain say, people and tags by name, and what an address leads to. It works without scripts.
 
 use super::answer::{Outcome, Page, answer, redirect, send};
+use super::entry::{Entry, Extent};
 use super::fault::Fault;
 use super::home::Person;
 use super::tag::{self, tag_path};
@@ -14,7 +15,9 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use mesh_node::NodeError;
 use mesh_node::accounts::Account;
+use mesh_node::searching::{self, Match, Sort};
 use mesh_proto::address::Address;
+use mesh_proto::api::{SearchResult, SnippetPiece};
 use mesh_proto::keylog::Status;
 use mesh_proto::uri::Target;
 use serde::Deserialize;
@@ -22,6 +25,8 @@ use std::sync::Arc;
 
 /// Longest query, bytes.
 const QUERY_BYTES_MAX: usize = 256;
+/// Results on a page.
+const RESULTS: usize = 20;
 /// People that are named.
 const PEOPLE_MAX: usize = 20;
 
@@ -29,6 +34,8 @@ const PEOPLE_MAX: usize = 20;
 pub(super) struct Asked {
     #[serde(default)]
     q: String,
+    /// Where the page before ended.
+    after: Option<String>,
 }
 
 /// The page.
@@ -43,20 +50,48 @@ pub(super) struct SearchPage {
     pub(super) tag: Option<(String, String, bool)>,
     /// What the words name elsewhere: how it is called, and its URL.
     pub(super) elsewhere: Option<(String, String)>,
+    pub(super) found: Found,
+}
+
+impl SearchPage {
+    /// Whether the words are the name of something.
+    fn is_named(&self) -> bool {
+        !self.people.is_empty() || self.elsewhere.is_some() || self.tag.as_ref().is_some_and(|(_, _, used)| *used)
+    }
+}
+
+/// What is said about the words.
+#[derive(Default)]
+pub(super) struct Found {
+    pub(super) results: Vec<Hit>,
+    /// What was not searched for as it was asked, in words.
+    pub(super) notes: Vec<String>,
+    /// Words that may have been meant.
+    pub(super) corrections: Vec<String>,
+    /// The next page.
+    pub(super) next: Option<String>,
+}
+
+/// A result.
+pub(super) struct Hit {
+    pub(super) entry: Entry,
+    pub(super) pieces: Vec<SnippetPiece>,
+    pub(super) tolerant: bool,
 }
 
 /// `GET /search?q=…`.
 pub(super) async fn show(State(app): State<App>, asked: Result<Query<Asked>, QueryRejection>, headers: HeaderMap) -> Response {
     let outcome = match asked {
-        Ok(Query(asked)) => page(&app, &asked.q, &headers).await,
+        Ok(Query(asked)) => page(&app, asked, &headers).await,
         Err(_) => Err(Fault::malformed()),
     };
     answer(&app, &headers, outcome)
 }
 
-async fn page(app: &App, asked: &str, headers: &HeaderMap) -> Outcome {
+async fn page(app: &App, Asked { q: asked, after }: Asked, headers: &HeaderMap) -> Outcome {
     let end = asked.floor_char_boundary(QUERY_BYTES_MAX);
     let query = text::name(&asked[..end]);
+    let found = found(app, &query, after).await?;
     if let Some(tag) = query.strip_prefix('#').and_then(|tag| tag::parse(tag).ok()) {
         return Ok(redirect(&tag_path(&tag)));
     }
@@ -85,8 +120,29 @@ async fn page(app: &App, asked: &str, headers: &HeaderMap) -> Outcome {
         noindex: !query.is_empty(),
         ..Head::default()
     };
-    let page = SearchPage { site: Site::of(app), head, query, people, tag, elsewhere };
+    let page = SearchPage { site: Site::of(app), head, query, people, tag, elsewhere, found };
     Ok(send(headers, &Page::render(StatusCode::OK, &page)))
+}
+
+/// What people here say about the words. What cannot be searched for is said in words, above what else the words may mean.
+async fn found(app: &App, query: &str, after: Option<String>) -> Result<Found, Fault> {
+    if query.is_empty() {
+        return Ok(Found::default());
+    }
+    let asked = searching::Asked { query: query.to_owned(), matching: Match::All, sort: Sort::Best, after, limit: RESULTS };
+    let page = match app.node.searching.here(&asked).await {
+        Ok(page) => page,
+        Err(NodeError::NotFound(_)) => return Ok(Found::default()),
+        Err(NodeError::Refused { detail, .. }) => return Ok(Found { notes: vec![detail], ..Found::default() }),
+        Err(error) => return Err(error.into()),
+    };
+    let hit = |result: SearchResult| Hit {
+        entry: Entry::new(&result.record, app.node.domain(), Extent::Excerpt),
+        pieces: result.snippet,
+        tolerant: result.tolerant,
+    };
+    let next = page.next.map(|next| format!("/search?q={}&after={next}", text::encoded(query)));
+    Ok(Found { results: page.results.into_iter().map(hit).collect(), notes: page.notes, corrections: page.corrections, next })
 }
 
 /// An address, with or without `@` before it.
