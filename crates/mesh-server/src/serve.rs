@@ -24,6 +24,7 @@ use hyper_util::server::graceful::GracefulShutdown;
 use mesh_node::{Config as NodeConfig, Kv, Node, Ports};
 use mesh_proto::log::Origin;
 use mesh_proto::port::{Clock, Rng, Transport};
+use sd_notify::NotifyState;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -148,8 +149,10 @@ pub async fn serve(node: Node, listeners: Vec<TcpListener>, folder: &Folder, sto
         let _ = operators.await;
     });
     tracing::info!(domain = %config.domain, url = config.domain.base_url(), "server.ready");
+    tell_systemd(NotifyState::Ready);
     stop.await;
     tracing::info!("server.stopping");
+    tell_systemd(NotifyState::Stopping);
     stopping.cancel();
     while acceptors.join_next().await.is_some() {}
     operator::unbind(folder);
@@ -162,6 +165,13 @@ pub async fn serve(node: Node, listeners: Vec<TcpListener>, folder: &Folder, sto
     tokio::task::spawn_blocking(move || node.stop()).await??;
     tracing::info!("server.stopped");
     Ok(())
+}
+
+/// Does nothing where no systemd waits for it.
+fn tell_systemd(state: NotifyState<'_>) {
+    if let Err(error) = sd_notify::notify(&[state]) {
+        tracing::warn!(error.message = %error, "server.systemd_not_told");
+    }
 }
 
 struct Acceptor {
