@@ -19,9 +19,9 @@ const DELIVERIES: usize = 10;
 
 /// Bytes for each record.
 pub(crate) struct Overhead {
-    /// Of the JSON, as a pull is answered.
+    /// Of the JSON, as a pull is answered for whoever reads no zstd.
     pub(crate) json: f64,
-    /// Compressed, as deliveries are sent.
+    /// Compressed, as deliveries are sent and pulls of our servers are answered.
     pub(crate) compressed: f64,
 }
 

@@ -6,6 +6,7 @@ mod floods;
 mod json;
 mod paths;
 mod races;
+mod readers;
 mod registration;
 mod signatures;
 mod times;

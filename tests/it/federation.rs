@@ -1,5 +1,7 @@
 //! Two domains, one network: people subscribe, post, like and comment across domains.
 
+pub(crate) mod polls;
+
 use crate::network::{Home, until};
 use crate::stored::erasure::found_in_spaces;
 use mesh_proto::api::{AccountView, Comments, FeedPage, NotificationPage};

@@ -2,6 +2,7 @@
 
 mod carried;
 mod counters;
+mod polls;
 
 use crate::federation::{comment, like, post, retract, subscribe, until_subscribed};
 use crate::network::{Home, until};

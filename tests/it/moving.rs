@@ -10,13 +10,14 @@ use crate::federation::{comment, like, post, retract, subscribe};
 use crate::network::{Home, until};
 use mesh_proto::address::Domain;
 use mesh_proto::api::{
-    AccountView, Admission, Announced, Arrival, Delivery, ExportPage, FeedPage, ImportEnd, Imported, ItemResult, Registered,
+    AccountView, Admission, Announced, Arrival, Delivery, ExportPage, FeedPage, ImportEnd, Imported, ItemResult, KeysView, Registered,
 };
 use mesh_proto::envelope::{Envelope, Kind, RecordId};
 use mesh_proto::keylog::Action;
 use mesh_proto::record::{Content, Post, Retract, RetractReason};
 use mesh_testkit::TestAccount;
 use std::collections::BTreeSet;
+use tokio::net::TcpListener;
 
 /// What an account takes along.
 #[derive(Default)]
@@ -245,4 +246,27 @@ async fn account_moves_without_its_old_home() {
     settle(&world.two, &world.neo, &luggage).await;
     announce(&world.two, &world.neo, &luggage).await;
     world.neo_lives_at_two(2).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn announcement_that_a_stop_interrupted_goes_on_at_the_next_start() {
+    let (mut one, mut two, three) = (Home::start("one").await, Home::start("two").await, Home::start("three").await);
+    let (mut neo, trinity) = (one.person("neo", 1).await, three.person("trinity", 2).await);
+    three.says(&trinity, subscribe(neo.account_ref())).await;
+    until("trinity follows", async || subscribers(&one, &neo).await == 1).await;
+    let mut luggage = export(&one, &neo).await;
+    // Nobody but two tells it.
+    one.stop().await;
+    move_op(&mut neo, "neo", &two);
+    settle(&two, &neo, &luggage).await;
+    // A domain that takes connections and never answers holds it up.
+    let silent = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let port = silent.local_addr().expect("bound").port();
+    luggage.domains.insert(format!("silent.localhost:{port}").parse().expect("a domain"));
+    announce(&two, &neo, &luggage).await;
+    two.stop().await;
+    let keys: KeysView = three.get(&format!("/mesh/v1/accounts/{}/keys", neo.id())).await.json();
+    assert_eq!(keys.ops.len(), 1, "three was told: nothing was interrupted");
+    two.start_again().await;
+    until("trinity follows at two", async || subscribers(&two, &neo).await == 1).await;
 }

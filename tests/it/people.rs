@@ -1,9 +1,14 @@
 //! People with the real `mesh` program, and with browsers, against real servers.
 
+mod doctor;
+mod drafts;
 mod importing;
 mod pages;
+mod polls;
 mod private;
+mod scheduled;
 mod terminal;
+mod versions;
 
 use crate::network::Home;
 use serde_json::Value;
@@ -43,6 +48,13 @@ impl Terminal {
         let words = String::from_utf8_lossy(&output.stderr);
         let printed = String::from_utf8_lossy(&output.stdout).into_owned();
         (output.status.code().unwrap_or(-1), if printed.is_empty() { words.into_owned() } else { printed })
+    }
+
+    /// Runs a command with a text editor; answers its exit code and all that it said.
+    async fn run_with_editor(&self, editor: &str, arguments: &[&str]) -> (i32, String) {
+        let output = self.command(arguments).env("VISUAL", "").env("EDITOR", editor).output().await.expect("the program runs");
+        let said = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
+        (output.status.code().unwrap_or(-1), said)
     }
 
     /// Runs a command; answers its exit code and all that it said.

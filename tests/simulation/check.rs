@@ -189,7 +189,8 @@ impl World {
             return;
         }
         let who = first.who;
-        self.violation(place, format!("of {} by p{who}: expected version {newest:?}, got {shown:?}", view.card.id));
+        let path = self.oracle.people[who].path();
+        self.violation(place, format!("of {} by p{who} ({path}): expected version {newest:?}, got {shown:?}", view.card.id));
     }
 
     /// A key with which a person can ask.

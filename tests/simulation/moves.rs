@@ -123,6 +123,7 @@ impl World {
         self.check_luggage(who, (to, helped), &along);
         let correspondents = if helped { self.correspondents(from) } else { BTreeSet::new() };
         let mut told = self.announce(who, to, luggage.domains).await;
+        self.note_strangers(who, to);
         let person = &mut self.oracle.people[who];
         if !helped {
             // What the old home had still to tell is told by nobody else.
@@ -153,6 +154,17 @@ impl World {
         let Some(node) = self.homes[to].node() else { return BTreeSet::new() };
         let known = |home: &&Home| domains.contains(&home.domain) && node.peers.get(&home.domain).is_some();
         self.homes.iter().filter(known).map(|home| home.place).collect()
+    }
+
+    /// What is addressed to people of a domain that the new home could not meet does not go there, if it was still under way.
+    fn note_strangers(&mut self, who: Who, to: Place) {
+        let Some(node) = self.homes[to].node() else { return };
+        let is_stranger = |domain: &Domain| *domain != self.homes[to].domain && node.peers.get(domain).is_none();
+        let home_of = |account| self.oracle.who(&account).map(|addressed| &self.homes[self.oracle.people[addressed].place].domain);
+        let said = self.oracle.said.iter().filter(|said| said.who == who);
+        let strangers = said.filter(|said| said.content.addressed().into_iter().any(|(to, _)| home_of(to).is_some_and(is_stranger)));
+        let strangers: Vec<RecordId> = strangers.map(|said| said.id).collect();
+        self.oracle.lost.extend(strangers);
     }
 
     /// Lets a domain meet others. Answers whether it knows them all now: who does not answer stays a stranger.

@@ -1,5 +1,5 @@
-//! A post's page with fifty comments, read again and again while it is liked, against nginx sending the same bytes from a file; and a site map of ten
-//! thousand addresses. In turns, so that both meet the same machine.
+//! A post's page with fifty comments, read again and again while it is liked, against nginx sending the same bytes from a file, plain and as browsers
+//! ask for it, compressed; and a site map of ten thousand addresses. In turns, so that both meet the same machine.
 
 use crate::Options;
 use crate::content::comment;
@@ -12,7 +12,8 @@ use anyhow::{Context, bail};
 use mesh_proto::address::Domain;
 use mesh_proto::api::{Admission, NewAccount};
 use mesh_proto::envelope::Envelope;
-use mesh_proto::record::{Content, Like, Post};
+use mesh_proto::record::{Content, Like, ObjectRef, Post};
+use std::borrow::Cow;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -26,8 +27,42 @@ const LIKES_PER_TURN: u64 = 40;
 /// Addresses of the site map: posts, and their authors.
 const ADDRESSES: u64 = 10_000;
 const AUTHORS: u64 = 20;
+/// Largest page that is read.
+const PAGE_BYTES_MAX: usize = 1 << 20;
 /// How often the site map is asked for.
 const MAPS: usize = 7;
+
+/// In which form the page is asked for.
+#[derive(Clone, Copy)]
+enum Form {
+    Plain,
+    Compressed,
+}
+
+impl Form {
+    fn headers(self) -> &'static str {
+        match self {
+            Self::Plain => "",
+            Self::Compressed => "accept-encoding: zstd\r\n",
+        }
+    }
+
+    /// Where nginx has it.
+    fn file(self) -> &'static str {
+        match self {
+            Self::Plain => "page.html",
+            Self::Compressed => "page.zst",
+        }
+    }
+
+    /// What a reader sees.
+    fn read(self, body: &[u8]) -> anyhow::Result<Cow<'_, [u8]>> {
+        Ok(match self {
+            Self::Plain => body.into(),
+            Self::Compressed => zstd::bulk::decompress(body, PAGE_BYTES_MAX)?.into(),
+        })
+    }
+}
 
 /// What one of the two servers took so far.
 #[derive(Default)]
@@ -38,6 +73,12 @@ struct Side {
 }
 
 impl Side {
+    fn add(&mut self, started: Instant, cpu: Duration) {
+        self.wall += started.elapsed();
+        self.cpu += cpu;
+        self.requests += REQUESTS_PER_LIKE * LIKES_PER_TURN;
+    }
+
     fn cpu_us(&self) -> f64 {
         self.cpu.as_secs_f64() * 1e6 / self.requests as f64
     }
@@ -47,7 +88,24 @@ impl Side {
     }
 }
 
-/// nginx with one process and one file. Dropped, it is killed.
+/// Both servers in one form of the page.
+struct Match {
+    form: Form,
+    ours: Side,
+    theirs: Side,
+}
+
+impl Match {
+    fn new(form: Form) -> Self {
+        Self { form, ours: Side::default(), theirs: Side::default() }
+    }
+
+    fn cpu_ratio(&self) -> f64 {
+        self.ours.cpu_us() / self.theirs.cpu_us()
+    }
+}
+
+/// nginx with one process and one file for each form. Dropped, it is killed.
 struct Nginx {
     child: Child,
     address: SocketAddr,
@@ -62,10 +120,10 @@ impl Nginx {
         let config = format!(
             "daemon off; master_process off; worker_processes 1; pid {here}/pid; error_log {here}/error.log;\n\
              events {{ worker_connections 64; }}\n\
-             http {{ access_log off; sendfile on; tcp_nopush on; keepalive_requests 100000000; types {{ text/html html; }}\n\
+             http {{ access_log off; sendfile on; tcp_nopush on; keepalive_requests 100000000; types {{ text/html html zst; }}\n\
              client_body_temp_path {here}/1; proxy_temp_path {here}/2; fastcgi_temp_path {here}/3; uwsgi_temp_path {here}/4; scgi_temp_path {here}/5;\n\
              open_file_cache max=10;\n\
-             server {{ listen {address}; root {here}; }} }}\n"
+             server {{ listen {address}; root {here}; location = /page.zst {{ add_header Content-Encoding zstd; }} }} }}\n"
         );
         std::fs::write(folder.path().join("nginx.conf"), config)?;
         let mut command = Command::new("nginx");
@@ -75,10 +133,10 @@ impl Nginx {
         Ok(Self { child, address, folder })
     }
 
-    fn serve(&self, page: &[u8]) -> anyhow::Result<()> {
+    fn serve(&self, file: &str, page: &[u8]) -> anyhow::Result<()> {
         let fresh = self.folder.path().join("fresh");
         std::fs::write(&fresh, page)?;
-        Ok(std::fs::rename(fresh, self.folder.path().join("page.html"))?)
+        Ok(std::fs::rename(fresh, self.folder.path().join(file))?)
     }
 
     async fn connect(&self) -> anyhow::Result<Connection> {
@@ -104,79 +162,126 @@ impl Drop for Nginx {
     }
 }
 
-pub(crate) async fn run(options: &Options) -> anyhow::Result<Report> {
-    let data = tempfile::tempdir()?;
-    let domain: Domain = "bench.localhost:8001".parse()?;
-    set_up(data.path(), &domain)?;
-    let server = Server::start(data.path()).await?;
-    let mut connection = Connection::open(server.address).await?;
-    let author = join(&mut connection, &domain, 0).await?;
-    let post = author.sign(Content::Post(Post::free("What do you think of the loom?")), 0, now_ms());
-    say(&mut connection, &post).await?;
-    let object = author.object(post.id());
-    for number in 1..=COMMENTS {
-        let person = join(&mut connection, &domain, number).await?;
-        say(&mut connection, &person.sign(comment(object.clone(), number * 7), number, now_ms())).await?;
-    }
-    let path = format!("/@{}/{}", author.address.user(), post.id());
-    let nginx = Nginx::start()?;
-    let mut other = nginx.connect().await?;
-    let (mut ours, mut theirs) = (Side::default(), Side::default());
-    let mut likes = 0;
-    while ours.wall + theirs.wall < Duration::from_secs(options.seconds) {
-        let mut statements = Vec::new();
-        for number in likes..likes + LIKES_PER_TURN {
-            let person = join(&mut connection, &domain, 1_000 + number).await?;
-            statements.push(person.sign(Content::Like(Like { object: object.clone() }), number, now_ms()));
+/// A post that is liked and read.
+struct Reading {
+    server: Server,
+    connection: Connection,
+    domain: Domain,
+    object: ObjectRef,
+    path: String,
+    likes: u64,
+}
+
+impl Reading {
+    /// Starts a server whose post has its comments.
+    async fn start(data: &Path) -> anyhow::Result<Self> {
+        let domain: Domain = "bench.localhost:8001".parse()?;
+        set_up(data, &domain)?;
+        let server = Server::start(data).await?;
+        let mut connection = Connection::open(server.address).await?;
+        let author = join(&mut connection, &domain, 0).await?;
+        let post = author.sign(Content::Post(Post::free("What do you think of the loom?")), 0, now_ms());
+        say(&mut connection, &post).await?;
+        let object = author.object(post.id());
+        for number in 1..=COMMENTS {
+            let person = join(&mut connection, &domain, number).await?;
+            say(&mut connection, &person.sign(comment(object.clone(), number * 7), number, now_ms())).await?;
         }
-        let (started, cpu) = (Instant::now(), server.cpu()?);
+        let path = format!("/@{}/{}", author.address.user(), post.id());
+        Ok(Self { server, connection, domain, object, path, likes: 0 })
+    }
+
+    /// Likes and reads; answers the page as it came last. Who likes joins before the time is taken; the likes themselves count.
+    async fn turn(&mut self, form: Form, side: &mut Side) -> anyhow::Result<Vec<u8>> {
+        let mut statements = Vec::new();
+        for number in self.likes..self.likes + LIKES_PER_TURN {
+            let person = join(&mut self.connection, &self.domain, 1_000 + number).await?;
+            statements.push(person.sign(Content::Like(Like { object: self.object.clone() }), number, now_ms()));
+        }
+        let request = format!("GET {}", self.path);
+        let (started, cpu) = (Instant::now(), self.server.cpu()?);
         let mut page = Vec::new();
         for statement in &statements {
-            say(&mut connection, statement).await?;
-            likes += 1;
-            let words = if likes == 1 { "1 like<".to_owned() } else { format!("{likes} likes<") };
+            say(&mut self.connection, statement).await?;
+            self.likes += 1;
+            let words = if self.likes == 1 { "1 like<".to_owned() } else { format!("{} likes<", grouped(self.likes)) };
             for _ in 0..REQUESTS_PER_LIKE {
-                page = connection.get(&path).await?.body;
-                if !contains(&page, words.as_bytes()) {
+                page = self.connection.exchange(&request, form.headers(), &[]).await?.body;
+                if !contains(&form.read(&page)?, words.as_bytes()) {
                     bail!("a page without its newest like: {words} is missing");
                 }
             }
         }
-        ours.wall += started.elapsed();
-        ours.cpu += server.cpu()? - cpu;
-        ours.requests += REQUESTS_PER_LIKE * LIKES_PER_TURN;
-        nginx.serve(&page)?;
-        let (started, cpu) = (Instant::now(), process::cpu(nginx.child.id())?);
-        for _ in 0..REQUESTS_PER_LIKE * LIKES_PER_TURN {
-            let reply = other.get("/page.html").await?;
-            if reply.status != 200 || reply.body.len() != page.len() {
-                bail!("nginx answers {}: {}", reply.status, error_log(nginx.folder.path()));
-            }
-        }
-        theirs.wall += started.elapsed();
-        theirs.cpu += process::cpu(nginx.child.id())? - cpu;
-        theirs.requests += REQUESTS_PER_LIKE * LIKES_PER_TURN;
-        progress(format!("{} requests each, {:.1} against {:.1} µs of CPU", ours.requests, ours.cpu_us(), theirs.cpu_us()));
+        side.add(started, self.server.cpu()? - cpu);
+        Ok(page)
     }
-    let sitemap_ms = sitemap(&mut connection, &domain).await?;
-    server.stop().await?;
-    Ok(report(&ours, &theirs, sitemap_ms))
 }
 
-fn report(ours: &Side, theirs: &Side, sitemap_ms: f64) -> Report {
+/// Digits in groups of three, as pages show them.
+fn grouped(number: u64) -> String {
+    if number < 1_000 { number.to_string() } else { format!("{},{:03}", number / 1_000, number % 1_000) }
+}
+
+/// Reads the same bytes from nginx.
+async fn read_file(nginx: &Nginx, connection: &mut Connection, (form, page): (Form, &[u8]), side: &mut Side) -> anyhow::Result<()> {
+    nginx.serve(form.file(), page)?;
+    let request = format!("GET /{}", form.file());
+    let (started, cpu) = (Instant::now(), process::cpu(nginx.child.id())?);
+    for _ in 0..REQUESTS_PER_LIKE * LIKES_PER_TURN {
+        let reply = connection.exchange(&request, form.headers(), &[]).await?;
+        if reply.status != 200 || reply.body.len() != page.len() {
+            bail!("nginx answers {}: {}", reply.status, error_log(nginx.folder.path()));
+        }
+    }
+    side.add(started, process::cpu(nginx.child.id())? - cpu);
+    Ok(())
+}
+
+pub(crate) async fn run(options: &Options) -> anyhow::Result<Report> {
+    let data = tempfile::tempdir()?;
+    let mut reading = Reading::start(data.path()).await?;
+    let nginx = Nginx::start()?;
+    let mut other = nginx.connect().await?;
+    let mut matches = [Form::Plain, Form::Compressed].map(Match::new);
+    let (started, time) = (Instant::now(), Duration::from_secs(options.seconds));
+    let mut bytes = [0; 2];
+    while started.elapsed() < time {
+        for (Match { form, ours, theirs }, bytes) in matches.iter_mut().zip(&mut bytes) {
+            let page = reading.turn(*form, ours).await?;
+            read_file(&nginx, &mut other, (*form, &page), theirs).await?;
+            *bytes = page.len();
+        }
+        let [plain, packed] = &matches;
+        progress(format!(
+            "{} requests each, {:.2} and {:.2} times the CPU of nginx",
+            plain.ours.requests,
+            plain.cpu_ratio(),
+            packed.cpu_ratio()
+        ));
+    }
+    let sitemap_ms = sitemap(&mut reading.connection, &reading.domain).await?;
+    reading.server.stop().await?;
+    Ok(report(&matches, bytes, sitemap_ms))
+}
+
+fn report([plain, packed]: &[Match; 2], bytes: [usize; 2], sitemap_ms: f64) -> Report {
     let mut report = Report::new("page");
     report.condition(format!(
-        "a post with {COMMENTS} comments, one connection, a like for every {REQUESTS_PER_LIKE} requests, each page looked at for it"
+        "a post with {COMMENTS} comments, {} bytes, compressed {}; one connection, a like for every {REQUESTS_PER_LIKE} requests, each page looked at for it",
+        bytes[0], bytes[1]
     ));
+    report.figure("cpu_ratio", plain.cpu_ratio(), Bound::Most(2.0), "CPU of a request: meshd with its likes / nginx with a file");
+    report.figure("cpu_us", plain.ours.cpu_us(), Bound::None, "CPU of a request, meshd");
+    report.figure("nginx_cpu_us", plain.theirs.cpu_us(), Bound::None, "CPU of a request, nginx");
+    report.figure("throughput_ratio", plain.ours.per_second() / plain.theirs.per_second(), Bound::None, "requests a second: meshd / nginx");
     report.figure(
-        "cpu_ratio",
-        ours.cpu_us() / theirs.cpu_us(),
+        "zstd_cpu_ratio",
+        packed.cpu_ratio(),
         Bound::Most(2.0),
-        "CPU of a request: meshd with its likes / nginx with a file",
+        "the same, compressed: by meshd after each like, for nginx before",
     );
-    report.figure("cpu_us", ours.cpu_us(), Bound::None, "CPU of a request, meshd");
-    report.figure("nginx_cpu_us", theirs.cpu_us(), Bound::None, "CPU of a request, nginx");
-    report.figure("throughput_ratio", ours.per_second() / theirs.per_second(), Bound::None, "requests a second: meshd / nginx");
+    report.figure("zstd_cpu_us", packed.ours.cpu_us(), Bound::None, "CPU of a compressed request, meshd");
+    report.figure("nginx_zstd_cpu_us", packed.theirs.cpu_us(), Bound::None, "CPU of a compressed request, nginx");
     report.figure("sitemap_ms", sitemap_ms, Bound::Most(200.0), format!("a site map of {ADDRESSES} addresses, the middle of {MAPS}"));
     report
 }

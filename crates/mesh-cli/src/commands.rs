@@ -2,6 +2,7 @@
 
 mod counted;
 mod doctor;
+pub(crate) mod drafts;
 mod elsewhere;
 mod id;
 mod import;
@@ -46,15 +47,19 @@ async fn dispatch(context: &Context, command: Command) -> Result<()> {
         Command::Whoami => id::whoami(context),
         Command::Id(command) => id::run(context, command).await,
         Command::Post(args) => write::post(context, args).await,
+        Command::Draft { command } => drafts::run(context, command).await,
+        Command::Scheduled(args) => drafts::scheduled::run(context, args).await,
         Command::Like(args) => write::like(context, &args.target).await,
         Command::Comment(args) => write::comment(context, args).await,
         Command::Subscribe(args) => write::subscribe(context, &args.target).await,
+        Command::Vote(args) => write::vote(context, args).await,
         Command::Repost(args) => write::repost(context, &args.target).await,
         Command::Report(args) => rulings::report(context, args).await,
         Command::Rulings => rulings::list(context).await,
         Command::Undo(args) => write::undo(context, args).await,
         Command::Profile(args) => write::profile(context, args).await,
         Command::Show(args) => read::show(context, args).await,
+        Command::History(args) => read::history::run(context, args).await,
         Command::Thread(args) => read::thread(context, args).await,
         Command::Feed(args) => read::feed(context, args).await,
         Command::Notifications(args) => read::notifications(context, args).await,

@@ -5,6 +5,7 @@ use crate::fault::Fault;
 use crate::out::Out;
 use anyhow::Result;
 use mesh_client::ErrorKind;
+use mesh_client::drafts::Drafts;
 use mesh_client::home::Home;
 use mesh_client::http::Http;
 use mesh_client::identity::{Identity, Stage, StoreKind, StoredIdentity};
@@ -33,6 +34,7 @@ pub(crate) struct Context {
     pub(crate) http: Http,
     pub(crate) pins: PinBook,
     pub(crate) private: PrivateFile,
+    pub(crate) drafts: Drafts,
     /// The folder was named: it is to hold everything, the key too.
     folder_is_given: bool,
 }
@@ -60,6 +62,7 @@ impl Context {
             mode: global.mode(),
             pins: PinBook::open(&folder)?,
             private: PrivateFile::new(&folder),
+            drafts: Drafts::new(&folder),
             keystore: Keystore::new(folder),
             http: Http::new(Arc::new(SystemClock), Arc::new(SystemRng))?,
             folder_is_given,
@@ -124,10 +127,10 @@ impl Context {
         }
     }
 
-    /// Prints a record that is not sent.
-    pub(crate) fn dry_run_record(&self, record: &Record, home: &Domain) {
+    /// Prints a record that is not sent to this path of its home.
+    pub(crate) fn dry_run_record(&self, record: &Record, home: &Domain, path: &str) {
         let id = mesh_proto::envelope::id_of_pae(&record.pae());
-        self.dry_run((record.kind(), Some(id)), &record.body(), &format!("{}/api/v1/records", home.base_url()));
+        self.dry_run((record.kind(), Some(id)), &record.body(), &format!("{}{path}", home.base_url()));
     }
 
     /// Prints a key operation that is not sent.

@@ -1,5 +1,6 @@
 //! Errors at the edge: the exit code, the words, and the next command.
 
+use crate::commands::drafts::Kept;
 use crate::out::Out;
 use crate::safe;
 use mesh_client::verify::Mistrust;
@@ -80,6 +81,14 @@ fn exit_code(kind: ErrorKind) -> u8 {
 }
 
 fn next(error: &anyhow::Error) -> String {
+    let first = next_after(error);
+    match error.downcast_ref::<Kept>() {
+        Some(kept) => format!("{first}; then {}", kept.next()),
+        None => first,
+    }
+}
+
+fn next_after(error: &anyhow::Error) -> String {
     if let Some(fault) = error.downcast_ref::<Fault>() {
         return fault.next.clone();
     }

@@ -3,9 +3,11 @@
 //! stdout is data, stderr is talk. Nothing is asked off a terminal. Exit codes: 0 done, 1 failed, 2 usage, 3 not found, 4 signature or
 //! verification failed, 5 network, 6 permission. All printing goes through [`out`].
 
+mod changes;
 mod cli;
 mod commands;
 mod context;
+mod editor;
 mod fault;
 mod out;
 mod phrase;

@@ -1,5 +1,7 @@
 //! Records, proofs and cards as people read them, and as `--json` prints them.
 
+mod poll;
+
 use crate::out::Out;
 use crate::{safe, time};
 use mesh_client::error;
@@ -7,10 +9,10 @@ use mesh_client::reader::{Shown, State};
 use mesh_client::verify::{Proof, Vouched};
 use mesh_proto::address::Address;
 use mesh_proto::address::Domain;
-use mesh_proto::api::{Counts, LoggedRecord, Notification};
+use mesh_proto::api::{Counts, LoggedRecord, Notification, PollView};
 use mesh_proto::envelope::{Kind, RecordId};
 use mesh_proto::key::AccountId;
-use mesh_proto::record::{Content, Imported, Post, Record, Terms};
+use mesh_proto::record::{Choices, Content, Imported, Poll, Post, Record, Terms};
 use mesh_proto::uri::Target;
 use serde::Serialize;
 use std::fmt::Write;
@@ -39,6 +41,14 @@ pub(crate) struct Printed<'a> {
     text: Option<&'a str>,
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     tags: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    poll: Option<&'a Poll>,
+    /// How the poll stands.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    poll_view: Option<&'a PollView>,
+    /// What the reader chose: places of options, from 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    own_vote: Option<Choices>,
     #[serde(skip_serializing_if = "Option::is_none")]
     imported: Option<&'a Imported>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -71,14 +81,8 @@ impl<'a> Entry<'a> {
 
     /// The entry as `--json` prints it.
     pub(crate) fn printed(&self) -> Printed<'a> {
-        let Shown { view, author, state } = self.shown;
-        let (state, why) = match state {
-            State::Good(_) => ("good", None),
-            State::Disowned(_, why) => ("disowned", Some(why.to_string())),
-            State::Withdrawn => ("withdrawn", None),
-            State::Absent => ("absent", None),
-            State::Refused(why) => ("refused", Some(error::words(why))),
-        };
+        let Shown { view, author, state, own_vote } = self.shown;
+        let (state, why) = verdict(state);
         let record = self.shown.record();
         let words = record.map(words).unwrap_or_default();
         Printed {
@@ -94,6 +98,9 @@ impl<'a> Entry<'a> {
             title: words.title,
             text: words.text,
             tags: words.tags,
+            poll: self.shown.poll(),
+            poll_view: view.poll.as_ref(),
+            own_vote: *own_vote,
             imported: record.and_then(|record| match &record.content {
                 Content::Post(post) => post.imported.as_ref(),
                 _ => None,
@@ -152,6 +159,17 @@ impl<'a> Entry<'a> {
     }
 }
 
+/// A verdict as `--json` prints it, with its reason.
+pub(crate) fn verdict(state: &State) -> (&'static str, Option<String>) {
+    match state {
+        State::Good(_) => ("good", None),
+        State::Disowned(_, why) => ("disowned", Some(why.to_string())),
+        State::Withdrawn => ("withdrawn", None),
+        State::Absent => ("absent", None),
+        State::Refused(why) => ("refused", Some(error::words(why))),
+    }
+}
+
 pub(crate) fn counted(kind: Kind, count: u64) -> Option<String> {
     let word = match kind {
         Kind::Like => "like",
@@ -192,7 +210,15 @@ fn is_hidden(record: &Record) -> bool {
 
 /// What a record says, harmless for a terminal; for one that may not be shown the reason in brackets.
 pub(crate) fn body(shown: &Shown) -> String {
-    let record = match &shown.state {
+    let mut lines = vec![body_of(&shown.state)];
+    let poll = shown.poll().filter(|_| shown.record().is_some_and(|record| !is_hidden(record)));
+    lines.extend(poll.into_iter().flat_map(|poll| poll::lines(shown, poll)));
+    lines.join("\n")
+}
+
+/// The same of a record by its verdict alone.
+pub(crate) fn body_of(state: &State) -> String {
+    let record = match state {
         State::Good(record) | State::Disowned(record, _) => record,
         State::Withdrawn => return "[withdrawn]".to_owned(),
         State::Absent => return "[its home cannot be reached now]".to_owned(),
@@ -213,6 +239,10 @@ pub(crate) fn body(shown: &Shown) -> String {
         Content::Post(Post { imported: Some(imported), .. }) => lines.push(import(imported)),
         Content::Like(like) => lines.push(format!("likes {}", like.object.id)),
         Content::Subscribe(subscribe) => lines.push(format!("subscribes to {}", subscribe.object.actor)),
+        Content::Vote(vote) => {
+            let numbers: Vec<String> = vote.choices.places().map(|place| (place + 1).to_string()).collect();
+            lines.push(format!("votes for {} of {}", numbers.join(", "), vote.object.id));
+        }
         _ => {}
     }
     lines.join("\n")

@@ -11,7 +11,7 @@ use mesh_proto::address::{Address, Domain};
 use mesh_proto::api::{
     Accepted, AccountView, Acts, Cards, Comments, Counters, Discovery, FeedPage, KeysAdded, KeysBatch, KeysBatchAnswer, KeysKnown,
     KeysView, KnownUnder, NewAccount, NotificationPage, Pairing, PairingList, PairingRequest, RecordView, Registered, Registration,
-    RulingsPage,
+    RulingsPage, Scheduled, ScheduledList, Versions,
 };
 use mesh_proto::envelope::{Envelope, Kind, RecordId};
 use mesh_proto::key::AccountId;
@@ -138,6 +138,21 @@ impl Home {
         self.http.post(self.to("/api/v1/records"), record).await
     }
 
+    /// Hands over a signed post that is to be published at the time that it claims.
+    pub async fn schedule(&self, signer: &Signer, post: &Envelope) -> Result<Scheduled> {
+        self.http.post(self.to("/api/v1/scheduled").signed(signer), post).await
+    }
+
+    /// What the signer planned and is not published.
+    pub async fn scheduled(&self, signer: &Signer) -> Result<ScheduledList> {
+        self.http.get(self.to("/api/v1/scheduled").signed(signer)).await
+    }
+
+    /// Lets the home forget a planned post.
+    pub async fn cancel_scheduled(&self, signer: &Signer, id: &RecordId) -> Result<Scheduled> {
+        self.http.delete(self.to(&format!("/api/v1/scheduled/{id}")).signed(signer)).await
+    }
+
     /// A record.
     pub async fn record(&self, id: &RecordId) -> Result<RecordView> {
         self.http.get(self.to(&format!("/api/v1/records/{id}"))).await
@@ -146,6 +161,11 @@ impl Home {
     /// One page of a thread, oldest first.
     pub async fn comments(&self, id: &RecordId, page: &Page) -> Result<Comments> {
         self.http.get(self.to(&format!("/api/v1/records/{id}/comments{}", page.query("after")))).await
+    }
+
+    /// One page of a record's versions, oldest first.
+    pub async fn versions(&self, id: &RecordId, page: &Page) -> Result<Versions> {
+        self.http.get(self.to(&format!("/api/v1/records/{id}/versions{}", page.query("after")))).await
     }
 
     /// One page of who liked or reposted a record.

@@ -101,6 +101,12 @@ impl Http {
         self.json(to.domain, response).await
     }
 
+    /// `DELETE`, read as `T`.
+    pub async fn delete<T: DeserializeOwned>(&self, to: To<'_>) -> Result<T> {
+        let response = self.send(Method::DELETE, to, None).await?;
+        self.json(to.domain, response).await
+    }
+
     /// `GET`, read as at most `bytes_max` bytes.
     pub async fn get_bytes(&self, to: To<'_>, bytes_max: usize) -> Result<Vec<u8>> {
         let response = self.send(Method::GET, to, None).await?;

@@ -1,7 +1,7 @@
 //! The MESH client: keys, signed actions, and reading in which every signature is checked.
 //!
 //! Owns: talking to servers ([`http`], [`home`]), the device key ([`keystore`]), becoming and remaining somebody ([`identity`]), signed
-//! actions ([`session`]), moving to another home and exports (`moving`), verified reading ([`reader`], [`follow`]), proofs ([`verify`]) and what was seen before ([`pins`]). A server is
+//! actions ([`session`]), words that are not published yet (`drafts`), moving to another home and exports (`moving`), verified reading ([`reader`], [`follow`]), proofs ([`verify`]) and what was seen before ([`pins`]). A server is
 //! never believed about who said what: what cannot be verified is an error or is marked so.
 //!
 //! Deliberately not here: printing, prompting, folders of the desktop (the programs' business), and the recovery phrase on any disk.
@@ -27,7 +27,7 @@ pub mod moving;
 pub mod ports;
 
 #[cfg(not(target_arch = "wasm32"))]
-pub use session::preview;
+pub use session::{drafts, preview};
 
 pub use error::{ClientError, ErrorKind, Result};
 

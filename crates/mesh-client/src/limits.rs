@@ -28,6 +28,8 @@ pub const KEYS_ASKED_MAX: usize = 64;
 pub const KEYS_CACHED_MAX: usize = 4096;
 /// Comments that a whole thread is read up to.
 pub const THREAD_COMMENTS_MAX: usize = 20_000;
+/// Versions of one record that are read: a thousand edits and the first.
+pub const VERSIONS_MAX: usize = 1_001;
 /// How often the counters of a record are checked anew because something came in between.
 pub const THREAD_TRIES_MAX: usize = 3;
 /// Accounts whose key-log head is remembered on disk; beyond it the longest unseen are forgotten.
@@ -72,3 +74,9 @@ pub const KEEPERS_ASKED_MAX: usize = 6;
 pub const PRIVATE_BYTES_MAX: u64 = 8 * 1024 * 1024;
 /// Most mutes, lists, members of a list and bookmarks, each.
 pub const PRIVATE_NAMES_MAX: usize = 10_000;
+/// Most drafts.
+pub const DRAFTS_MAX: usize = 1_000;
+/// Largest file of a draft, bytes: the words and, once signed, their envelope.
+pub const DRAFT_BYTES_MAX: u64 = 512 * 1024;
+/// Longest name of a draft, characters.
+pub const DRAFT_NAME_CHARS_MAX: usize = 64;

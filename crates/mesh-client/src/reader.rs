@@ -3,6 +3,7 @@
 //! Key logs come from the server that serves the page, in batches, and are kept in memory; they are checked and pinned like any other. A
 //! record that does not verify is never passed on as good: it is a [`State::Refused`] with the reason.
 
+pub mod history;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod private;
 mod tree;
@@ -21,7 +22,7 @@ use mesh_proto::api::{NotificationPage, RecordView};
 use mesh_proto::envelope::{Kind, RecordId};
 use mesh_proto::key::AccountId;
 use mesh_proto::keylog::{KeyLog, UseError};
-use mesh_proto::record::{Content, ObjectRef, Record};
+use mesh_proto::record::{Choices, Content, ObjectRef, Poll, Record};
 use mesh_proto::uri::{self, Target};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -50,6 +51,8 @@ pub struct Shown {
     pub author: Address,
     /// The verdict.
     pub state: State,
+    /// Of a poll: what its reader chose, where somebody looked that up ([`crate::session::Session::own_votes`]).
+    pub own_vote: Option<Choices>,
 }
 
 impl Shown {
@@ -65,6 +68,19 @@ impl Shown {
     pub fn version(&self) -> Option<RecordId> {
         self.record()?;
         self.view.record.as_ref().map(|record| record.envelope.id())
+    }
+
+    /// The poll of a verified post.
+    pub fn poll(&self) -> Option<&Poll> {
+        match &self.record()?.content {
+            Content::Post(post) => post.poll.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// When its author's home logged the version that is shown, or the first one if that is not at hand; milliseconds since the epoch.
+    pub fn received(&self) -> u64 {
+        self.view.record.as_ref().map_or(self.view.card.received, |record| record.opening.received)
     }
 
     /// The link to it.
@@ -208,7 +224,7 @@ impl Reader {
         self.show(vec![view.clone()]).await.pop().unwrap_or_else(|| {
             let state = State::Refused(Mistrust::NotAsSigned { record: view.card.id, what: "nothing was shown" });
             debug_assert!(false, "one view of {actor} gives one verdict");
-            Shown { author: view.card.address.clone(), view, state }
+            Shown { author: view.card.address.clone(), view, state, own_vote: None }
         })
     }
 
@@ -277,7 +293,7 @@ impl Reader {
             _ => view.card.address.clone(),
         };
         let state = verdict(&view, keys).unwrap_or_else(State::Refused);
-        Shown { view, author, state }
+        Shown { view, author, state, own_vote: None }
     }
 }
 

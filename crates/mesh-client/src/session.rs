@@ -5,6 +5,8 @@
 
 mod actions;
 #[cfg(not(target_arch = "wasm32"))]
+pub mod drafts;
+#[cfg(not(target_arch = "wasm32"))]
 pub mod preview;
 mod rulings;
 
@@ -19,8 +21,9 @@ use crate::pins::PinBook;
 use crate::reader::Reader;
 use crate::verify::{Verifying, check};
 use mesh_proto::address::Address;
+use mesh_proto::api::Scheduled;
 use mesh_proto::bytes::Salt;
-use mesh_proto::envelope::{Kind, RecordId};
+use mesh_proto::envelope::{Envelope, Kind, RecordId};
 use mesh_proto::key::AccountId;
 use mesh_proto::keylog::{KeyLog, LogPosition};
 use mesh_proto::record::{Content, Head, Record};
@@ -145,19 +148,20 @@ impl Session {
         Ok(record)
     }
 
-    /// Signs a draft and sends it home. What fails on the way is sent again: a record sent twice is the same record.
+    /// Signs a draft.
+    pub fn sign(&self, record: &Record) -> Envelope {
+        record.sign(&self.identity.key)
+    }
+
+    /// Signs a draft and sends it home.
     pub async fn send(&self, record: &Record) -> Result<Done> {
-        let envelope = record.sign(&self.identity.key);
-        let mut tries = 1;
-        let accepted = loop {
-            match self.home.accept(&envelope).await {
-                Err(error) if error.is_transient() && tries < SEND_TRIES_MAX => {
-                    crate::pause(SEND_PAUSE * 2_u32.pow(tries)).await;
-                    tries += 1;
-                }
-                other => break other?,
-            }
-        };
+        self.send_signed(&self.sign(record)).await
+    }
+
+    /// Sends what was signed. What fails on the way is sent again: a record sent twice is the same record.
+    pub async fn send_signed(&self, envelope: &Envelope) -> Result<Done> {
+        let record = Record::open(envelope).map_err(|error| ClientError::Input(error.to_string()))?;
+        let accepted = again(|| self.home.accept(envelope)).await?;
         let version = envelope.id();
         if accepted.id != version {
             return Err(ClientError::malformed(self.home.domain(), "it accepted another record than was sent"));
@@ -167,8 +171,31 @@ impl Session {
         Ok(Done { kind: record.kind(), id, version, url: uri.permalink(), uri, leaf: accepted.leaf, received: accepted.received })
     }
 
+    /// Hands a signed post to the home, which publishes it at the time that it claims.
+    pub async fn schedule(&self, envelope: &Envelope) -> Result<Scheduled> {
+        let scheduled = again(|| self.home.schedule(&self.signer, envelope)).await?;
+        if scheduled.envelope != *envelope {
+            return Err(ClientError::malformed(self.home.domain(), "it plans another record than was sent"));
+        }
+        Ok(scheduled)
+    }
+
     /// The link to one's own record.
     pub fn link(&self, record: RecordId) -> Target {
         Target::Record { person: Person::Address(self.address().clone()), record, version: None }
+    }
+}
+
+/// Does what can be done twice again, if it failed on the way.
+async fn again<T, F: Future<Output = Result<T>>>(request: impl Fn() -> F) -> Result<T> {
+    let mut tries = 1;
+    loop {
+        match request().await {
+            Err(error) if error.is_transient() && tries < SEND_TRIES_MAX => {
+                crate::pause(SEND_PAUSE * 2_u32.pow(tries)).await;
+                tries += 1;
+            }
+            other => return other,
+        }
     }
 }

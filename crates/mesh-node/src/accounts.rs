@@ -80,7 +80,7 @@ pub struct Sender<'a> {
 pub struct Merged {
     /// Number of operations that were new.
     pub added: usize,
-    /// The domain to which the account moved: what was said here about it is queued for it.
+    /// The domain to which the account moved, now or before: what was said here about it is queued for it.
     pub moved_to: Option<PeerNo>,
     /// Whether there is something to erase now: the account was closed, or names this domain no more as a mirror.
     pub erases: bool,
@@ -243,7 +243,7 @@ impl Accounts {
             let (mut batch, mut merged, added) = self.prepare_merge(id, known.as_deref(), ops)?;
             self.check_address(known.as_deref(), &merged, sender)?;
             if added == 0 {
-                return Ok(Merged::default());
+                return Ok(Merged { moved_to: self.announced_again(&merged, sender)?, ..Merged::default() });
             }
             let unnamed = self.is_unnamed(known.as_deref(), &merged);
             self.note_named(&mut batch, known.as_deref(), &merged)?;
@@ -274,6 +274,26 @@ impl Accounts {
             };
         }
         Err(NodeError::SlowDown { retry_after_s: 1 })
+    }
+
+    /// The home to which an account moved says again that it lives there, as it does once all is there that the account brought along: what it refused until
+    /// then goes to it once more.
+    fn announced_again(&self, account: &Account, sender: Sender<'_>) -> Result<Option<PeerNo>> {
+        let Some((domain, peer)) = sender.domain else { return Ok(None) };
+        if domain != account.home() || account.log.homes().len() < 2 {
+            return Ok(None);
+        }
+        let row = outbox_key(peer, MOVED | account.lid.0);
+        let mut batch = Batch::new();
+        match self.kv.get(Space::Late, &row)? {
+            // It is being looked through: that begins anew.
+            Some(_) => batch.put(Space::Late, row, []),
+            None => batch.expect_absent(Space::Late, row).put(Space::Late, row, crate::moved::again()),
+        };
+        match self.kv.commit(batch).wait() {
+            Ok(_) | Err(StoreError::ConditionFailed { .. }) => Ok(Some(peer)),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// The key log of someone who lives here grows through this domain's own log, until the home to which they moved says otherwise; and strangers push

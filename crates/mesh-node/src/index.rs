@@ -11,15 +11,16 @@ use crate::accounts::Account;
 use crate::error::{NodeError, Result};
 use crate::objects::Resolved;
 use crate::tables::codec::{Reader, key_u64};
+use crate::tables::payload::Payload;
 use crate::tables::published;
 use crate::tables::reference::{Reference, Standing, TombstoneRow};
 use crate::tables::{
-    AccountLid, HERE, Lid, ObjectLid, PeerNo, account_place_key, act_key, object_key, once_key, ordered_key, pair_key, subscribers_key,
-    uncounted_key,
+    AccountLid, HERE, Lid, ObjectLid, PeerNo, account_place_key, act_key, object_key, once_key, option_key, ordered_key, pair_key,
+    subscribers_key, uncounted_key,
 };
 use mesh_proto::api::code;
 use mesh_proto::envelope::{Kind, RecordId};
-use mesh_proto::record::{Content, Post, Record};
+use mesh_proto::record::{Choices, Content, Poll, Post, Record};
 use mesh_store::{Batch, KeyRange, Order, Read, Space};
 
 /// News for those who follow along, published once the batch is durable.
@@ -122,6 +123,10 @@ impl<'a> Indexer<'a> {
             content if content.revises().is_some() => self.edit(statement),
             Content::Post(post) => self.post(statement, post),
             Content::Comment(comment) => self.comment(statement, &comment.parent.id),
+            Content::Vote(vote) => {
+                vote.check_received(statement.received).map_err(|error| NodeError::refused(code::ENDED, error.to_string()))?;
+                self.once(statement)
+            }
             Content::Like(_) | Content::Repost(_) | Content::Subscribe(_) => self.once(statement),
             Content::Report(_) => {
                 let key = statement.resolved.object.map(|object| ordered_key(object, Kind::Report, statement.received, statement.lid));
@@ -145,6 +150,18 @@ impl<'a> Indexer<'a> {
         }
         if kind == Kind::Subscribe {
             self.batch.add(Space::CountByPeer, subscribers_key(object, peer), delta);
+        }
+        Ok(())
+    }
+
+    /// The same for each option that a vote chooses.
+    pub(crate) fn count_choices(&mut self, object: ObjectLid, choices: Option<Choices>, peer: PeerNo, delta: i64) -> Result<()> {
+        if let Some(choices) = choices
+            && counts(self.read, peer)?
+        {
+            for place in choices.places() {
+                self.batch.add(Space::Count, option_key(object, place), delta);
+            }
         }
         Ok(())
     }
@@ -224,6 +241,11 @@ impl<'a> Indexer<'a> {
             && (reference.parent != Some(comment.parent.id) || reference.object != statement.resolved.object)
         {
             return Err(NodeError::refused(code::FORBIDDEN, "an edit keeps what the comment answers, and its thread"));
+        }
+        if let Content::Post(post) = &statement.record.content
+            && kept_post(self.read, lid)?.is_some_and(|first| first.poll != post.poll)
+        {
+            return Err(NodeError::refused(code::FORBIDDEN, "an edit keeps the poll as it is: people voted on it"));
         }
         match reference.standing {
             Standing::Live => {}
@@ -323,13 +345,14 @@ impl<'a> Indexer<'a> {
         if known.standing != Standing::Live || known.object.is_some() {
             return Ok(());
         }
-        Reference { object: Some(object), ..known }.put(&mut self.batch, statement.lid);
+        Reference { object: Some(object), ..known.clone() }.put(&mut self.batch, statement.lid);
         match statement.record.kind() {
             Kind::Comment => self.join_thread(statement, object)?,
             kind if kind.is_once_per_object() => {
                 let key = once_key(object, kind, statement.actor.lid);
                 self.batch.put(Space::Object, key, once_value(statement.lid, kind, statement.peer));
                 self.count(object, kind, statement.peer, 1)?;
+                self.count_choices(object, known.choices, statement.peer, 1)?;
                 self.notify(statement, object);
             }
             _ => {}
@@ -346,6 +369,7 @@ impl<'a> Indexer<'a> {
         let kind = statement.record.kind();
         if let Some(object) = statement.resolved.object {
             self.count(object, kind, statement.peer, 1)?;
+            self.count_choices(object, choices(statement.record), statement.peer, 1)?;
             self.notify(statement, object);
         }
         match (kind, statement.resolved.object) {
@@ -366,6 +390,8 @@ impl<'a> Indexer<'a> {
             self.timeline(statement);
         }
         if let Some(object) = before.object {
+            self.count_choices(object, before.choices, statement.peer, -1)?;
+            self.count_choices(object, choices(statement.record), statement.peer, 1)?;
             self.unnotify(lid, &before, object)?;
             self.put_notices(statement, object);
         }
@@ -394,7 +420,24 @@ fn reference(statement: &Statement<'_>, standing: Standing, parent: Option<Recor
         device: statement.actor.device_place(&statement.record.head.device),
         object: statement.resolved.object,
         parent,
+        choices: choices(statement.record),
     }
+}
+
+fn choices(record: &Record) -> Option<Choices> {
+    if let Content::Vote(vote) = &record.content { Some(vote.choices) } else { None }
+}
+
+/// The first version of a post that this domain answers for.
+fn kept_post(read: &dyn Read, first: Lid) -> Result<Option<Post>> {
+    let envelope = Payload::get(read, first)?.and_then(|payload| payload.envelope);
+    let content = envelope.and_then(|envelope| Record::open(&envelope).ok()).map(|record| record.content);
+    Ok(if let Some(Content::Post(post)) = content { Some(post) } else { None })
+}
+
+/// The poll of a post that this domain answers for: that of its first version, which no edit changes.
+pub(crate) fn poll(read: &dyn Read, first: Lid) -> Result<Option<Poll>> {
+    Ok(kept_post(read, first)?.and_then(|post| post.poll))
 }
 
 /// `log (4) ‖ SHA-256 (32) ‖ actor (8)`.

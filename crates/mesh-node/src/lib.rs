@@ -2,7 +2,7 @@
 //!
 //! Services form a layered graph; each knows only those before it:
 //! `tables` → [`accounts`], [`log`], [`heads`] → [`objects`], [`peers`] → [`rulings`] → `index` → [`bus`] → [`bodies`], [`registration`], [`pairing`], [`buckets`] →
-//! [`outbox`] → `append` → [`records`], [`intake`] → [`catchup`], [`healing`] → [`moderation`] → [`remote`] → [`views`], [`fresh`] → [`feed`], [`notices`],
+//! [`outbox`] → `append` → [`records`], [`intake`] → [`planned`], [`catchup`], [`healing`] → [`moderation`] → [`remote`] → [`views`], [`fresh`] → [`feed`], [`notices`],
 //! [`counters`], [`published`]. What happens further down is told upward as [`News`].
 //!
 //! [`Node`] owns the services, the append thread and the outbox task. Everything that a crash must not lose is in the store when an answer is given;
@@ -27,7 +27,7 @@ pub use federation::{buckets, catchup, comparing, healing, intake, outbox, peers
 use federation::{dating, forks, frame, moved, packing, pin, queue};
 pub use mesh_store::{Capture, Captured, Health, Kv, MemoryStore};
 pub use reading::{bodies, counters, feed, fresh, heads, notices, published, remote, views};
-pub use writing::{pairing, records, registration};
+pub use writing::{pairing, planned, records, registration};
 
 use writing::moving::Room;
 use writing::{append, places};
@@ -62,6 +62,7 @@ use objects::Objects;
 use outbox::Outbox;
 use pairing::Pairings;
 use peers::Peers;
+use planned::Plans;
 use published::Published;
 use records::Records;
 use registration::{Registrar, RegistrationRules};
@@ -125,6 +126,8 @@ pub struct Node {
     pub moderation: Arc<Moderation>,
     /// Writing.
     pub records: Arc<Records>,
+    /// What is to be written later.
+    pub plans: Arc<Plans>,
     /// Who may register.
     pub registrar: Arc<Registrar>,
     /// Reading other domains.
@@ -199,15 +202,18 @@ impl Node {
         let known = (Arc::clone(&accounts), Arc::clone(&peers), Arc::clone(&rulings));
         let parts = (known, objects, Arc::clone(&registrar), Arc::clone(&bus), Arc::clone(&log));
         let records = Arc::new(Records::new(&ports, parts, (Room::new(config.mirrors_max), queue)));
+        let plans = Arc::new(Plans::new(&ports, Arc::clone(&accounts), Arc::clone(&records)));
         Ok(Self {
             domain: config.domain,
             request_key: config.request_key.clone(),
+            published: Arc::new(Published::new(&ports, (Arc::clone(&accounts), Arc::clone(&rulings)), Arc::clone(&views))),
             ports,
             accounts: Arc::clone(&accounts),
             log,
             peers: Arc::clone(&peers),
             rulings: Arc::clone(&rulings),
             moderation,
+            plans,
             remote: Remote::new(Arc::clone(&transport), Arc::clone(&peers), Arc::clone(&records), clock),
             records: Arc::clone(&records),
             registrar,
@@ -219,7 +225,6 @@ impl Node {
             counters,
             feed,
             notices,
-            published: Arc::new(Published::new(Arc::clone(&kv), (Arc::clone(&accounts), Arc::clone(&rulings)), Arc::clone(&views))),
             views,
             pairings: Pairings::default(),
             buckets: Buckets::new(config.rates),
@@ -229,12 +234,14 @@ impl Node {
         })
     }
 
-    /// Starts delivering and catching up. Needs a tokio runtime.
+    /// Starts delivering and catching up, and goes on with what was interrupted. Needs a tokio runtime.
     pub fn start(&self) {
         let tasks = [
             tokio::spawn(Arc::clone(&self.outbox).run()),
+            tokio::spawn(Arc::clone(&self.plans).run()),
             tokio::spawn(Arc::clone(&self.catchup).run()),
             tokio::spawn(Arc::clone(&self.healing).run()),
+            tokio::spawn(Arc::clone(&self.records).resume_announcing()),
         ];
         self.tasks.lock().unwrap_or_else(PoisonError::into_inner).extend(tasks);
     }
@@ -321,7 +328,7 @@ fn read(
     (known, log, bodies, heads): Readable,
     (clock, key): (Arc<dyn Clock>, SecretKey),
 ) -> (Arc<Views>, Arc<Counters>, Arc<Feed>, Arc<Notices>) {
-    let views = Views::new(Arc::clone(kv), known.clone(), log, bodies);
+    let views = Views::new(Arc::clone(kv), known.clone(), (log, bodies), Arc::clone(&clock));
     let (accounts, peers, rulings) = known;
     let counters = Counters::new((Arc::clone(kv), accounts, peers, Arc::clone(&views), rulings), clock, key);
     let feed = Feed { kv: Arc::clone(kv), heads, views: Arc::clone(&views) };

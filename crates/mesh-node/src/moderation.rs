@@ -15,7 +15,7 @@ use crate::rulings::Rulings;
 use crate::tables::reference::{Reference, Standing};
 use crate::tables::ruling::{RULINGS_OF_ACCOUNT_MAX, RulingRow, Subject};
 use crate::tables::{HERE, Lid, RULED, outbox_key, report, rules, uncounted_key};
-use crate::views::{decode_cursor, encode_cursor};
+use crate::views::{cut, decode_cursor, encode_cursor};
 use mesh_proto::address::{Address, Domain};
 use mesh_proto::api::{DomainKeyUse, code};
 use mesh_proto::envelope::{Envelope, Kind, RecordId};
@@ -244,8 +244,8 @@ impl Moderation {
     /// One page of reports, newest first, and where the next one goes on. Blocks.
     pub fn reports(&self, before: Option<&str>) -> Result<(Vec<Reported>, Option<String>)> {
         let before = before.map(decode_cursor).transpose()?;
-        let rows = report::page(&*self.kv, before, PAGE_MAX)?;
-        let next = rows.last().filter(|_| rows.len() == PAGE_MAX).map(|(received, lid, _)| encode_cursor(*received, *lid));
+        let (rows, more) = cut(report::page(&*self.kv, before, PAGE_MAX + 1)?, PAGE_MAX);
+        let next = rows.last().filter(|_| more).map(|(received, lid, _)| encode_cursor(*received, *lid));
         let reports = rows.into_iter().map(|(received, lid, envelope)| self.reported((received, lid), &envelope));
         Ok((reports.collect::<Result<_>>()?, next))
     }

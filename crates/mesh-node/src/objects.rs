@@ -10,7 +10,7 @@ use mesh_proto::api::code;
 use mesh_proto::envelope::{Kind, RecordId};
 use mesh_proto::key::AccountId;
 use mesh_proto::keylog::Status;
-use mesh_proto::record::{Audience, Comment, Content, Interaction, ObjectRef, Record};
+use mesh_proto::record::{Audience, Ballot, Comment, Content, Interaction, ObjectRef, Record, Vote};
 use mesh_store::{Kv, Space};
 use quick_cache::sync::Cache;
 use std::sync::Arc;
@@ -36,11 +36,13 @@ struct Known {
     actor_id: AccountId,
     /// A post's own policy.
     interaction: Interaction,
+    /// A post's poll.
+    ballot: Option<Ballot>,
     /// For a comment whose thread is here: the root, whose policy governs it.
     root: Option<RecordId>,
 }
 
-/// How many objects' policies are remembered: about 150 bytes each.
+/// How many objects' policies are remembered: about 200 bytes each.
 const OBJECTS_CACHED: usize = 50_000;
 
 /// The objects service.
@@ -73,6 +75,7 @@ impl Objects {
             Content::Repost(repost) => self.record_object(&repost.object, Kind::Repost, actor),
             Content::Report(report) => self.record_object(&report.object, Kind::Report, actor),
             Content::Comment(comment) => self.comment_object(comment, actor),
+            Content::Vote(vote) => self.poll_object(vote, actor),
             Content::Subscribe(subscribe) => {
                 let author = self.accounts.get(&subscribe.object.actor)?;
                 let is_copy = actor.keeps && actor.home() != &self.domain;
@@ -117,6 +120,21 @@ impl Objects {
         }
         let notify = if kind == Kind::Report { Vec::new() } else { vec![known.actor] };
         Ok(Resolved { object: Some(known.lid.into()), parent: None, notify })
+    }
+
+    /// The post whose poll a vote is in. Nobody is told of each vote.
+    fn poll_object(&self, vote: &Vote, actor: &Account) -> Result<Resolved> {
+        if !self.is_here(&vote.object)? {
+            return Ok(Resolved::default());
+        }
+        let known = self.known(&vote.object.id)?;
+        check_author(&known, &vote.object.actor)?;
+        let ballot = known.ballot.ok_or_else(|| NodeError::refused(code::OBJECT, "the object has no poll"))?;
+        vote.check_ballot(&ballot).map_err(|error| NodeError::refused(code::OBJECT, error.to_string()))?;
+        if known.actor == actor.lid {
+            return Err(NodeError::refused(code::POLICY, "who asks does not vote: the poll is your own"));
+        }
+        Ok(Resolved { object: Some(known.lid.into()), ..Resolved::default() })
     }
 
     /// The root's home keeps the whole thread; the parent's home, if another, keeps the answers to that comment.
@@ -190,7 +208,11 @@ impl Objects {
             (_, Some(object)) => (Interaction::default(), self.root(Lid(object.0))?),
             _ => (Interaction::default(), None),
         };
-        let known = Known { lid, kind: reference.kind, actor: reference.actor, actor_id, interaction, root };
+        let ballot = match reference.kind {
+            Kind::Post => crate::index::poll(&*self.kv, lid)?.map(|poll| poll.ballot()),
+            _ => None,
+        };
+        let known = Known { lid, kind: reference.kind, actor: reference.actor, actor_id, interaction, ballot, root };
         if self.changes.load(Ordering::Acquire) == changes {
             self.cache.insert(*id, known);
         }

@@ -8,4 +8,5 @@ pub mod heads;
 pub mod notices;
 pub mod published;
 pub mod remote;
+mod versions;
 pub mod views;

@@ -1,10 +1,12 @@
 //! Typed tables over the key spaces of [`mesh_store::space`]: how keys and values are written and read, and nothing else.
 
 pub(crate) mod account;
+pub(crate) mod announcing;
 pub(crate) mod carried;
 pub(crate) mod codec;
 pub(crate) mod payload;
 pub(crate) mod peer;
+pub(crate) mod planned;
 pub(crate) mod published;
 pub(crate) mod reference;
 pub(crate) mod report;
@@ -90,6 +92,11 @@ impl From<AccountLid> for ObjectLid {
 /// `object (8) ‖ kind (1)`: the prefix of a set of statements, and the key of its counter.
 pub(crate) fn object_key(object: ObjectLid, kind: Kind) -> [u8; 9] {
     codec::join(&object.0.to_be_bytes(), &[kind as u8])
+}
+
+/// `object (8) ‖ kind (1): vote ‖ option (1)`: the key of what an option of a poll counts.
+pub(crate) fn option_key(object: ObjectLid, place: usize) -> [u8; 10] {
+    codec::join(&object_key(object, Kind::Vote), &[place as u8])
 }
 
 /// `author (8) ‖ kind (1): subscribe ‖ peer (4)`.

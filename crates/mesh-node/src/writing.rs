@@ -6,5 +6,6 @@ mod closing;
 pub(crate) mod moving;
 pub mod pairing;
 pub(crate) mod places;
+pub mod planned;
 pub mod records;
 pub mod registration;

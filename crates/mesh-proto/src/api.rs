@@ -12,6 +12,7 @@ mod live;
 mod moving;
 mod problem;
 mod ruling;
+mod scheduled;
 
 pub use account::{
     AccountView, Admission, Invite, KeysAdded, NewAccount, Pairing, PairingList, PairingRequest, ProfileView, Registered, Registration,
@@ -19,7 +20,8 @@ pub use account::{
 };
 pub use compare::{EvidencePage, KnownUnder, LogFork, PinsPage};
 pub use content::{
-    Accepted, Acts, Card, Cards, Comments, Counts, FeedPage, LoggedRecord, Notification, NotificationPage, RecordView, Tombstone,
+    Accepted, Acts, Card, Cards, Comments, Counts, FeedPage, LoggedRecord, Notification, NotificationPage, PollView, RecordView, Tally,
+    Tombstone, Versions,
 };
 pub use discovery::{Discovery, DomainKey, DomainKeyUse, LimitView, PolicyView};
 pub use federation::{
@@ -31,3 +33,4 @@ pub use live::Event;
 pub use moving::{Announced, Arrival, ExportPage, ImportEnd, Imported, MirrorAgreement, MirrorRequest, RecordProof};
 pub use problem::{PROBLEM_PREFIX, Problem, code};
 pub use ruling::{RulingsPage, RulingsPush, RulingsTaken};
+pub use scheduled::{NotPublished, Scheduled, ScheduledList};

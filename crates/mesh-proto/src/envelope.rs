@@ -52,11 +52,13 @@ pub enum Kind {
     Retract = 22,
     /// A report to the object's home.
     Report = 23,
+    /// A vote in a poll.
+    Vote = 24,
 }
 
 impl Kind {
     /// All kinds, in the order of their numbers.
-    pub const ALL: [Kind; 14] = [
+    pub const ALL: [Kind; 15] = [
         Kind::Key,
         Kind::Name,
         Kind::Challenge,
@@ -71,6 +73,7 @@ impl Kind {
         Kind::Repost,
         Kind::Retract,
         Kind::Report,
+        Kind::Vote,
     ];
 
     /// The word for this kind, in types, paths and messages.
@@ -90,6 +93,7 @@ impl Kind {
             Kind::Repost => "repost",
             Kind::Retract => "retract",
             Kind::Report => "report",
+            Kind::Vote => "vote",
         }
     }
 
@@ -111,7 +115,7 @@ impl Kind {
 
     /// Whether an actor has at most one live statement of this kind about one object.
     pub const fn is_once_per_object(self) -> bool {
-        matches!(self, Kind::Like | Kind::Subscribe | Kind::Repost)
+        matches!(self, Kind::Like | Kind::Subscribe | Kind::Repost | Kind::Vote)
     }
 }
 

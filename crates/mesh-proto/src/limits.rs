@@ -25,6 +25,10 @@ pub const DEVICES_MAX: usize = 32;
 pub const ROOT_ROTATE_WAIT_MS: u64 = 30 * 24 * 3600 * 1000;
 /// How far in the future a claimed time may lie, milliseconds.
 pub const CLOCK_AHEAD_MS_MAX: u64 = 5 * 60 * 1000;
+/// Most posts that an account plans to be published later.
+pub const SCHEDULED_MAX: usize = 100;
+/// How far ahead a post is planned at most, milliseconds.
+pub const SCHEDULED_AHEAD_MS_MAX: u64 = 366 * 24 * 3600 * 1000;
 /// Longest post or comment text, bytes of UTF-8.
 pub const TEXT_BYTES_MAX: usize = 32 * 1024;
 /// Longest title or display name, bytes of UTF-8.
@@ -45,6 +49,16 @@ pub const PREVIEW_TEXT_BYTES_MAX: usize = 1_024;
 pub const NETWORK_BYTES_MAX: usize = 32;
 /// Longest address that an imported post had there, bytes.
 pub const IMPORT_URL_BYTES_MAX: usize = 1024;
+/// Fewest options of a poll.
+pub const POLL_OPTIONS_MIN: usize = 2;
+/// Most options of a poll.
+pub const POLL_OPTIONS_MAX: usize = 8;
+/// Longest option of a poll, bytes of UTF-8.
+pub const POLL_OPTION_BYTES_MAX: usize = 256;
+/// Shortest time from a post's claimed time to the end of its poll, milliseconds.
+pub const POLL_LIFE_MS_MIN: u64 = 60 * 1000;
+/// Longest time from a post's claimed time to the end of its poll, milliseconds.
+pub const POLL_LIFE_MS_MAX: u64 = 366 * 24 * 3600 * 1000;
 /// Most unknown-but-critical field names that `crit` may list.
 pub const CRIT_MAX: usize = 16;
 /// Most records in one delivery or one `records:batch`.

@@ -12,9 +12,11 @@ mod report;
 mod repost;
 mod retract;
 mod subscribe;
+mod vote;
 
 pub use comment::Comment;
 pub use like::Like;
+pub use post::poll::{Ballot, Choose, Poll};
 pub use post::preview::Preview;
 pub use post::tag;
 pub use post::{Audience, Imported, Interaction, Post, Terms};
@@ -23,6 +25,7 @@ pub use report::{Report, ReportReason};
 pub use repost::Repost;
 pub use retract::{Retract, RetractReason};
 pub use subscribe::Subscribe;
+pub use vote::{Choices, Vote, VoteError};
 
 use crate::address::Domain;
 use crate::bytes::Salt;
@@ -96,6 +99,8 @@ pub enum Content {
     Retract(Retract),
     /// A report.
     Report(Report),
+    /// A vote in a poll.
+    Vote(Vote),
 }
 
 /// Why a record is refused before any key log is asked.
@@ -164,6 +169,7 @@ impl Record {
             Kind::Repost => parsed(text, Content::Repost)?,
             Kind::Retract => parsed(text, Content::Retract)?,
             Kind::Report => parsed(text, Content::Report)?,
+            Kind::Vote => parsed(text, Content::Vote)?,
             other => return Err(RecordError::NotARecord(other)),
         };
         record.check()?;
@@ -177,6 +183,9 @@ impl Record {
             CritError::TooLong => RecordError::CritTooLong,
             CritError::Unknown(name) => RecordError::UnknownCritical(name),
         })?;
+        if let Content::Post(Post { poll: Some(poll), revises: None, .. }) = &self.content {
+            poll.check_life(self.head.at)?;
+        }
         self.content.check()
     }
 
@@ -226,6 +235,7 @@ impl Content {
             Content::Repost(_) => Kind::Repost,
             Content::Retract(_) => Kind::Retract,
             Content::Report(_) => Kind::Report,
+            Content::Vote(_) => Kind::Vote,
         }
     }
 
@@ -244,6 +254,7 @@ impl Content {
             Content::Like(like) => Some(like.object.id.hash()),
             Content::Repost(repost) => Some(repost.object.id.hash()),
             Content::Subscribe(subscribe) => Some(subscribe.object.actor.hash()),
+            Content::Vote(vote) => Some(vote.object.id.hash()),
             Content::Profile(_) | Content::Post(_) | Content::Comment(_) | Content::Retract(_) | Content::Report(_) => None,
         }
     }
@@ -260,6 +271,7 @@ impl Content {
             Content::Subscribe(subscribe) => vec![(subscribe.object.actor, &subscribe.object.home)],
             Content::Repost(repost) => vec![(repost.object.actor, &repost.object.home)],
             Content::Report(report) => vec![(report.object.actor, &report.object.home)],
+            Content::Vote(vote) => vec![(vote.object.actor, &vote.object.home)],
             Content::Profile(_) | Content::Post(_) | Content::Retract(_) => Vec::new(),
         }
     }
@@ -274,6 +286,7 @@ impl Content {
             Content::Repost(_) => Repost::FIELDS,
             Content::Retract(_) => Retract::FIELDS,
             Content::Report(_) => Report::FIELDS,
+            Content::Vote(_) => Vote::FIELDS,
         }
     }
 
@@ -284,7 +297,7 @@ impl Content {
             Content::Comment(comment) => comment.check(),
             Content::Report(report) => report.check(),
             Content::Retract(retract) => retract.check(),
-            Content::Like(_) | Content::Subscribe(_) | Content::Repost(_) => Ok(()),
+            Content::Like(_) | Content::Subscribe(_) | Content::Repost(_) | Content::Vote(_) => Ok(()),
         }
     }
 }

@@ -7,6 +7,7 @@ mod health;
 mod moving;
 mod records;
 mod resolve;
+mod scheduled;
 mod well_known;
 
 pub(crate) use accounts::blocking;
@@ -14,7 +15,7 @@ pub(crate) use accounts::blocking;
 use crate::App;
 use axum::Router;
 use axum::http::header;
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use serde::Deserialize;
 use utoipa::OpenApi;
 
@@ -57,8 +58,12 @@ impl Paging {
         records::submit,
         records::show,
         records::comments,
+        records::versions,
         records::references,
         records::counters,
+        scheduled::plan,
+        scheduled::list,
+        scheduled::cancel,
         feed::page,
         feed::notifications,
         feed::acts,
@@ -109,8 +114,11 @@ pub(crate) fn router() -> Router<App> {
         .route("/api/v1/records", post(records::submit))
         .route("/api/v1/records/{id}", get(records::show))
         .route("/api/v1/records/{id}/comments", get(records::comments))
+        .route("/api/v1/records/{id}/versions", get(records::versions))
         .route("/api/v1/records/{id}/references", get(records::references))
         .route("/api/v1/records/{id}/counters", get(records::counters))
+        .route("/api/v1/scheduled", get(scheduled::list).post(scheduled::plan))
+        .route("/api/v1/scheduled/{id}", delete(scheduled::cancel))
         .route("/api/v1/feed", get(feed::page))
         .route("/api/v1/notifications", get(feed::notifications))
         .route("/api/v1/acts", get(feed::acts))

@@ -99,6 +99,14 @@ pub(crate) async fn deliver(
             let now = app.node.peers.discover_again(peer.domain(), Again::Now).await?;
             if now.origin() == peer.origin() { Err(error) } else { take_in(&app, &now, &delivery).await }
         }
+        // Someone brought it along from a domain that is new here.
+        Err(error) if error.code() == code::NOT_LOGGED => {
+            if app.node.records.meet_stranger(delivery.origin.domain()).await {
+                take_in(&app, &peer, &delivery).await
+            } else {
+                Err(error)
+            }
+        }
         answer => answer,
     }
 }

@@ -9,6 +9,7 @@ mod about;
 pub(crate) mod answer;
 mod entry;
 mod fault;
+mod history;
 mod home;
 mod machine;
 mod person;
@@ -26,7 +27,7 @@ use crate::App;
 use answer::{answer, asset};
 use axum::Router;
 use axum::extract::State;
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use fault::Fault;
@@ -42,6 +43,7 @@ pub(crate) fn router() -> Router<App> {
         .route("/about", get(about::show))
         .route("/@{user}", get(person::show))
         .route("/@{user}/{id}", get(record::show))
+        .route("/@{user}/{id}/history", get(history::show))
         .route("/tag/{tag}", get(tag::show))
         .route("/search", get(search::show))
         .merge(machine::router())
@@ -51,8 +53,12 @@ pub(crate) fn router() -> Router<App> {
 }
 
 /// What is answered where no route leads: a page for people, a problem document for programs.
-pub(crate) async fn not_found(State(app): State<App>, headers: HeaderMap) -> Response {
-    if answer::wants_html(&headers) {
+pub(crate) async fn not_found(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Response {
+    let path = uri.path_and_query().map_or("", |path| path.as_str());
+    if let Some(rest) = path.strip_prefix("/%40") {
+        // Some programs write an `@` like this wherever it stands.
+        answer::redirect(&format!("/@{rest}"))
+    } else if answer::wants_html(&headers) {
         answer(&app, &headers, Err(Fault::not_found()))
     } else {
         crate::problem::ApiError::new(code::NOT_FOUND, "there is nothing under this path: see /api/openapi.json").into_response()

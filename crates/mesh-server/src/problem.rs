@@ -78,6 +78,7 @@ impl ApiError {
             code::NOT_HOME => (StatusCode::FORBIDDEN, "This is not the right home"),
             code::NOT_LOGGED => (StatusCode::UNPROCESSABLE_ENTITY, "The proof does not hold"),
             code::OBJECT => (StatusCode::UNPROCESSABLE_ENTITY, "The object cannot be acted on"),
+            code::ENDED => (StatusCode::UNPROCESSABLE_ENTITY, "It is over"),
             code::SLOW_DOWN => (StatusCode::TOO_MANY_REQUESTS, "Too many requests"),
             code::UNAVAILABLE => (StatusCode::SERVICE_UNAVAILABLE, "Not now"),
             code::REMOTE => (StatusCode::BAD_GATEWAY, "Another domain did not answer well"),

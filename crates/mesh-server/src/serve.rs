@@ -208,14 +208,14 @@ impl Acceptor {
         let router = self.router.clone();
         let under_way = UnderWay::new();
         let counted = under_way.clone();
+        let (head_wait, stall_wait) = (self.head_wait, self.stall_wait);
         let service = hyper::service::service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
             let client = client(from, request.headers());
             request.extensions_mut().insert(ConnectInfo(client));
             let one = counted.one();
             let answer = router.clone().call(request.map(axum::body::Body::new));
-            async move { answer.await.map(|response| one.until_sent(response)) }
+            async move { answer.await.map(|response| one.until_sent(response, stall_wait)) }
         });
-        let (head_wait, stall_wait) = (self.head_wait, self.stall_wait);
         let mut builder = Builder::new(TokioExecutor::new());
         builder.http1().timer(TokioTimer::new()).header_read_timeout(head_wait).max_headers(HEADERS_MAX).max_buf_size(HEAD_BYTES_MAX);
         builder.http2().timer(TokioTimer::new()).max_concurrent_streams(STREAMS_MAX).keep_alive_interval(Duration::from_secs(20));
@@ -223,13 +223,13 @@ impl Acceptor {
         tokio::spawn(async move {
             let outcome = match tls {
                 None => {
-                    let connection = builder.serve_connection(Stream::new(stream, stall_wait), service).into_owned();
-                    until_idle(watcher.watch(connection), (&under_way, head_wait)).await
+                    let connection = builder.serve_connection(Stream::new(stream, stall_wait, &under_way), service).into_owned();
+                    until_idle(watcher.watch(connection), (&under_way, head_wait, stall_wait)).await
                 }
                 Some(tls) => match tokio::time::timeout(head_wait, tls.accept(stream)).await {
                     Ok(Ok(Some(stream))) => {
-                        let connection = builder.serve_connection(Stream::new(stream, stall_wait), service).into_owned();
-                        until_idle(watcher.watch(connection), (&under_way, head_wait)).await
+                        let connection = builder.serve_connection(Stream::new(stream, stall_wait, &under_way), service).into_owned();
+                        until_idle(watcher.watch(connection), (&under_way, head_wait, stall_wait)).await
                     }
                     Ok(Ok(None)) => Ok(()),
                     Ok(Err(error)) => Err(error.into()),
@@ -248,12 +248,16 @@ impl Acceptor {
 /// Drives a connection until it ends, or has been idle for too long: the version that a client speaks, and HTTP/2 at rest, have no bound of their own.
 async fn until_idle(
     connection: impl Future<Output = Result<(), BoxError>>,
-    (under_way, wait): (&UnderWay, Duration),
+    (under_way, head_wait, stall_wait): (&UnderWay, Duration, Duration),
 ) -> Result<(), BoxError> {
     tokio::select! {
         ended = connection => ended,
-        () = under_way.idle(wait) => {
+        () = under_way.idle(head_wait) => {
             tracing::debug!("server.connection_idle");
+            Ok(())
+        }
+        () = under_way.overdue(stall_wait) => {
+            tracing::debug!("server.connection_deaf");
             Ok(())
         }
     }

@@ -56,7 +56,7 @@ spaces! {
     Object = 13, "object";
     /// What an account published. Account (8), received (8), local id (8) → kind (1).
     Timeline = 14, "timeline";
-    /// Counters. Object (8), kind (1) → count.
+    /// Counters. Object (8), kind (1), of the votes for one option of a poll also its place (1) → count.
     Count = 15, "count";
     /// Subscribers of an account by their domain. Account (8), kind (1): subscribe, peer (4; 0: here) → count.
     CountByPeer = 16, "count_by_peer";
@@ -108,6 +108,9 @@ spaces! {
     /// Posts by people of this domain, all of them and by tag, as hints: readers see to it that they stand. First 8 bytes of the SHA-256 of the folded tag, or
     /// of nothing (8), received (8), local id (8) → when the present version was received (8).
     Published = 60, "published";
+    /// Posts that wait for their time. 0 (1), account (8), SHA-256 (32) → the signed post with its time and why it was refused; and while it waits 1 (1),
+    /// time (8), account (8), SHA-256 (32) → nothing.
+    Planned = 52, "planned";
     /// Domains to which deliveries fail. Peer (4) → since when (6).
     Silent = 43, "silent";
     /// What operators decided. Account (8; 0: a domain), first half of the SHA-256 of a record, a report or a domain's name (16; zeros: the account), who

@@ -94,7 +94,7 @@ impl TestAccount {
 
     /// One record of every kind, each acting on `post` of `author` where it acts on something; in the order of the kinds' numbers.
     pub fn one_of_each(&self, author: &TestAccount, post: &Envelope) -> Vec<Envelope> {
-        use mesh_proto::record::{Comment, Like, Post, Profile, Report, ReportReason, Repost, Retract, Subscribe, Terms};
+        use mesh_proto::record::{Choices, Comment, Like, Post, Profile, Report, ReportReason, Repost, Retract, Subscribe, Terms, Vote};
         let object = author.object(post);
         let comment = Comment {
             root: object.clone(),
@@ -112,7 +112,8 @@ impl TestAccount {
             Content::Subscribe(Subscribe { object: author.account_ref() }),
             Content::Repost(Repost { object: object.clone() }),
             Content::Retract(Retract { object: object.id, reason: RetractReason::Author }),
-            Content::Report(Report { object, reason: ReportReason::Spam, text: String::new() }),
+            Content::Report(Report { object: object.clone(), reason: ReportReason::Spam, text: String::new() }),
+            Content::Vote(Vote { object, poll: Hash([7; 32]), ends: START_MS, choices: Choices::new([0]).expect("one") }),
         ];
         contents.into_iter().map(|content| self.sign(content)).collect()
     }

@@ -1,6 +1,7 @@
 //! A home is held to its counters with the real `mesh` program: it must be able to show what it counts.
 
-use crate::federation::{comment, like, post, retract};
+use crate::federation::polls::{asked, long_poll, vote};
+use crate::federation::{comment, like, retract};
 use crate::network::{Home, until};
 use crate::people::Terminal;
 use axum::body::Bytes;
@@ -9,6 +10,7 @@ use mesh_proto::api::{Counters, DomainKeyUse};
 use mesh_proto::counter::{Counter, SetSum};
 use mesh_proto::envelope::{Envelope, Kind};
 use mesh_proto::key::SecretKey;
+use mesh_proto::record::Poll;
 use mesh_server::config;
 use mesh_testkit::TestAccount;
 use serde_json::Value;
@@ -26,6 +28,7 @@ struct Behind {
     listener: Option<TcpListener>,
     front: Option<JoinHandle<()>>,
     hello: Envelope,
+    poll: Poll,
     key: SecretKey,
 }
 
@@ -53,16 +56,18 @@ async fn forward(to: u16, lie: Lie, (method, uri, headers, body): (Method, Uri, 
 }
 
 impl Behind {
-    /// A home with a post that three people elsewhere like and two comment on; one of each is withdrawn.
+    /// A home with a post with a poll that three people elsewhere like, vote on and comment on; one of each is withdrawn.
     async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let port = listener.local_addr().expect("bound").port();
         let home = Home::start_as(|_| format!("one.localhost:{port}"), |_| ()).await;
         let key = config::read(home.folder.path()).expect("a good folder").request_key;
         let ada = home.person("ada", 1).await;
-        let hello = home.says(&ada, post("hello")).await;
+        let poll = long_poll(&["tea", "coffee"]);
+        let hello = asked(&ada, &poll);
+        home.accept(&hello).await;
         let two = Home::start("two").await;
-        let mut behind = Self { home, two, listener: Some(listener), front: None, hello, key };
+        let mut behind = Self { home, two, listener: Some(listener), front: None, hello, poll, key };
         behind.tell(Arc::new(|_: &str, body| body));
         behind.act(&ada).await;
         behind
@@ -73,15 +78,18 @@ impl Behind {
         for number in 0..4 {
             let person = self.two.person(&format!("p{number}"), 10 + number).await;
             let liked = self.two.says(&person, like(object.clone())).await;
+            let voted = self.two.says(&person, vote(ada, &self.hello, &self.poll, &[usize::from(number > 0)])).await;
             let said = self.two.says(&person, comment(&object, &object, "well said")).await;
             if number == 3 {
                 self.two.says(&person, retract(&liked)).await;
+                self.two.says(&person, retract(&voted)).await;
                 self.two.says(&person, retract(&said)).await;
             }
         }
         self.home.says(ada, comment(&object, &object, "thank you")).await;
         self.home.until_count(&self.hello.id(), Kind::Comment, 4).await;
         self.home.until_count(&self.hello.id(), Kind::Like, 3).await;
+        self.home.until_count(&self.hello.id(), Kind::Vote, 3).await;
     }
 
     /// From now on this is told.
@@ -145,6 +153,7 @@ async fn honest_counters_hold_whoever_checks_them() {
     let (code, said) = behind.verify().await;
     assert_eq!(code, 0, "{said}");
     assert!(said.contains("holds: 4 counted, 4 verified") && said.contains("holds: 3 counted, 3 verified"), "{said}");
+    assert!(said.contains("votes     holds: 3 counted, 3 verified (option 1: 1, option 2: 2)"), "{said}");
     let link = format!("mesh://{}/{}", behind.home.address("ada"), behind.hello.id());
     let proof: Value = Terminal::new().one(&["verify", "--thread", &link]).await;
     assert_eq!(proof["counters"][1]["verdict"], "holds");
@@ -170,6 +179,24 @@ async fn inflated_counters_are_found_out() {
     let others = behind.signed(Kind::Comment, |counter| counter.fingerprint = SetSum::default().fingerprint());
     behind.tell_instead(others).await;
     behind.check_wrong("shows others than those that it counted").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn votes_that_are_moved_to_another_option_are_found_out() {
+    let mut behind = Behind::start().await;
+    let moved = behind.signed(Kind::Vote, |counter| counter.votes = vec![2, 1]);
+    behind.tell_instead(moved).await;
+    behind.check_wrong("HOME counts 3 votes, but by their options the votes that verify are 1, 2").await;
+    behind
+        .tell_instead(|path, body| match path.ends_with("/counters") || !path.starts_with("/api/v1/records/") {
+            true => body,
+            false => String::from_utf8(body).expect("text").replace(r#""votes":[1,2]"#, r#""votes":[3,0]"#).into_bytes(),
+        })
+        .await;
+    behind.check_wrong("HOME counts 3 votes, but by their options the votes that verify are 1, 2").await;
+    let one_more = behind.signed(Kind::Vote, |counter| counter.count += 1);
+    behind.tell_instead(one_more).await;
+    behind.check_wrong("HOME counts 4 votes but can show only 3 that verify").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -225,7 +252,7 @@ async fn counters_are_signed_by_the_records_home_only() {
     let key = discovery.key(DomainKeyUse::Request).expect("a key").verifier().expect("a good key");
     let counts: Vec<(Kind, u64)> =
         answer.counters.iter().map(|envelope| Counter::open(envelope, &key).expect("signed")).map(|one| (one.kind, one.count)).collect();
-    assert_eq!(counts, [(Kind::Comment, 4), (Kind::Like, 3), (Kind::Repost, 0)]);
+    assert_eq!(counts, [(Kind::Comment, 4), (Kind::Like, 3), (Kind::Repost, 0), (Kind::Vote, 3)]);
     let comments: mesh_proto::api::Comments = behind.home.get(&format!("/api/v1/records/{}/comments", behind.hello.id())).await.json();
     let foreign =
         comments.comments.iter().find(|comment| comment.card.address.domain().to_string() == behind.two.domain).expect("a comment");

@@ -6,10 +6,11 @@ use crate::network::{Home, Reply, until};
 use crate::peer::Peer;
 use crate::people::Terminal;
 use mesh_proto::address::Domain;
-use mesh_proto::api::{FeedPage, KeysView, MirrorRequest, RecordProof};
+use mesh_proto::api::{FeedPage, KeysView, MirrorRequest, RecordProof, RecordView, Tombstone};
 use mesh_proto::envelope::RecordId;
 use mesh_proto::keylog::Action;
 use mesh_proto::log::{Checkpoint, entry_hash, verify};
+use mesh_proto::record::RetractReason;
 use mesh_testkit::TestAccount;
 
 pub(super) fn domain(home: &Home) -> mesh_proto::address::Domain {
@@ -232,4 +233,20 @@ async fn mirror_that_lies_is_named_and_the_next_one_is_asked() {
     assert_eq!((&verified["kept_by"], &verified["lied"]), (&serde_json::json!(two.domain), &serde_json::json!([liar.domain])));
     let (code, words) = reader.run_all(&["verify", &link]).await;
     assert!(code == 0 && words.contains(&format!("LIED      {}", liar.domain)), "{code} {words}");
+
+    // It says that the record was withdrawn: without a signature the next one is asked, and one by somebody else is a lie.
+    let smith = TestAccount::new(&neo.address().to_string(), 9);
+    let mut view: RecordView = two.view(&said.id()).await;
+    view.record = None;
+    for (signed, lies) in [(None, serde_json::Value::Null), (Some(smith.sign(retract(&said))), serde_json::json!([liar.domain]))] {
+        view.tombstone = Some(Tombstone { id: said.id(), reason: RetractReason::Author, signer: neo.id(), retract: signed.map(Box::new) });
+        let (view, keys) = (serde_json::to_vec(&view).expect("json"), two.get(&path).await.body);
+        liar.answers(move |path, _| match path {
+            path if path.starts_with("/api/v1/records/") => (200, view.clone()),
+            path if path.ends_with("/keys") => (200, keys.clone()),
+            _ => (404, Vec::new()),
+        });
+        let verified = reader.one(&["verify", &link]).await;
+        assert_eq!((&verified["kept_by"], &verified["lied"]), (&serde_json::json!(two.domain), &lies));
+    }
 }

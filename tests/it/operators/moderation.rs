@@ -1,5 +1,6 @@
 //! Operators decide: at home at once, elsewhere soon, and so that everybody can check it.
 
+use crate::federation::polls::{asked, long_poll, until_tally, vote};
 use crate::federation::{comment, like, post, subscribe, until_subscribed};
 use crate::network::{Home, now_ms, until};
 use crate::people::{Terminal, uri};
@@ -194,6 +195,26 @@ async fn domain_on_probation_is_taken_in_but_neither_shown_below_others_things_n
     one.decides(Target::Domain(two.domain.parse().expect("a domain")), Measure::None).await;
     assert_eq!((one.count(&said.id(), Kind::Like).await, one.count(&said.id(), Kind::Comment).await), (1, 1));
     assert!(one.text(&format!("/@ada/{}", said.id())).await.1.contains("from a stranger"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn votes_of_a_blocked_domain_are_left_out_by_option() {
+    let (one, two) = (Home::start("one").await, Home::start("two").await);
+    let (ada, smith, neo) = (one.person("ada", 1).await, one.person("smith", 2).await, two.person("neo", 3).await);
+    let poll = long_poll(&["tea", "coffee"]);
+    let question = asked(&ada, &poll);
+    one.accept(&question).await;
+    one.says(&smith, vote(&ada, &question, &poll, &[0])).await;
+    two.says(&neo, vote(&ada, &question, &poll, &[1])).await;
+    until_tally(&one, &question, 2, &[1, 1]).await;
+    let domain = || Target::Domain(two.domain.parse().expect("a domain"));
+    one.decides(domain(), Measure::Block).await;
+    until_tally(&one, &question, 1, &[1, 0]).await;
+    one.decides(domain(), Measure::Probation).await;
+    two.says(&neo, vote(&ada, &question, &poll, &[0])).await;
+    until_tally(&one, &question, 1, &[1, 0]).await;
+    one.decides(domain(), Measure::None).await;
+    until_tally(&one, &question, 2, &[2, 0]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

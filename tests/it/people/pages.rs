@@ -4,7 +4,9 @@
 
 mod content;
 mod machines;
+mod odd;
 mod preview;
+mod threads;
 
 use crate::network::Home;
 use content::Content;
@@ -67,14 +69,36 @@ async fn every_page_passes_every_judge() {
 async fn lighthouse_gives_full_marks() {
     let home = Home::start("lighthouse").await;
     let content = Content::publish(&home).await;
-    let judged = ["home", "post", "profile", "tag", "about"];
-    let pages: BTreeMap<&str, String> = judged.map(|name| (name, format!("http://{}{}", home.domain, content.pages[name]))).into();
+    let found = [
+        "home",
+        "post",
+        "profile",
+        "tag",
+        "about",
+        "search",
+        "comment",
+        "untitled",
+        "long-word",
+        "hostile-post",
+        "hostile-profile",
+        "profile-empty",
+    ];
+    // Search engines are asked to leave these to others: full marks for being found would be a fault.
+    let left = ["repost", "search-found", "tag-unused", "deep-thread"];
+    let judged: Vec<&str> = found.into_iter().chain(left).collect();
+    let pages: BTreeMap<&str, String> =
+        judged.iter().map(|name| (*name, format!("http://{}{}", home.domain, content.pages[name]))).collect();
     let scores = judge("lighthouse.mjs", &json!({ "chromium": program("chromium"), "pages": pages })).await;
+    let mut faults = Vec::new();
     for name in judged {
+        println!("{name}: {}", scores[name]);
         for category in ["performance", "accessibility", "best-practices", "seo"] {
-            assert_eq!(scores[name][category].as_f64(), Some(1.0), "{name}: {category}: {:#}", scores[name]);
+            if scores[name][category].as_f64() != Some(1.0) && !(category == "seo" && left.contains(&name)) {
+                faults.push(format!("{name}: {category}: {}", scores[name]));
+            }
         }
     }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -116,46 +140,4 @@ async fn browser_without_graphics_shows_everything() {
         let shown = dump(name).await;
         assert!(shown.contains(words), "{name}: {words:?} is not in {shown}");
     }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn odd_requests_get_a_page_or_clear_words() {
-    let home = Home::start("odd").await;
-    let content = Content::publish(&home).await;
-    let post = &content.pages["post"];
-    for header in [
-        ("accept", "image/png"),
-        ("accept", "\u{ff}"),
-        ("range", "bytes=0-1"),
-        ("range", "bytes=9999999-"),
-        ("range", "lines=1"),
-        ("if-none-match", "\"\",,W/"),
-        ("accept-encoding", "zstd;q=x, *;q=0"),
-        ("if-range", "x"),
-    ] {
-        let reply = content::get(&home, post, &[header]).await;
-        assert_eq!(reply.status(), 200, "{header:?}");
-        assert!(reply.text().await.unwrap_or_default().contains("On engines"), "{header:?}");
-    }
-    for path in [
-        "/@ada/%00",
-        "/@%2e%2e/x",
-        "/tag/%ff",
-        "/tag/%E2%80%AE",
-        "/@ada/..%2f..%2fetc",
-        "/search?q=%00&q=2",
-        "/@ada?before=%ff",
-        "//@ada",
-        "/@ada//x",
-        "/oembed?url=%00",
-        "/sitemap/99999999999999999999.xml",
-        "/@ada/feed.rss",
-    ] {
-        let reply = content::get(&home, path, &[("accept", "text/html")]).await;
-        assert!((400..500).contains(&reply.status().as_u16()), "{path}: {}", reply.status());
-        let body = reply.text().await.expect("a body");
-        assert!(body.contains("<h1>") || body.contains("\"title\""), "{path} says why: {body}");
-    }
-    let head = home.http.head(format!("http://127.0.0.1:{}{post}", home.port)).send().await.expect("an answer");
-    assert_eq!((head.status().as_u16(), head.bytes().await.expect("no body").len()), (200, 0));
 }

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// The program at a terminal, as a person sees it.
-struct Seen {
+pub(super) struct Seen {
     screen: Arc<Mutex<vt100::Parser>>,
     /// All bytes that came, for what must never come.
     raw: Arc<Mutex<Vec<u8>>>,
@@ -23,7 +23,7 @@ fn size(columns: u16, rows: u16) -> PtySize {
 }
 
 impl Seen {
-    fn start(person: &Terminal, arguments: &[&str], columns: u16, environment: &[(&str, &str)]) -> Self {
+    pub(super) fn start(person: &Terminal, arguments: &[&str], columns: u16, environment: &[(&str, &str)]) -> Self {
         let pair = native_pty_system().openpty(size(columns, 24)).expect("a pseudo-terminal");
         let mut command = CommandBuilder::new(program());
         command.args(arguments);
@@ -53,7 +53,7 @@ impl Seen {
         self.screen.lock().expect("not poisoned").screen().contents()
     }
 
-    fn press(&mut self, keys: &str) {
+    pub(super) fn press(&mut self, keys: &str) {
         self.keys.write_all(keys.as_bytes()).and_then(|()| self.keys.flush()).expect("the program reads keys");
     }
 
@@ -63,7 +63,7 @@ impl Seen {
     }
 
     /// Waits until the screen is as wanted.
-    async fn until(&self, what: &str, wanted: impl Fn(&str) -> bool) -> String {
+    pub(super) async fn until(&self, what: &str, wanted: impl Fn(&str) -> bool) -> String {
         let mut tick = tokio::time::interval(Duration::from_millis(10));
         let end = Instant::now() + PATIENCE;
         loop {
@@ -76,12 +76,12 @@ impl Seen {
         }
     }
 
-    async fn until_it_says(&self, words: &str) -> String {
+    pub(super) async fn until_it_says(&self, words: &str) -> String {
         self.until(words, |text| text.contains(words)).await
     }
 
     /// Waits for the end; whether it was a good one. The terminal must be as it was.
-    async fn ends(&mut self) -> bool {
+    pub(super) async fn ends(&mut self) -> bool {
         let status = Mutex::new(None);
         let child = Mutex::new(&mut self.child);
         until("the end of the program", async || {

@@ -31,7 +31,9 @@ fn lines(proof: &ThreadProof) -> String {
         };
         let disowned = if counted.disowned > 0 { format!(", {} disowned", counted.disowned) } else { String::new() };
         let (kind, signed, verified) = (format!("{}s", counted.kind), counted.signed, counted.verified);
-        lines.push(format!("{kind:<10}{verdict}: {signed} counted, {verified} verified{disowned}"));
+        let votes: Vec<String> = counted.votes.iter().enumerate().map(|(place, votes)| format!("option {}: {votes}", place + 1)).collect();
+        let votes = if votes.is_empty() { String::new() } else { format!(" ({})", votes.join(", ")) };
+        lines.push(format!("{kind:<10}{verdict}: {signed} counted, {verified} verified{disowned}{votes}"));
         for (what, doubts) in [("does not verify", &counted.refused), ("cannot be had", &counted.absent)] {
             lines.extend(doubts.iter().take(NAMED_MAX).map(|doubt| named(what, doubt)));
             if doubts.len() > NAMED_MAX {

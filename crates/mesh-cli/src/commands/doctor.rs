@@ -1,8 +1,10 @@
-//! `mesh doctor`: keys, clock, home, key log, name.
+//! `mesh doctor`: this machine, keys, clock, home, key log, name, words that wait. Each trouble comes with the next step.
+
+mod machine;
 
 use crate::context::Context;
 use crate::fault::Fault;
-use crate::safe;
+use crate::{safe, time};
 use anyhow::Result;
 use mesh_client::identity::{Stage, StoredIdentity};
 use mesh_client::session::Session;
@@ -70,6 +72,7 @@ pub(super) async fn run(context: &Context) -> Result<()> {
 }
 
 async fn examine(doctor: &mut Doctor<'_>, stored: &StoredIdentity) {
+    machine::examine(doctor);
     check_home(doctor, stored).await;
     match doctor.context.identity() {
         Err(error) => doctor.bad("key", ErrorKind::Failed, (format!("{error:#}"), "unlock the keyring, or mesh init --recover")),
@@ -77,6 +80,7 @@ async fn examine(doctor: &mut Doctor<'_>, stored: &StoredIdentity) {
             doctor.good("key", format!("{} in {}", identity.stored.device, identity.stored.store.name()));
             let session = Session::new(&doctor.context.http, identity, doctor.context.pins.clone());
             check_account(doctor, &session).await;
+            check_scheduled(doctor, &session).await;
         }
     }
 }
@@ -102,8 +106,28 @@ async fn check_elsewhere(doctor: &mut Doctor<'_>, session: &Session, (keys, witn
     }
 }
 
+/// What the home did not publish.
+async fn check_scheduled(doctor: &mut Doctor<'_>, session: &Session) {
+    match session.home().scheduled(session.signer()).await {
+        Ok(list) => match list.scheduled.iter().find_map(|post| Some((post, post.refused.as_ref()?))) {
+            Some((post, refused)) => {
+                let words = format!("the post planned for {} was not published: {}", time::minute(post.at), refused.detail);
+                doctor.bad("scheduled", ErrorKind::Failed, (words, "mesh scheduled --cancel ID keeps the words as a draft"));
+            }
+            None => doctor.good("scheduled", format!("{} planned", list.scheduled.len())),
+        },
+        // Whatever keeps the home from answering was told above.
+        Err(error) if error.kind() == ErrorKind::Permission || error.is_silence() => {}
+        Err(error) => doctor.bad("scheduled", error.kind(), (error.words(), "mesh scheduled")),
+    }
+}
+
 async fn check_home(doctor: &mut Doctor<'_>, stored: &StoredIdentity) {
-    let home = doctor.context.home(stored.address.domain());
+    let domain = stored.address.domain();
+    if !domain.is_local() {
+        machine::check_name(doctor, domain.host(), domain.port().unwrap_or(443)).await;
+    }
+    let home = doctor.context.home(domain);
     let (discovery, date) = match home.discovery_dated().await {
         Ok(answer) => answer,
         Err(error) => {
@@ -114,7 +138,10 @@ async fn check_home(doctor: &mut Doctor<'_>, stored: &StoredIdentity) {
             );
         }
     };
-    doctor.good("home", format!("{} runs {}, log {}", discovery.domain, discovery.software, discovery.origin));
+    let way = if domain.is_local() { "over plain HTTP on this machine" } else { "over HTTPS with a good certificate" };
+    doctor.good("home", format!("{} answers {way}; it runs {}, log {}", discovery.domain, discovery.software, discovery.origin));
+    let versions: Vec<String> = discovery.versions.iter().map(u32::to_string).collect();
+    doctor.good("protocol", format!("version 1 here, {} there", versions.join(", ")));
     let Some(theirs) = date else { return };
     let ours = doctor.context.http.now_ms();
     let (ahead, behind) = (ours.saturating_sub(theirs) / 1000, theirs.saturating_sub(ours) / 1000);
@@ -130,6 +157,12 @@ async fn check_account(doctor: &mut Doctor<'_>, session: &Session) {
     match session.keys().await {
         Ok(keys) => {
             doctor.good("key log", format!("{} operations, head {}, this device is live", keys.len(), keys.head()));
+            if let Some(pending) = keys.view().pending_root() {
+                let words = format!("a device asked for another recovery phrase, which holds from {}", time::minute(pending.effective));
+                let next =
+                    "if that was not you: mesh id rotate --phrase-file FILE with your present phrase, and mesh id revoke that device";
+                doctor.bad("recovery", ErrorKind::Permission, (words, next));
+            }
             doctor.good("mirrors", super::mirror::advice(keys.view().mirrors()));
             if let Stage::Moving(moving) = &session.identity().stored.stage {
                 doctor.bad("moving", ErrorKind::Failed, (format!("on the way to {}", moving.to), "mesh id move"));

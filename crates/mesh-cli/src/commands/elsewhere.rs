@@ -18,17 +18,21 @@ pub(super) fn is_watched(command: &Command) -> bool {
         | Command::Comment(_)
         | Command::Subscribe(_)
         | Command::Repost(_)
+        | Command::Vote(_)
         | Command::Undo(_)
         | Command::Profile(_)
         | Command::Thread(_)
         | Command::Feed(_)
         | Command::Report(_)
         | Command::Rulings
+        | Command::Draft { .. }
+        | Command::Scheduled(_)
         | Command::Notifications(_) => true,
         Command::Init(_)
         | Command::Whoami
         | Command::Id(_)
         | Command::Show(_)
+        | Command::History(_)
         | Command::Verify(_)
         | Command::Export(_)
         | Command::Import(_)

@@ -325,6 +325,7 @@ impl<'a> Traveller<'a> {
         let mut old = Vec::new();
         for domain in &trip.leaves {
             let home = self.context.home(domain);
+            super::drafts::scheduled::bring_along(self.context, &home, (&self.signer, &account)).await;
             let result = match moving::tell(&home, &account, &trip.ops).await {
                 Ok(()) => match moving::carry_late(&home, place, (luggage, &account)).await {
                     Ok(late) => {

@@ -1,5 +1,7 @@
 //! Reading: show, thread, feed, notifications. Every record is verified; what is not good is marked, and refused ones are an error at the end.
 
+pub(super) mod history;
+
 use crate::cli::{FeedArgs, ListArgs, ShowArgs, ThreadArgs};
 use crate::context::{Context, target};
 use crate::fault::Fault;
@@ -116,13 +118,23 @@ pub(crate) fn repost_of<'a>(shown: &Shown, reposted: &'a BTreeMap<RecordId, Show
     }
 }
 
+/// Looks up what the person here chose in the polls among these records, if there is somebody.
+async fn look_up_votes(context: &Context, shown: &mut [Shown]) {
+    if shown.iter().any(|one| one.poll().is_some())
+        && let Ok(session) = context.session()
+    {
+        session.own_votes(shown).await;
+    }
+}
+
 pub(super) async fn show(context: &Context, args: ShowArgs) -> Result<()> {
     let target = target(&args.target)?;
     if let Target::Person(person) = &target {
         return show_person(context, person, args.proof.into()).await;
     }
     let reader = context.reader(&target)?;
-    let shown = reader.record(&target).await?;
+    let mut shown = reader.record(&target).await?;
+    look_up_votes(context, std::slice::from_mut(&mut shown)).await;
     if shown.state == State::Withdrawn && !context.out.is_json() {
         return Err(ClientError::NotFound(format!("{target} was withdrawn")).into());
     }
@@ -206,7 +218,8 @@ pub(super) async fn thread(context: &Context, args: ThreadArgs) -> Result<()> {
     if !args.plain && !args.proof && !args.all && args.after.is_none() && tui::is_wanted(context) {
         return tui::thread(context, target).await;
     }
-    let (reader, top) = thread_top(context, &target).await?;
+    let (reader, mut top) = thread_top(context, &target).await?;
+    look_up_votes(context, std::slice::from_mut(&mut top)).await;
     let id = top.view.card.id;
     let comments = if args.all {
         reader.all_comments(&id).await?
@@ -237,7 +250,8 @@ pub(super) async fn feed(context: &Context, args: FeedArgs) -> Result<()> {
         return tui::feed(context, &session, page, sieve).await;
     }
     let reader = session.reader();
-    let shown = feed_page(&session, page, &sieve).await?;
+    let mut shown = feed_page(&session, page, &sieve).await?;
+    session.own_votes(&mut shown.items).await;
     let mut printer = Printer::new(context, args.proof.into()).through(sieve.clone());
     if !args.follow {
         printer.list(reader, &shown.items).await;

@@ -1,62 +1,73 @@
 //! Signed actions: post, comment, like, repost, subscribe, undo, profile.
 
-use crate::cli::{CommentArgs, Mode, PostArgs, ProfileArgs, UndoArgs};
+use crate::cli::{CommentArgs, Mode, PostArgs, ProfileArgs, UndoArgs, VoteArgs, When};
+use crate::commands::drafts;
 use crate::context::{Context, target};
 use crate::fault::Fault;
 use crate::{safe, terminal};
 use anyhow::{Context as _, Result};
+use mesh_client::drafts::Words;
 use mesh_client::preview::Reach;
-use mesh_client::session::{Edit, Session};
+use mesh_client::session::{Done, Session};
 use mesh_proto::limits::TEXT_BYTES_MAX;
-use mesh_proto::record::{Post, Preview, Profile, Record};
+use mesh_proto::record::{Choices, Choose, Poll, Post, Preview, Profile, Record};
 use std::io::{IsTerminal, Read};
+use std::time::Duration;
+
+/// How long a poll lasts unless told.
+const POLL_LASTS: Duration = Duration::from_secs(24 * 3600);
+
+/// Where records are sent.
+pub(super) const RECORDS: &str = "/api/v1/records";
 
 /// Signs and sends a draft, or shows it.
 pub(super) async fn act(context: &Context, session: &Session, record: Record) -> Result<()> {
     if context.mode == Mode::DryRun {
-        context.dry_run_record(&record, session.home().domain());
+        context.dry_run_record(&record, session.home().domain(), RECORDS);
         return Ok(());
     }
-    let done = session.send(&record).await?;
-    context.out.either(&done, || done.uri.to_string());
-    if !context.out.is_json() {
-        context.out.talk(&format!("{} is leaf {} of {}", done.kind, done.leaf.index, done.leaf.origin));
-    }
+    print(context, &session.send(&record).await?);
     Ok(())
 }
 
+/// Says what was done.
+pub(super) fn print(context: &Context, done: &Done) {
+    context.out.either(done, || done.uri.to_string());
+    if !context.out.is_json() {
+        context.out.talk(&format!("{} is leaf {} of {}", done.kind, done.leaf.index, done.leaf.origin));
+    }
+}
+
 pub(super) async fn post(context: &Context, args: PostArgs) -> Result<()> {
-    let session = context.session()?;
-    let text = words(context, args.text.as_deref())?;
-    let record = match args.edit {
-        Some(uri) => {
-            let edit = Edit { text, title: args.title, tags: args.tags, lang: args.lang };
-            session.draft_edit(&target(&uri)?, edit).await?
-        }
-        None => {
-            let preview = match &args.preview {
-                Some(url) => Some(preview(&session, url).await?),
-                None => None,
-            };
-            let post = Post { title: args.title, tags: args.tags, lang: args.lang, preview, ..Post::free(text) };
-            session.draft_post(post).await?
-        }
+    let text = given(context, args.text.as_deref())?;
+    let poll = poll(context, &args);
+    let PostArgs { title, tags, lang, preview, edit, when, .. } = args;
+    let words = match edit {
+        Some(link) => Words::Edit { target: target(&link)?.to_string(), text, title, tags, lang },
+        None => Words::Post { post: Box::new(Post { title, tags, lang, poll, ..Post::free(text) }), preview },
     };
-    act(context, &session, record).await
+    drafts::say(context, words, &when).await
+}
+
+/// The poll that the options make.
+fn poll(context: &Context, args: &PostArgs) -> Option<Poll> {
+    let lasts = args.poll_ends.unwrap_or(POLL_LASTS).as_millis();
+    let ends = context.http.now_ms().saturating_add(u64::try_from(lasts).unwrap_or(u64::MAX));
+    let choose = if args.poll_multiple { Choose::Many } else { Choose::One };
+    (!args.poll.is_empty()).then(|| Poll { options: args.poll.clone(), choose, ends })
 }
 
 /// What a link leads to. What cannot be had is said, so that nobody publishes without it by accident.
-async fn preview(session: &Session, url: &str) -> Result<Preview> {
+pub(super) async fn preview(session: &Session, url: &str) -> Result<Preview> {
     let reach = if session.home().domain().is_local() { Reach::Localhost } else { Reach::Internet };
     let fetched = mesh_client::preview::fetch(url, reach).await;
     fetched.with_context(|| format!("there is no preview of {url}; leave --preview out to publish without one"))
 }
 
 pub(super) async fn comment(context: &Context, args: CommentArgs) -> Result<()> {
-    let session = context.session()?;
-    let text = words(context, args.text.as_deref())?;
-    let record = session.draft_comment(&target(&args.target)?, text, args.lang).await?;
-    act(context, &session, record).await
+    let text = given(context, args.text.as_deref())?;
+    let words = Words::Comment { target: target(&args.target)?.to_string(), text, lang: args.lang };
+    drafts::say(context, words, &When::default()).await
 }
 
 pub(super) async fn like(context: &Context, uri: &str) -> Result<()> {
@@ -68,6 +79,14 @@ pub(super) async fn like(context: &Context, uri: &str) -> Result<()> {
 pub(super) async fn repost(context: &Context, uri: &str) -> Result<()> {
     let session = context.session()?;
     let record = session.draft_repost(&target(uri)?).await?;
+    act(context, &session, record).await
+}
+
+pub(super) async fn vote(context: &Context, args: VoteArgs) -> Result<()> {
+    let session = context.session()?;
+    let choices = Choices::new(args.options.iter().map(|number| usize::from(*number) - 1));
+    let choices = choices.context("options are numbered from 1, as mesh show prints them")?;
+    let record = session.draft_vote(&target(&args.target)?, choices).await?;
     act(context, &session, record).await
 }
 
@@ -104,7 +123,7 @@ pub(super) async fn profile(context: &Context, args: ProfileArgs) -> Result<()> 
 }
 
 /// The text of a post or comment: as given, from a file whose path starts with `./`, `../` or `/`, or from stdin.
-fn words(context: &Context, given: Option<&str>) -> Result<String> {
+pub(super) fn given(context: &Context, given: Option<&str>) -> Result<String> {
     let text = match given {
         Some("-") => terminal::stdin_text()?,
         None if !std::io::stdin().is_terminal() => terminal::stdin_text()?,

@@ -1,7 +1,9 @@
 //! The state of the interface and what every key, piece of news and finished job does to it. Pure: it does no work and touches no terminal.
 
+mod ballot;
 mod panel;
 
+pub(super) use ballot::Ballot;
 pub(super) use panel::{Panel, Source};
 
 use super::input::Input;
@@ -37,6 +39,7 @@ pub(super) enum Mode {
     Browse,
     Filter(Input),
     Comment(Target, Input),
+    Vote(Ballot),
     /// A question with its answers.
     Ask(Question),
     /// Text over the list, scrolled by so many lines.
@@ -54,7 +57,7 @@ impl Question {
     pub(super) fn words(&self) -> &'static str {
         match self {
             Self::Withdraw(_) => "withdraw this for ever, everywhere? y n",
-            Self::Which(_) => "undo what? l like, r repost, Esc nothing",
+            Self::Which(_) => "undo what? l like, r repost, v vote, Esc nothing",
         }
     }
 }
@@ -126,6 +129,7 @@ impl App {
             Mode::Browse => self.browse(key),
             Mode::Filter(input) => self.typing_filter(input, key),
             Mode::Comment(target, input) => self.typing_comment(target, input, key),
+            Mode::Vote(ballot) => self.voting(ballot, key.code),
             Mode::Ask(question) => answered(question, key.code),
             Mode::Text(text, scroll) => {
                 match key.code {
@@ -166,6 +170,13 @@ impl App {
             KeyCode::Char('v') => Effect::Work(Job::Verify(target)),
             KeyCode::Char('o') => Effect::Open(item.link()),
             KeyCode::Char('C') => Effect::Edit(target, String::new()),
+            KeyCode::Char('p') => {
+                match Ballot::of(item.subject()) {
+                    Ok(ballot) => self.mode = Mode::Vote(ballot),
+                    Err(words) => self.status = words.to_owned(),
+                }
+                return Vec::new();
+            }
             KeyCode::Char('c') => {
                 self.mode = Mode::Comment(target, Input::default());
                 return Vec::new();
@@ -208,6 +219,18 @@ impl App {
                 input.key(key);
                 self.panel().list.filter(&input.text());
                 self.mode = Mode::Filter(input);
+            }
+        }
+        Vec::new()
+    }
+
+    fn voting(&mut self, mut ballot: Ballot, code: KeyCode) -> Vec<Effect> {
+        match (code, ballot.choices()) {
+            (KeyCode::Esc, _) => self.status = "nothing was sent".to_owned(),
+            (KeyCode::Enter, Some(choices)) => return vec![Effect::Work(Job::Vote(ballot.target, choices))],
+            _ => {
+                ballot.key(code);
+                self.mode = Mode::Vote(ballot);
             }
         }
         Vec::new()
@@ -298,6 +321,10 @@ impl App {
                     self.panel().add_records(vec![*comment]);
                 }
             }
+            Outcome::Voted => {
+                self.status = "your vote is signed and logged".to_owned();
+                return vec![Effect::Work(self.panel().reading())];
+            }
             Outcome::Undone => {
                 self.status = "undone".to_owned();
                 return vec![Effect::Work(self.panel().reading())];
@@ -348,6 +375,7 @@ fn answered(question: Question, code: KeyCode) -> Vec<Effect> {
         (Question::Withdraw(target), KeyCode::Char('y')) => Job::Undo(target, None),
         (Question::Which(target), KeyCode::Char('l')) => Job::Undo(target, Some(Kind::Like)),
         (Question::Which(target), KeyCode::Char('r')) => Job::Undo(target, Some(Kind::Repost)),
+        (Question::Which(target), KeyCode::Char('v')) => Job::Undo(target, Some(Kind::Vote)),
         _ => return Vec::new(),
     };
     vec![Effect::Work(job)]

@@ -2,14 +2,11 @@
 //!
 //! It is given back when [`Screen`] is dropped, by ratatui's hook when the program panics, and after the signals that end a program.
 
-use crate::safe;
+use crate::editor;
 use anyhow::{Context, Result};
 use crossterm::event::{DisableBracketedPaste, EnableBracketedPaste};
 use crossterm::execute;
-use mesh_proto::limits::TEXT_BYTES_MAX;
 use ratatui::{DefaultTerminal, Frame};
-use std::io::{Read, Write};
-use std::process::Command;
 
 /// A terminal that is ours until this is dropped.
 pub(super) struct Screen {
@@ -29,7 +26,7 @@ impl Screen {
     /// Lends the terminal to the person's editor; answers what they wrote.
     pub(super) fn edit(&mut self, text: &str) -> Result<String, String> {
         give_back();
-        let written = in_editor(text);
+        let written = editor::edit(text);
         self.terminal = take().map_err(|error| error.to_string())?;
         written
     }
@@ -55,27 +52,6 @@ fn give_back() {
     // Nobody can be told where the terminal is gone.
     let _ = execute!(std::io::stdout(), DisableBracketedPaste);
     ratatui::restore();
-}
-
-/// Runs `$VISUAL` or `$EDITOR` on a file that only this person can read.
-fn in_editor(text: &str) -> Result<String, String> {
-    let named = |name: &str| std::env::var(name).ok().filter(|editor| !editor.trim().is_empty());
-    let editor = named("VISUAL").or_else(|| named("EDITOR")).unwrap_or_else(|| "vi".to_owned());
-    let mut words = editor.split_whitespace();
-    let program = words.next().unwrap_or("vi");
-    let told = |error: std::io::Error| error.to_string();
-    let mut file = tempfile::Builder::new().prefix("mesh-").suffix(".txt").tempfile().map_err(told)?;
-    file.write_all(text.as_bytes()).and_then(|()| file.flush()).map_err(told)?;
-    let status = Command::new(program).args(words).arg(file.path()).status();
-    let status = status.map_err(|error| format!("{}: {error}; set EDITOR", safe::line(program)))?;
-    if !status.success() {
-        return Err(format!("{} failed, nothing was sent", safe::line(program)));
-    }
-    // Editors put a new file in the place of the old one: it is opened by its name again.
-    let mut written = String::new();
-    let file = std::fs::File::open(file.path()).map_err(told)?;
-    file.take(TEXT_BYTES_MAX as u64 + 2).read_to_string(&mut written).map_err(told)?;
-    Ok(written.replace("\r\n", "\n").trim_end().to_owned())
 }
 
 /// Shows a web link with the desktop's program. Only links of the web are passed on: others could start anything.

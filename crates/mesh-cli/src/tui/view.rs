@@ -77,6 +77,7 @@ fn draw_last(frame: &mut Frame, area: Rect, app: &App) {
     match &app.mode {
         Mode::Filter(input) => draw_input(frame, area, "/", input),
         Mode::Comment(_, input) => draw_input(frame, area, "comment: ", input),
+        Mode::Vote(ballot) => frame.render_widget(Paragraph::new(ballot.words()), area),
         Mode::Ask(question) => frame.render_widget(Paragraph::new(question.words()), area),
         Mode::Text(..) => frame.render_widget(Paragraph::new("j k scroll, other keys close"), area),
         Mode::Browse if app.status.is_empty() => {

@@ -7,11 +7,12 @@ use crate::sieve::Sieve;
 use crate::text;
 use anyhow::Result;
 use mesh_client::home::Page;
-use mesh_client::reader::{Reader, Shown, order};
+use mesh_client::reader::{Shown, order};
 use mesh_client::session::Session;
 use mesh_client::{ClientError, ErrorKind};
 use mesh_proto::envelope::{Kind, RecordId};
 use mesh_proto::limits::PAGE_MAX;
+use mesh_proto::record::Choices;
 use mesh_proto::uri::Target;
 
 /// Something to be done. `usize`: the screen that it is for.
@@ -27,6 +28,8 @@ pub(super) enum Job {
     Feed(usize, Option<String>),
     /// Likes or reposts.
     Act(Kind, Target),
+    /// Votes.
+    Vote(Target, Choices),
     /// Comments.
     Comment(Target, String),
     /// Withdraws one's own record, or one's statement of this kind about it.
@@ -55,6 +58,7 @@ pub(super) enum Outcome {
     /// A page of the feed that begins at the given place.
     Feed(usize, Option<String>, Vec<Item>, Option<String>),
     Acted(Kind, Target),
+    Voted,
     Commented(Box<Shown>),
     Undone,
     /// There are several statements: which one?
@@ -111,6 +115,11 @@ impl<'a> Worker<'a> {
                 session.send(&draft).await?;
                 Outcome::Acted(kind, target)
             }
+            Job::Vote(target, choices) => {
+                let session = self.somebody()?;
+                session.send(&session.draft_vote(&target, choices).await?).await?;
+                Outcome::Voted
+            }
             Job::Comment(target, text) => {
                 let session = self.somebody()?;
                 let done = session.send(&session.draft_comment(&target, text, None).await?).await?;
@@ -132,7 +141,10 @@ impl<'a> Worker<'a> {
 
     /// The post at the top and the first page of its comments.
     pub(super) async fn thread(&self, target: &Target) -> Result<Thread> {
-        let (reader, top) = thread_top(self.context, target).await?;
+        let (reader, mut top) = thread_top(self.context, target).await?;
+        if let Some(session) = self.session {
+            session.own_votes([&mut top]).await;
+        }
         let comments = reader.comments(&top.view.card.id, &Page::first(PAGE_MAX)).await?;
         let mut records = vec![top];
         records.extend(self.wanted(comments.items));
@@ -145,12 +157,12 @@ impl<'a> Worker<'a> {
     }
 
     /// Feed items with what they pass on.
-    pub(super) async fn items(&self, shown: Vec<Shown>) -> Vec<Item> {
-        let reader: Option<&Reader> = self.session.map(Session::reader);
-        let reposted = match reader {
-            Some(reader) => reader.reposted(&shown).await,
-            None => Default::default(),
-        };
+    pub(super) async fn items(&self, mut shown: Vec<Shown>) -> Vec<Item> {
+        let mut reposted = Default::default();
+        if let Some(session) = self.session {
+            reposted = session.reader().reposted(&shown).await;
+            session.own_votes(shown.iter_mut().chain(reposted.values_mut())).await;
+        }
         let items = shown.into_iter().map(|shown| Item { reposted: repost_of(&shown, &reposted).cloned(), ..Item::new(shown) });
         items.filter(|item| self.sieve.lets(&item.shown, item.reposted.as_ref())).collect()
     }

@@ -21,7 +21,7 @@ fn view(account: &TestAccount, envelope: Envelope) -> RecordView {
         parent,
         disowned: false,
     };
-    RecordView { card, record: Some(logged), tombstone: None, counts: Counts::new(), url: String::new() }
+    RecordView { card, record: Some(logged), tombstone: None, counts: Counts::new(), poll: None, url: String::new() }
 }
 
 fn neo() -> TestAccount {

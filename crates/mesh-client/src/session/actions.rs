@@ -2,13 +2,15 @@
 
 use super::Session;
 use crate::error::{ClientError, Result};
+use crate::limits::REQUESTS_AT_ONCE_MAX;
 use crate::reader::{Shown, State};
 use crate::verify::{Mistrust, check};
+use futures_util::{StreamExt, stream};
 use mesh_proto::envelope::{Kind, RecordId};
 use mesh_proto::key::AccountId;
 use mesh_proto::record::{
-    AccountRef, Comment, Content, Like, ObjectRef, Post, Preview, Profile, Record, Report, ReportReason, Repost, Retract, RetractReason,
-    Subscribe, Terms,
+    AccountRef, Choices, Comment, Content, Like, ObjectRef, Post, Preview, Profile, Record, Report, ReportReason, Repost, Retract,
+    RetractReason, Subscribe, Terms, Vote,
 };
 use mesh_proto::uri::{self, Target};
 
@@ -92,6 +94,32 @@ impl Session {
         }
     }
 
+    /// A vote in a post's poll, for the options at these places.
+    pub async fn draft_vote(&self, target: &Target, choices: Choices) -> Result<Record> {
+        let (object, _, record) = self.object(target).await?;
+        let poll = match record.content {
+            Content::Post(Post { poll: Some(poll), .. }) => poll,
+            _ => return Err(ClientError::Input(format!("{target} has no poll"))),
+        };
+        let vote = Vote { object, poll: poll.hash(), ends: poll.ends, choices };
+        let good = vote.check_received(self.home().http().now_ms()).and_then(|()| vote.check_ballot(&poll.ballot()));
+        good.map_err(|error| ClientError::Input(error.to_string()))?;
+        self.draft(Content::Vote(vote)).await
+    }
+
+    /// Looks up what one chose in the polls among these records. What cannot be had is left out: it is no part of what others said.
+    pub async fn own_votes(&self, shown: impl IntoIterator<Item = &mut Shown>) {
+        let polls = stream::iter(shown.into_iter().filter(|one| one.poll().is_some()));
+        let looks = polls.map(|one| async move {
+            let own = self.own_act(Kind::Vote, &one.view.card.id.to_string(), &one.target()).await;
+            one.own_vote = own.ok().flatten().and_then(|(_, record)| match record.content {
+                Content::Vote(vote) => Some(vote.choices),
+                _ => None,
+            });
+        });
+        looks.buffer_unordered(REQUESTS_AT_ONCE_MAX).for_each(std::future::ready).await;
+    }
+
     /// A report of a post or comment to its home.
     pub async fn draft_report(&self, target: &Target, reason: ReportReason, text: String) -> Result<Record> {
         let (object, _, record) = self.object(target).await?;
@@ -117,9 +145,9 @@ impl Session {
     /// there are several.
     pub async fn draft_undo(&self, target: &Target, kind: Option<Kind>) -> Result<Record> {
         let object = match target {
-            Target::Person(person) => self.own_act(Kind::Subscribe, &self.account_of(person).await?.to_string(), target).await?,
+            Target::Person(person) => self.own_act_id(Kind::Subscribe, &self.account_of(person).await?.to_string(), target).await?,
             Target::Record { record, .. } => match kind {
-                Some(kind) => self.own_act(kind, &self.stable_id(target, record).await?.to_string(), target).await?,
+                Some(kind) => self.own_act_id(kind, &self.stable_id(target, record).await?.to_string(), target).await?,
                 None => self.own_or_act(target, record).await?,
             },
         };
@@ -159,7 +187,7 @@ impl Session {
         }
     }
 
-    /// One's own record itself, or else one's only like or repost of it.
+    /// One's own record itself, or else one's only like or repost of it, or vote in its poll.
     async fn own_or_act(&self, target: &Target, record: &RecordId) -> Result<Option<RecordId>> {
         let id = match self.reader().record(target).await {
             Ok(shown) if shown.record().is_some_and(|record| record.head.actor == self.account()) => return Ok(Some(shown.view.card.id)),
@@ -167,19 +195,27 @@ impl Session {
             Err(error @ ClientError::Mistrust(_)) => return Err(error),
             Err(_) => *record,
         };
-        let like = self.own_act(Kind::Like, &id.to_string(), target).await?;
-        let repost = self.own_act(Kind::Repost, &id.to_string(), target).await?;
-        if like.is_some() && repost.is_some() {
-            return Err(ClientError::Input(format!(
-                "you liked and reposted {target}: say which to undo with --kind like or --kind repost"
-            )));
+        let mut acts = Vec::new();
+        for kind in [Kind::Like, Kind::Repost, Kind::Vote] {
+            acts.extend(self.own_act_id(kind, &id.to_string(), target).await?.map(|id| (kind, id)));
         }
-        Ok(like.or(repost))
+        match acts.as_slice() {
+            [] => Ok(None),
+            [(_, id)] => Ok(Some(*id)),
+            several => {
+                let choice = several.iter().map(|(kind, _)| format!("--kind {kind}")).collect::<Vec<_>>().join(" or ");
+                Err(ClientError::Input(format!("there are several statements of yours about {target}: say which to undo with {choice}")))
+            }
+        }
+    }
+
+    async fn own_act_id(&self, kind: Kind, object: &str, target: &Target) -> Result<Option<RecordId>> {
+        Ok(self.own_act(kind, object, target).await?.map(|(id, _)| id))
     }
 
     /// One's own live statement of `kind` about `object`. The home says which record it is; that it is what the home says is verified, since a
     /// withdrawal of another record would be signed otherwise.
-    async fn own_act(&self, kind: Kind, object: &str, target: &Target) -> Result<Option<RecordId>> {
+    async fn own_act(&self, kind: Kind, object: &str, target: &Target) -> Result<Option<(RecordId, Record)>> {
         let acts = self.home().acts(self.signer(), kind, object).await?;
         let id = match acts.records.as_slice() {
             [] => return Ok(None),
@@ -197,11 +233,12 @@ impl Session {
             Content::Repost(repost) => repost.object.id.to_string(),
             Content::Subscribe(subscribe) => subscribe.object.actor.to_string(),
             Content::Comment(comment) => comment.parent.id.to_string(),
+            Content::Vote(vote) => vote.object.id.to_string(),
             _ => String::new(),
         };
         if checked.record.kind() != kind || about != object || checked.id != id {
             return Err(Mistrust::NotAsSigned { record: id, what: "the home names another record as the one to undo" }.into());
         }
-        Ok(Some(id))
+        Ok(Some((id, checked.record)))
     }
 }

@@ -8,11 +8,12 @@ use super::proof::{Inclusion, Proof, Verifying, absent, no_home, summary};
 use crate::error::{ClientError, Result};
 use crate::limits::KEEPERS_ASKED_MAX;
 use mesh_proto::address::{Address, Domain};
-use mesh_proto::api::{LoggedRecord, NameLeaf, RecordProof, RecordView, code};
-use mesh_proto::envelope::RecordId;
+use mesh_proto::api::{LoggedRecord, NameLeaf, RecordProof, RecordView, Tombstone, code};
+use mesh_proto::envelope::{Kind, RecordId};
 use mesh_proto::key::{AccountId, KeyId};
-use mesh_proto::keylog::KeyLog;
+use mesh_proto::keylog::{KeyLog, Status};
 use mesh_proto::log::{Checkpoint, Origin, verify};
+use mesh_proto::record::Content;
 use mesh_proto::uri::{self, Target};
 use serde::Serialize;
 use std::collections::VecDeque;
@@ -157,7 +158,7 @@ impl Verifying {
         };
         let (mut places, mut lies) = (self.places(person, asked), Lies::default());
         loop {
-            let (view, served) = match self.record_from(&mut places, record).await {
+            let (view, served) = match self.record_from(&mut places, (record, asked)).await {
                 Ok(found) => found,
                 Err(error) => return Err(lies.or(error)),
             };
@@ -172,6 +173,9 @@ impl Verifying {
     /// Proves what a domain shows under a link.
     async fn shown(&self, target: &Target, view: RecordView, served: &Domain) -> Result<Proof> {
         let Some(logged) = view.record else {
+            if let Some(tombstone) = &view.tombstone {
+                self.check_withdrawal(target, tombstone, served).await?;
+            }
             return Err(absent(&view.card.id, view.tombstone.is_some()));
         };
         let found = logged.envelope.id();
@@ -185,24 +189,48 @@ impl Verifying {
         Ok(summary(&checked, &author, Some((&logged, &inclusion))))
     }
 
+    /// Whether a withdrawal, if it is shown, is signed by whose record it takes away.
+    async fn check_withdrawal(&self, target: &Target, tombstone: &Tombstone, served: &Domain) -> Result<()> {
+        let Some(retract) = &tombstone.retract else { return Ok(()) };
+        let false_one = || Mistrust::NotAsSigned { record: tombstone.id, what: "its withdrawal" };
+        let Target::Record { person, record, .. } = target else { return Err(false_one().into()) };
+        if *record != tombstone.id || self.known(person).is_some_and(|author| author != tombstone.signer) {
+            return Err(false_one().into());
+        }
+        let keys = self.account(&tombstone.signer, served).await?.keys;
+        // Who closes an account withdraws all that it said.
+        let is_signed = match retract.kind() {
+            Kind::Key => keys.view().status() == Status::Closed,
+            _ => matches!(check::record(retract, None, &keys)?.record.content, Content::Retract(retract) if retract.object == tombstone.id),
+        };
+        if is_signed { Ok(()) } else { Err(false_one().into()) }
+    }
+
+    /// The account of a person whose name was met before, or who is named by it.
+    fn known(&self, person: &uri::Person) -> Option<AccountId> {
+        match person {
+            uri::Person::Account { id, .. } => Some(*id),
+            uri::Person::Address(address) => self.pins.lock().named(address),
+        }
+    }
+
     /// Who may show a record: whoever is asked, then those who may keep a copy.
     fn places(&self, person: &uri::Person, asked: &Domain) -> VecDeque<Domain> {
         let mut places = vec![asked.clone()];
-        let account = match person {
-            uri::Person::Account { id, .. } => Some(*id),
-            uri::Person::Address(address) => self.pins.lock().named(address),
-        };
+        let account = self.known(person);
         let kept_at = account.map(|account| self.pins.lock().kept_at(&account)).unwrap_or_default();
         add(&mut places, kept_at.into_iter().chain(self.through.clone()));
         places.into()
     }
 
-    /// A record from the first of some who shows it, with who that is. Takes those who were asked out of the list.
-    async fn record_from(&self, places: &mut VecDeque<Domain>, id: &RecordId) -> Result<(RecordView, Domain)> {
+    /// A record from the first of some who shows it, or that it was withdrawn, with who that is. Takes those who were asked out of the list. That a record was
+    /// withdrawn is believed without a signature of who is asked first: of the home alone.
+    async fn record_from(&self, places: &mut VecDeque<Domain>, (id, home): (&RecordId, &Domain)) -> Result<(RecordView, Domain)> {
         let (mut first, mut bare) = (None, None);
         while let Some(place) = places.pop_front() {
+            let is_withdrawn = |tombstone: &Tombstone| tombstone.retract.is_some() || place == *home;
             match self.home(&place).record(id).await {
-                Ok(view) if view.record.is_some() || view.tombstone.is_some() => return Ok((view, place)),
+                Ok(view) if view.record.is_some() || view.tombstone.as_ref().is_some_and(is_withdrawn) => return Ok((view, place)),
                 Ok(view) => drop(bare.get_or_insert((view, place))),
                 Err(error) if may_be_elsewhere(&error) => drop(first.get_or_insert(error)),
                 Err(error) => return Err(error),

@@ -30,7 +30,7 @@ fn view(number: u8) -> RecordView {
         parent: None,
         disowned: false,
     };
-    RecordView { card, record: None, tombstone: None, counts: Counts::new(), url: String::new() }
+    RecordView { card, record: None, tombstone: None, counts: Counts::new(), poll: None, url: String::new() }
 }
 
 fn stream(body: String) -> impl IntoResponse {

@@ -69,7 +69,7 @@ impl Outbox {
 
     /// The domains from which something was said about a record.
     fn company(&self, lid: Lid, domains: &mut BTreeSet<Domain>) -> Result<()> {
-        for kind in [Kind::Comment, Kind::Like, Kind::Repost] {
+        for kind in [Kind::Comment, Kind::Like, Kind::Repost, Kind::Vote] {
             let prefix = object_key(lid.into(), kind);
             for (key, row) in self.kv.scan(Space::Object, &KeyRange::prefix(prefix), Order::Forward, STATEMENTS_MAX)? {
                 let statement = Lid(if kind == Kind::Comment { key_u64(&key, 17, "object")? } else { key_u64(&row, 0, "object")? });

@@ -11,9 +11,8 @@ use crate::tables::account::{FOLLOWING_MAX, following};
 use crate::tables::codec::{Reader, key_u64};
 use crate::tables::payload::Payload;
 use crate::tables::reference::{Reference, Standing};
-use crate::tables::{AccountLid, HERE, Lid, MOVED, OWN, PeerNo, outbox_key, pair_key, subscribers_key};
+use crate::tables::{AccountLid, HERE, Lid, MOVED, PeerNo, outbox_key, pair_key, subscribers_key};
 use mesh_proto::address::Domain;
-use mesh_proto::limits::LEAF_INDEX_MAX;
 use mesh_proto::record::Record;
 use mesh_store::{Batch, KeyRange, Order, Read, Space};
 
@@ -21,6 +20,25 @@ use mesh_store::{Batch, KeyRange, Order, Read, Space};
 const SLICE: usize = 256;
 /// Earlier homes that are looked through, the latest ones.
 const HOMES_MAX: usize = 8;
+
+/// Which of the records about an account go to its new home.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Which {
+    All,
+    /// Those that it refused: they may have come before what they act on.
+    Refused,
+}
+
+/// The row of an account of which all is looked through again that its new home refused.
+pub(crate) fn again() -> Vec<u8> {
+    place_of((0, 0), Which::Refused)
+}
+
+/// The value of a row: which earlier home is looked through, and from where on.
+fn place_of((home, from): (u16, u64), which: Which) -> Vec<u8> {
+    let flag: &[u8] = if which == Which::Refused { &[1] } else { &[] };
+    [&home.to_be_bytes()[..], &from.to_be_bytes(), flag].concat()
+}
 
 /// Looks for what was said about an account.
 pub(crate) struct About<'a> {
@@ -34,11 +52,11 @@ impl About<'_> {
     pub(crate) fn go_on(&self, batch: &mut Batch, to: PeerNo, account: AccountLid) -> Result<()> {
         let row = outbox_key(to, MOVED | account.0);
         let Some(place) = self.read.get(Space::Late, &row)? else { return Ok(()) };
-        let (mut home, from) = if place.is_empty() {
-            (0, 0)
+        let (mut home, from, which) = if place.is_empty() {
+            (0, 0, Which::All)
         } else {
             let mut place = Reader::new(&place, "late");
-            (u16::from_be_bytes(place.array()?), place.u64()?)
+            (u16::from_be_bytes(place.array()?), place.u64()?, if place.rest().is_empty() { Which::All } else { Which::Refused })
         };
         // Whoever puts the row again meanwhile wants it to begin anew.
         batch.expect_value(Space::Late, row, place);
@@ -51,7 +69,7 @@ impl About<'_> {
             batch.delete(Space::Late, row);
             return Ok(());
         };
-        if from == 0 && domain == self.peers.own_domain() {
+        if from == 0 && which == Which::All && domain == self.peers.own_domain() {
             self.leave(batch, &account)?;
         }
         // Who never lived here only says so.
@@ -65,20 +83,24 @@ impl About<'_> {
             }
         };
         for number in said {
-            if self.is_about(Lid(number), &account)? {
+            let wanted = match which {
+                Which::All => true,
+                Which::Refused => self.read.get(Space::Outbox, &outbox_key(to, number))?.is_some_and(|row| queue::is_refused(&row)),
+            };
+            if wanted && self.is_about(Lid(number), &account)? {
                 batch.put(Space::Outbox, outbox_key(to, number), []);
                 batch.put(Space::Late, outbox_key(to, number), []);
             }
         }
-        batch.put(Space::Late, row, [&home.to_be_bytes()[..], &next.to_be_bytes()].concat());
+        batch.put(Space::Late, row, place_of((home, next), which));
         Ok(())
     }
 
-    /// Some records that went to a former home; those of this domain's own log if it is that home itself.
+    /// Some records that went to a former home; all that is kept here if it is that home itself.
     pub(crate) fn said_to(&self, home: &Domain, from: u64) -> Result<Vec<u64>> {
         if home == self.peers.own_domain() {
-            let range = KeyRange::between(Lid(from).key(), Lid::new(OWN, LEAF_INDEX_MAX).key());
-            let rows = self.read.scan(Space::Payload, &range, Order::Forward, SLICE)?;
+            // What people brought along when they came to live here lies behind what they said here.
+            let rows = self.read.scan(Space::Payload, &KeyRange::starting_at(Lid(from).key()), Order::Forward, SLICE)?;
             return rows.iter().map(|(key, _)| Ok(key_u64(key, 0, "payload")?)).collect();
         }
         match self.peers.get(home) {

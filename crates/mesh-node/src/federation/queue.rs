@@ -266,7 +266,7 @@ impl Routes<'_> {
                     to = self.destinations(&record.content, actor)?;
                 }
             }
-            Content::Comment(_) | Content::Like(_) | Content::Subscribe(_) | Content::Report(_) => {}
+            Content::Comment(_) | Content::Like(_) | Content::Subscribe(_) | Content::Report(_) | Content::Vote(_) => {}
         }
         for (account, home) in content.addressed() {
             self.add(&mut to, &self.present_home(&account, home)?);

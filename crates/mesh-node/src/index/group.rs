@@ -21,7 +21,7 @@ pub(crate) struct Group {
 impl Group {
     /// Whether a statement is to be judged only after the group is stored. Of what it would only be refused for without the group, nothing is said here.
     pub(crate) fn matters_to(&self, actor: AccountLid, id: &RecordId, record: &Record) -> bool {
-        let mut before = self.said.range((actor, Kind::Key, [0; 32])..=(actor, Kind::Report, [u8::MAX; 32]));
+        let mut before = self.said.range((actor, Kind::Key, [0; 32])..(AccountLid(actor.0 + 1), Kind::Key, [0; 32]));
         match record.kind() {
             Kind::Retract => before.next().is_some(),
             _ => self.said.contains(&said(actor, id, record)) || before.any(|(_, kind, _)| *kind == Kind::Retract),

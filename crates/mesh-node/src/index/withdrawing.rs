@@ -83,6 +83,7 @@ impl Indexer<'_> {
             }
             if kind != Kind::Report && kind != Kind::Profile {
                 self.count(object, kind, peer, -1)?;
+                self.count_choices(object, target.choices, peer, -1)?;
             }
             if kind == Kind::Comment {
                 self.uncount_parent(target, object, peer)?;

@@ -2,6 +2,7 @@
 
 use crate::accounts::Accounts;
 use crate::error::{NodeError, Result};
+use crate::index;
 use crate::peers::Peers;
 use crate::rulings::Rulings;
 use crate::tables::codec::{Reader, key_u64};
@@ -12,6 +13,7 @@ use mesh_proto::api::{Counters as Answer, code};
 use mesh_proto::counter::{Counter, SetSum};
 use mesh_proto::envelope::{Kind, RecordId};
 use mesh_proto::key::SecretKey;
+use mesh_proto::limits::POLL_OPTIONS_MAX;
 use mesh_proto::port::Clock;
 use mesh_proto::ruling::Measure;
 use mesh_store::{KeyRange, Kv, Order, Read, Space};
@@ -25,7 +27,7 @@ const COUNTED_MAX: usize = 1_000_000;
 /// Objects that are counted at once.
 const COUNTING_MAX: usize = 2;
 /// What is counted.
-const KINDS: [Kind; 3] = [Kind::Comment, Kind::Like, Kind::Repost];
+const KINDS: [Kind; 4] = [Kind::Comment, Kind::Like, Kind::Repost, Kind::Vote];
 
 /// The services that it needs, over the store.
 pub(crate) type Parts = (Arc<dyn Kv>, Arc<Accounts>, Arc<Peers>, Arc<Views>, Arc<Rulings>);
@@ -56,15 +58,18 @@ impl Counters {
         if !self.accounts.lives_here(&*self.accounts.by_lid(object.actor)?) {
             return Err(NodeError::refused(code::NOT_HOME, "only the record's home counts all: ask there"));
         }
+        let options = index::poll(&*read, lid)?.map_or(0, |poll| poll.options.len());
         let mut statements = Vec::new();
         for kind in KINDS {
-            let sum = self.count(&*read, lid.into(), kind)?;
+            let (sum, mut votes) = self.count(&*read, lid.into(), kind)?;
+            votes.truncate(if kind == Kind::Vote { options } else { 0 });
             let counter = Counter {
                 domain: self.peers.own_domain().clone(),
                 object: object.id,
                 kind,
                 count: sum.count(),
                 fingerprint: sum.fingerprint(),
+                votes,
                 at: self.clock.now_ms(),
             };
             statements.push(counter.sign(&self.key));
@@ -72,8 +77,10 @@ impl Counters {
         Ok(Answer { counters: statements })
     }
 
-    fn count(&self, read: &dyn Read, object: ObjectLid, kind: Kind) -> Result<SetSum> {
+    /// The statements that count and, of votes, how many chose each option that any poll can have.
+    fn count(&self, read: &dyn Read, object: ObjectLid, kind: Kind) -> Result<(SetSum, Vec<u64>)> {
         let mut sum = SetSum::default();
+        let mut votes = vec![0; POLL_OPTIONS_MAX];
         let mut range = KeyRange::prefix(object_key(object, kind));
         loop {
             let rows = read.scan(Space::Object, &range, Order::Forward, ROWS)?;
@@ -87,6 +94,7 @@ impl Counters {
                 let Some(reference) = row.map(|row| Reference::decode(&row)).transpose()? else { continue };
                 if reference.standing == Standing::Live && self.counts(*lid, &reference)? {
                     sum.add(&reference.id);
+                    reference.choices.iter().flat_map(|choices| choices.places()).for_each(|place| votes[place] += 1);
                 }
             }
             match rows.last() {
@@ -94,7 +102,7 @@ impl Counters {
                     return Err(NodeError::refused(code::TOO_LARGE, format!("more than {COUNTED_MAX} statements are not counted at once")));
                 }
                 Some((last, _)) if rows.len() == ROWS => range = range.after(last),
-                _ => return Ok(sum),
+                _ => return Ok((sum, votes)),
             }
         }
     }

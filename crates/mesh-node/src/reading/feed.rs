@@ -32,7 +32,8 @@ impl Feed {
         let before = before.as_deref().map(decode_cursor).transpose()?;
         let this = Arc::clone(self);
         let reader = reader.lid;
-        let places = tokio::task::spawn_blocking(move || this.places(reader, before, limit)).await.map_err(|_| NodeError::Stopping)??;
+        let places =
+            tokio::task::spawn_blocking(move || this.places(reader, before, limit + 1)).await.map_err(|_| NodeError::Stopping)??;
         self.views.page(places, limit).await
     }
 

@@ -16,7 +16,7 @@ const OF_RECORD: [Space; 6] = [Space::Reference, Space::Version, Space::Payload,
 /// What is shown of its author: by the account's local id.
 const OF_AUTHOR: [Space; 3] = [Space::Account, Space::KeyOp, Space::Profile];
 /// What changes no record's page, or not without one of the above.
-const OF_NOTHING: [Space; 33] = [
+const OF_NOTHING: [Space; 34] = [
     Space::Meta,
     Space::LogEntry,
     Space::LogNode,
@@ -48,6 +48,7 @@ const OF_NOTHING: [Space; 33] = [
     Space::KnownName,
     Space::Silent,
     Space::Published,
+    Space::Planned,
     Space::Report,
     Space::Rules,
 ];
@@ -56,6 +57,8 @@ const OF_NOTHING: [Space; 33] = [
 #[derive(Debug, Clone)]
 pub struct Seen {
     moment: u64,
+    /// When time alone changes what was seen, milliseconds since the epoch: a poll ends.
+    until_ms: u64,
     places: Box<[Place]>,
 }
 
@@ -72,8 +75,9 @@ impl Views {
         self.kv.changes().now()
     }
 
-    /// What was read since a moment of these records, their authors and what was said about them. Fails if one is not known here. Blocks.
-    pub fn seen(&self, moment: u64, ids: &[RecordId]) -> Result<Seen> {
+    /// What was read since a moment of these records, their authors and what was said about them, good up to `until_ms`. Fails if one is not known here.
+    /// Blocks.
+    pub fn seen(&self, (moment, until_ms): (u64, u64), ids: &[RecordId]) -> Result<Seen> {
         let mut places = BTreeSet::new();
         for id in ids {
             let lid = self.first_version(id)?;
@@ -88,12 +92,12 @@ impl Views {
             }
         }
         places.extend(unknown().map(Place::of_space));
-        Ok(Seen { moment, places: places.into_iter().collect() })
+        Ok(Seen { moment, until_ms, places: places.into_iter().collect() })
     }
 
     /// Whether nothing of what was seen has changed.
     pub fn is_current(&self, seen: &Seen) -> bool {
-        !self.kv.changes().any_since(seen.moment, &seen.places)
+        self.clock.now_ms() <= seen.until_ms && !self.kv.changes().any_since(seen.moment, &seen.places)
     }
 }
 

@@ -6,7 +6,7 @@ use crate::index::News;
 use crate::tables::codec::{Reader, key_u64};
 use crate::tables::reference::Reference;
 use crate::tables::{AccountLid, Lid, ObjectLid};
-use crate::views::{Views, decode_cursor, encode_cursor};
+use crate::views::{Views, cut, decode_cursor, encode_cursor};
 use mesh_proto::api::{Notification, NotificationPage};
 use mesh_proto::envelope::Kind;
 use mesh_proto::limits::PAGE_MAX;
@@ -28,7 +28,7 @@ impl Notices {
         if let Some(before) = before {
             range = range.before([&prefix[..], &decode_cursor(before)?].concat());
         }
-        let rows = self.kv.scan(Space::Notice, &range, Order::Backward, limit)?;
+        let (rows, more) = cut(self.kv.scan(Space::Notice, &range, Order::Backward, limit + 1)?, limit);
         let mut notifications = Vec::with_capacity(rows.len());
         let mut next = None;
         for (key, row) in &rows {
@@ -38,7 +38,7 @@ impl Notices {
             notifications.push(self.one(lid, ObjectLid(reader.u64()?))?);
             next = Some(encode_cursor(received, lid));
         }
-        Ok(NotificationPage { notifications, next: next.filter(|_| rows.len() == limit) })
+        Ok(NotificationPage { notifications, next: next.filter(|_| more) })
     }
 
     /// The notification of a piece of news for `account`.

@@ -3,6 +3,7 @@
 //! The lists in the store are hints, made when a post or an edit is accepted and taken away with it. What is read here is what stands now: a post that was
 //! withdrawn, hidden or closed, or whose present version lacks the tag, is left out whatever the list says.
 
+use crate::Ports;
 use crate::accounts::{Account, Accounts};
 use crate::error::{NodeError, Result};
 use crate::index::current_version;
@@ -12,13 +13,14 @@ use crate::tables::payload::Payload;
 use crate::tables::published::{List, Row, put};
 use crate::tables::reference::{Reference, Standing};
 use crate::tables::{AccountLid, Lid};
-use crate::views::{Views, decode_cursor, encode_cursor};
+use crate::views::{Views, cut, decode_cursor, encode_cursor};
 use mesh_proto::api::{FeedPage, RecordView};
 use mesh_proto::envelope::{Kind, RecordId};
 use mesh_proto::keylog::Status;
 use mesh_proto::limits::PAGE_MAX;
+use mesh_proto::port::Clock;
 use mesh_proto::record::{Content, Post, Record, Terms, tag};
-use mesh_store::{Batch, KeyRange, Kv, Order, Read, Space};
+use mesh_store::{Batch, KeyRange, Kv, Order, Place, Read, Space};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -31,6 +33,8 @@ const PART_POSTS: usize = 20_000;
 pub const PART_POSTS_MAX: usize = 25_000;
 /// Most parts: what one index of site maps may hold.
 const PARTS_MAX: usize = 50_000;
+/// How often longer than a look at all parts takes nobody takes another one.
+const LOOKS_APART: u64 = 10;
 /// Rows read at once where all are read.
 const ROWS: usize = 1_000;
 /// How the lists are made. Another number here makes them anew.
@@ -42,8 +46,26 @@ pub struct Published {
     accounts: Arc<Accounts>,
     views: Arc<Views>,
     rulings: Arc<Rulings>,
-    /// Where the parts begin, as far as they are known.
-    marks: Mutex<Vec<Vec<u8>>>,
+    clock: Arc<dyn Clock>,
+    parts: Mutex<Parts>,
+}
+
+/// The parts, as far as they are known.
+#[derive(Default)]
+struct Parts {
+    /// Where they begin.
+    marks: Vec<Vec<u8>>,
+    looked: Option<Looked>,
+}
+
+/// What a look at all parts told.
+struct Looked {
+    /// When something was last published or edited in each, if anything is in it.
+    modified: Vec<Option<u64>>,
+    /// The moment of the store before it was read.
+    moment: u64,
+    /// Until when nobody looks again, milliseconds since the epoch.
+    until_ms: u64,
 }
 
 /// A post for search engines.
@@ -58,8 +80,9 @@ pub struct Listed {
 }
 
 impl Published {
-    pub(crate) fn new(kv: Arc<dyn Kv>, (accounts, rulings): (Arc<Accounts>, Arc<Rulings>), views: Arc<Views>) -> Self {
-        Self { kv, accounts, views, rulings, marks: Mutex::default() }
+    pub(crate) fn new(ports: &Ports, (accounts, rulings): (Arc<Accounts>, Arc<Rulings>), views: Arc<Views>) -> Self {
+        let (kv, clock) = (Arc::clone(&ports.kv), Arc::clone(&ports.clock));
+        Self { kv, accounts, views, rulings, clock, parts: Mutex::default() }
     }
 
     /// One page of what was published here, newest first; with a tag only what bears it.
@@ -76,12 +99,12 @@ impl Published {
             let wanted = limit - items.len();
             let this = Arc::clone(self);
             let asked = range.clone();
-            let rows = tokio::task::spawn_blocking(move || this.kv.scan(Space::Published, &asked, Order::Backward, wanted));
-            let rows = rows.await.map_err(|_| NodeError::Stopping)??;
+            let rows = tokio::task::spawn_blocking(move || this.kv.scan(Space::Published, &asked, Order::Backward, wanted + 1));
+            let (rows, more) = cut(rows.await.map_err(|_| NodeError::Stopping)??, wanted);
             let places = rows.iter().map(|(key, value)| Ok(Row::decode(key, value)?.place)).collect::<Result<Vec<_>>>()?;
             let views = self.views.records(places.iter().map(|(_, lid)| *lid).collect()).await?;
             items.extend(views.into_iter().filter(|view| self.stands(view, tag.as_deref())));
-            let Some((last, _)) = rows.last().filter(|_| rows.len() == wanted) else { return Ok(FeedPage { items, next: None }) };
+            let Some((last, _)) = rows.last().filter(|_| more) else { return Ok(FeedPage { items, next: None }) };
             range = range.before(last);
             if items.len() == limit {
                 break;
@@ -113,9 +136,31 @@ impl Published {
             && !self.rulings.hides_account(author)
     }
 
-    /// The parts into which all posts are divided: how many there are. Blocks.
-    pub fn parts(&self) -> Result<usize> {
-        let mut marks = self.marks.lock().unwrap_or_else(PoisonError::into_inner);
+    /// The parts into which all posts are divided: when something was last published or edited in each, if anything is left of it. Blocks.
+    ///
+    /// That takes a look at every row: who asks again sooner than after [`LOOKS_APART`] times as long as it took is told the same.
+    pub fn parts(&self) -> Result<Vec<Option<u64>>> {
+        let mut parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
+        let (started_ms, moment) = (self.clock.now_ms(), self.kv.changes().now());
+        if let Some(looked) = &parts.looked
+            && (started_ms < looked.until_ms || !self.kv.changes().any_since(looked.moment, &[Place::of_space(Space::Published)]))
+        {
+            return Ok(looked.modified.clone());
+        }
+        self.mark(&mut parts.marks)?;
+        let newest = |number| {
+            let rows = self.kv.scan(Space::Published, &range(&parts.marks, number), Order::Forward, PART_POSTS_MAX)?;
+            rows.iter().try_fold(None, |newest, (key, value)| Ok(newest.max(Some(Row::decode(key, value)?.modified))))
+        };
+        let modified = (0..parts.marks.len()).map(newest).collect::<Result<Vec<_>>>()?;
+        let ended_ms = self.clock.now_ms();
+        let until_ms = ended_ms + ended_ms.saturating_sub(started_ms) * LOOKS_APART;
+        parts.looked = Some(Looked { modified: modified.clone(), moment, until_ms });
+        Ok(modified)
+    }
+
+    /// Finds where parts begin that are not known yet.
+    fn mark(&self, marks: &mut Vec<Vec<u8>>) -> Result<()> {
         let all = KeyRange::prefix(List::all().prefix());
         while marks.len() < PARTS_MAX {
             let rows = match marks.last() {
@@ -127,17 +172,18 @@ impl Published {
                 _ => break,
             }
         }
-        Ok(marks.len())
+        Ok(())
     }
 
     /// The posts of a part, oldest first. Blocks.
     pub fn part(&self, number: usize) -> Result<Vec<Listed>> {
-        let parts = self.parts()?;
-        let bound = |number: usize| self.marks.lock().unwrap_or_else(PoisonError::into_inner).get(number).cloned();
-        let start = bound(number).filter(|_| number < parts).ok_or(NodeError::NotFound("part"))?;
-        let range = match bound(number + 1) {
-            Some(end) => KeyRange::between(start, end),
-            None => KeyRange::new(std::ops::Bound::Included(start), KeyRange::prefix(List::all().prefix()).end().map(<[u8]>::to_vec)),
+        let range = {
+            let mut parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
+            self.mark(&mut parts.marks)?;
+            if number >= parts.marks.len() {
+                return Err(NodeError::NotFound("part"));
+            }
+            range(&parts.marks, number)
         };
         let rows = self.kv.scan(Space::Published, &range, Order::Forward, PART_POSTS_MAX)?;
         let mut authors: HashMap<AccountLid, Option<Arc<Account>>> = HashMap::new();
@@ -163,6 +209,16 @@ impl Published {
             }
         }
         Ok(posts)
+    }
+}
+
+/// The rows of the part that begins at the mark with this number.
+fn range(marks: &[Vec<u8>], number: usize) -> KeyRange {
+    let all = KeyRange::prefix(List::all().prefix());
+    match (marks.get(number), marks.get(number + 1)) {
+        (Some(start), Some(end)) => KeyRange::between(start.clone(), end.clone()),
+        (Some(start), None) => KeyRange::new(std::ops::Bound::Included(start.clone()), all.end().map(<[u8]>::to_vec)),
+        (None, _) => all,
     }
 }
 

@@ -116,7 +116,7 @@ impl Remote {
             parent,
             disowned: false,
         };
-        Ok(RecordView { card, record: Some(*found), tombstone: None, counts: Counts::new(), url })
+        Ok(RecordView { card, record: Some(*found), tombstone: None, counts: Counts::new(), poll: None, url })
     }
 
     async fn record_at(&self, home: &Domain, id: &RecordId) -> Result<Answered> {

@@ -10,17 +10,18 @@ use crate::rulings::{Known, Rulings};
 use crate::tables::codec::{Reader, key_u64};
 use crate::tables::payload::Payload;
 use crate::tables::reference::{Reference, Standing, TombstoneRow};
-use crate::tables::{Lid, ObjectLid, object_key, once_key, place_key};
+use crate::tables::{Lid, ObjectLid, object_key, once_key, option_key, place_key};
 use mesh_proto::address::Domain;
 use mesh_proto::api::{
-    AccountView, Card, Cards, Comments, Counts, FeedPage, Found, LoggedRecord, ProfileView, RecordView, Tombstone, code,
+    AccountView, Card, Cards, Comments, Counts, FeedPage, Found, LoggedRecord, PollView, ProfileView, RecordView, Tally, Tombstone, code,
 };
 use mesh_proto::envelope::{Kind, RecordId};
 use mesh_proto::key::AccountId;
-use mesh_proto::limits::{BATCH_RECORDS_MAX, PAGE_MAX};
+use mesh_proto::limits::{BATCH_RECORDS_MAX, PAGE_MAX, POLL_OPTIONS_MAX};
 use mesh_proto::log::{Opening, cosignatures};
-use mesh_proto::record::{Content, Record, RetractReason};
-use mesh_store::{KeyRange, Kv, Order, Space};
+use mesh_proto::port::Clock;
+use mesh_proto::record::{Content, Poll, Post, Record, RetractReason};
+use mesh_store::{KeyRange, Kv, Order, Space, counter};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -31,15 +32,24 @@ pub struct Views {
     peers: Arc<Peers>,
     log: Arc<Log>,
     bodies: Arc<Bodies>,
-    rulings: Arc<Rulings>,
+    pub(super) rulings: Arc<Rulings>,
+    pub(super) clock: Arc<dyn Clock>,
 }
+
+/// Counters of one object at most: one for each kind, and one for each option of a poll.
+const COUNTERS_MAX: usize = Kind::ALL.len() + POLL_OPTIONS_MAX;
 
 /// A view with the body that it still lacks.
 type Partial = (RecordView, Option<Wanted>);
 
 impl Views {
-    pub(crate) fn new(kv: Arc<dyn Kv>, (accounts, peers, rulings): Known, log: Arc<Log>, bodies: Arc<Bodies>) -> Arc<Self> {
-        Arc::new(Self { kv, accounts, peers, log, bodies, rulings })
+    pub(crate) fn new(
+        kv: Arc<dyn Kv>,
+        (accounts, peers, rulings): Known,
+        (log, bodies): (Arc<Log>, Arc<Bodies>),
+        clock: Arc<dyn Clock>,
+    ) -> Arc<Self> {
+        Arc::new(Self { kv, accounts, peers, log, bodies, rulings, clock })
     }
 
     /// A record by its id; any version stands for its record.
@@ -80,7 +90,10 @@ impl Views {
         }
         let mut fetched = self.bodies.fetch(wanted).await;
         let filled = partials.into_iter().map(|(mut view, wanted)| {
-            view.record = wanted.and_then(|wanted| fetched.remove(&wanted.lid)).or(view.record);
+            if let Some(record) = wanted.and_then(|wanted| fetched.remove(&wanted.lid)) {
+                view.poll = poll_of(&record).map(|poll| PollView { over: poll.is_over(self.clock.now_ms()), tally: None });
+                view.record = Some(record);
+            }
             view
         });
         filled.collect()
@@ -110,8 +123,8 @@ impl Views {
         let actor = self.accounts.by_lid(reference.actor)?;
         let card = self.card(lid, &reference, &actor)?;
         let url = format!("{}/@{}/{}", actor.home().base_url(), actor.address().user(), reference.id);
-        let counts = self.counts(lid.into(), &[Kind::Comment, Kind::Like, Kind::Repost])?;
-        let mut view = RecordView { card, record: None, tombstone: None, counts, url };
+        let counts = self.counts(lid.into(), &[Kind::Comment, Kind::Like, Kind::Repost, Kind::Vote])?;
+        let mut view = RecordView { card, record: None, tombstone: None, counts, poll: None, url };
         if reference.standing == Standing::Retracted {
             view.tombstone = self.tombstone(&reference.id)?;
             return Ok((view, None));
@@ -121,7 +134,13 @@ impl Views {
             return Ok((view, None));
         }
         view.record = self.body(lid, &actor)?;
-        let wanted = (view.record.is_none() && !lid.is_own()).then(|| Wanted {
+        if let Some(poll) = view.record.as_ref().and_then(poll_of) {
+            let tally = if self.accounts.lives_here(&actor) { Some(self.tally(lid, &poll, &view.counts)?) } else { None };
+            view.poll = Some(PollView { over: poll.is_over(self.clock.now_ms()), tally });
+        }
+        // Who moved away may have edited there what was said here.
+        let elsewhere = !lid.is_own() || actor.home() != self.peers.own_domain();
+        let wanted = (view.record.is_none() && elsewhere).then(|| Wanted {
             lid,
             id: reference.id,
             home: actor.home().clone(),
@@ -132,10 +151,7 @@ impl Views {
 
     /// The current version of a record, as far as it is here.
     fn body(&self, lid: Lid, actor: &Account) -> Result<Option<LoggedRecord>> {
-        if lid.is_own() {
-            return self.kept_record(lid, actor);
-        }
-        let kept = if actor.keeps { self.kept_record(lid, actor)? } else { None };
+        let kept = if lid.is_own() || actor.keeps { self.kept_record(lid, actor)? } else { None };
         Ok(if kept.is_some() { kept } else { self.bodies.cached(lid)? })
     }
 
@@ -163,12 +179,16 @@ impl Views {
 
     /// The current version of a record that this domain answers for.
     fn kept_record(&self, first: Lid, actor: &Account) -> Result<Option<LoggedRecord>> {
-        let current = current_version(&*self.kv, first)?;
-        let Some(payload) = Payload::get(&*self.kv, current)? else { return Ok(None) };
+        self.kept_version(current_version(&*self.kv, first)?, actor)
+    }
+
+    /// The version at a place that this domain answers for.
+    pub(super) fn kept_version(&self, lid: Lid, actor: &Account) -> Result<Option<LoggedRecord>> {
+        let Some(payload) = Payload::get(&*self.kv, lid)? else { return Ok(None) };
         let Some(envelope) = payload.envelope else { return Ok(None) };
         let opening =
             Opening { salt: payload.salt, record: payload.record, account: actor.id(), kind: payload.kind, received: payload.received };
-        let leaf = self.peers.position(current)?;
+        let leaf = self.peers.position(lid)?;
         Ok(Some(LoggedRecord { envelope, leaf, opening }))
     }
 
@@ -179,11 +199,20 @@ impl Views {
         Ok(Some(Tombstone { id: *id, reason: row.reason, signer: row.signer, retract: retract.map(Box::new) }))
     }
 
+    /// What is counted of the votes in a poll of this domain.
+    fn tally(&self, lid: Lid, poll: &Poll, counts: &Counts) -> Result<Tally> {
+        let votes = (0..poll.options.len()).map(|place| counter(&*self.kv, Space::Count, &option_key(lid.into(), place)));
+        let votes = votes.map(|votes| Ok(votes?.max(0) as u64)).collect::<Result<_>>()?;
+        Ok(Tally { voters: counts.get(&Kind::Vote).copied().unwrap_or(0), votes })
+    }
+
     fn counts(&self, object: ObjectLid, kinds: &[Kind]) -> Result<Counts> {
-        let rows = self.kv.scan(Space::Count, &KeyRange::prefix(object.0.to_be_bytes()), Order::Forward, Kind::ALL.len())?;
+        let rows = self.kv.scan(Space::Count, &KeyRange::prefix(object.0.to_be_bytes()), Order::Forward, COUNTERS_MAX)?;
         let mut counts = Counts::new();
         for (key, row) in rows {
-            let kind = key.get(8).and_then(|number| Kind::from_number(*number)).filter(|kind| kinds.contains(kind));
+            // Those of a poll's options have longer keys.
+            let number = key.get(8).filter(|_| key.len() == object_key(object, Kind::Vote).len());
+            let kind = number.and_then(|number| Kind::from_number(*number)).filter(|kind| kinds.contains(kind));
             if let Some(kind) = kind {
                 counts.insert(kind, Reader::new(&row, "count").u64()?);
             }
@@ -237,14 +266,16 @@ impl Views {
                 let place = decode_cursor(&before)?;
                 range = range.before([&author.0.to_be_bytes()[..], &place].concat());
             }
-            let rows = this.kv.scan(Space::Timeline, &range, Order::Backward, limit)?;
+            let rows = this.kv.scan(Space::Timeline, &range, Order::Backward, limit + 1)?;
             rows.iter().map(|(key, _)| Ok((key_u64(key, 8, "timeline")?, Lid(key_u64(key, 16, "timeline")?)))).collect::<Result<Vec<_>>>()
         });
         self.page(lids.await?, limit).await
     }
 
+    /// The first `limit` of these places, one more of which says that there is a next page.
     pub(crate) async fn page(self: &Arc<Self>, places: Vec<(u64, Lid)>, limit: usize) -> Result<FeedPage> {
-        let next = places.last().filter(|_| places.len() == limit).map(|(received, lid)| encode_cursor(*received, *lid));
+        let (places, more) = cut(places, limit);
+        let next = places.last().filter(|_| more).map(|(received, lid)| encode_cursor(*received, *lid));
         let mut items = self.records(places.into_iter().map(|(_, lid)| lid).collect()).await?;
         // What operators removed leaves no trace in lists; in a thread a tombstone holds its place.
         items.retain(|view| view.tombstone.is_none());
@@ -261,19 +292,19 @@ impl Views {
             if let Some(after) = after {
                 range = range.after([&prefix[..], &decode_cursor(&after)?].concat());
             }
-            let rows = this.kv.scan(Space::Object, &range, Order::Forward, limit)?;
+            let rows = this.kv.scan(Space::Object, &range, Order::Forward, limit + 1)?;
             rows.iter().map(|(key, _)| Ok((key_u64(key, 9, "object")?, Lid(key_u64(key, 17, "object")?)))).collect::<Result<Vec<_>>>()
         });
-        let places = places.await?;
-        let next = places.last().filter(|_| places.len() == limit).map(|(received, lid)| encode_cursor(*received, *lid));
+        let (places, more) = cut(places.await?, limit);
+        let next = places.last().filter(|_| more).map(|(received, lid)| encode_cursor(*received, *lid));
         let comments = self.records(places.into_iter().map(|(_, lid)| lid).collect()).await?;
         Ok(Comments { comments, next })
     }
 
-    /// Who liked or reposted a record.
+    /// Who liked or reposted a record, or voted in its poll.
     pub fn references(&self, id: &RecordId, kind: Kind, after: Option<&str>, limit: usize) -> Result<Cards> {
-        if !matches!(kind, Kind::Like | Kind::Repost) {
-            return Err(NodeError::refused(code::MALFORMED, "kind must be like or repost"));
+        if !matches!(kind, Kind::Like | Kind::Repost | Kind::Vote) {
+            return Err(NodeError::refused(code::MALFORMED, "kind must be like, repost or vote"));
         }
         let limit = limit.clamp(1, PAGE_MAX);
         let object = ObjectLid::from(self.first_version(id)?);
@@ -283,13 +314,13 @@ impl Views {
                 .map_err(|e| NodeError::refused(code::MALFORMED, e.to_string()))?;
             range = range.after(once_key(object, kind, crate::tables::AccountLid(u64::from_be_bytes(actor))));
         }
-        let rows = self.kv.scan(Space::Object, &range, Order::Forward, limit)?;
+        let (rows, more) = cut(self.kv.scan(Space::Object, &range, Order::Forward, limit + 1)?, limit);
         let mut cards = Vec::with_capacity(rows.len());
         for (_, row) in &rows {
             let lid = Lid(Reader::new(row, "object").u64()?);
             cards.extend(there(lid, self.card_at(lid)).transpose()?);
         }
-        let next = rows.last().filter(|_| rows.len() == limit).map(|(key, _)| mesh_proto::bytes::base64url(&key[9..]));
+        let next = rows.last().filter(|_| more).map(|(key, _)| mesh_proto::bytes::base64url(&key[9..]));
         Ok(Cards { cards, next })
     }
 
@@ -327,6 +358,15 @@ impl Views {
     }
 }
 
+/// The poll of a post.
+pub(super) fn poll_of(record: &LoggedRecord) -> Option<Poll> {
+    let is_post = record.envelope.kind() == Kind::Post;
+    match is_post.then(|| Record::open(&record.envelope).ok())??.content {
+        Content::Post(Post { poll, .. }) => poll,
+        _ => None,
+    }
+}
+
 /// What is left of a record that operators do not let be shown.
 fn removed(id: RecordId, actor: &Account) -> Tombstone {
     Tombstone { id, reason: RetractReason::Home, signer: actor.id(), retract: None }
@@ -339,6 +379,13 @@ fn there<T>(lid: Lid, found: Result<T>) -> Option<Result<T>> {
         return None;
     }
     Some(found)
+}
+
+/// One page of what was read with one more than a page holds, and whether there are more: nobody is led to an empty page.
+pub(crate) fn cut<T>(mut rows: Vec<T>, limit: usize) -> (Vec<T>, bool) {
+    let more = rows.len() > limit;
+    rows.truncate(limit);
+    (rows, more)
 }
 
 /// A cursor: base64url of `received (8) ‖ local id (8)`.

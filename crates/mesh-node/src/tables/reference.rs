@@ -4,7 +4,7 @@ use super::codec::{Reader, put_time, put_varint};
 use super::{AccountLid, Lid, ObjectLid, half};
 use mesh_proto::envelope::{Kind, RecordId};
 use mesh_proto::key::AccountId;
-use mesh_proto::record::RetractReason;
+use mesh_proto::record::{Choices, RetractReason};
 use mesh_store::{Batch, Read, Space, StoreError};
 use serde::{Deserialize, Serialize};
 
@@ -36,10 +36,13 @@ pub(crate) struct Reference {
     pub(crate) object: Option<ObjectLid>,
     /// For a comment: what it answers.
     pub(crate) parent: Option<RecordId>,
+    /// For a vote: what it chooses.
+    pub(crate) choices: Option<Choices>,
 }
 
 const HAS_OBJECT: u8 = 1 << 4;
 const HAS_PARENT: u8 = 1 << 5;
+const HAS_CHOICES: u8 = 1 << 6;
 
 impl Reference {
     pub(crate) fn put(&self, batch: &mut Batch, lid: Lid) {
@@ -47,6 +50,7 @@ impl Reference {
         let mut head = self.standing as u8;
         head |= if self.object.is_some() { HAS_OBJECT } else { 0 };
         head |= if self.parent.is_some() { HAS_PARENT } else { 0 };
+        head |= if self.choices.is_some() { HAS_CHOICES } else { 0 };
         row.push(head);
         row.push(self.kind as u8);
         row.extend_from_slice(self.id.hash());
@@ -59,6 +63,7 @@ impl Reference {
         if let Some(parent) = &self.parent {
             row.extend_from_slice(parent.hash());
         }
+        row.extend(self.choices.map(Choices::bits));
         batch.put(Space::Reference, lid.key(), row);
     }
 
@@ -89,7 +94,9 @@ impl Reference {
         let device = u16::try_from(reader.varint()?).map_err(|_| reader.damaged())?;
         let object = if head & HAS_OBJECT == 0 { None } else { Some(ObjectLid(reader.varint()?)) };
         let parent = if head & HAS_PARENT == 0 { None } else { Some(RecordId::from_hash(reader.array()?)) };
-        Ok(Self { standing, kind, id, actor, received, device, object, parent })
+        let choices =
+            if head & HAS_CHOICES == 0 { None } else { Some(Choices::from_bits(reader.byte()?).ok_or_else(|| reader.damaged())?) };
+        Ok(Self { standing, kind, id, actor, received, device, object, parent, choices })
     }
 
     /// The reference with this id, wherever it is.
@@ -137,9 +144,11 @@ mod tests {
             device: 0,
             object: Some(ObjectLid(100_000)),
             parent: None,
+            choices: None,
         };
+        let vote = Reference { kind: Kind::Vote, choices: Choices::new([0, 7]), ..like.clone() };
         let comment = Reference { kind: Kind::Comment, parent: Some(RecordId::from_hash([8; 32])), object: None, ..like.clone() };
-        for reference in [like, comment] {
+        for reference in [like, vote, comment] {
             let mut batch = Batch::new();
             reference.put(&mut batch, Lid(1));
             let store = mesh_store::MemoryStore::new();

@@ -3,10 +3,11 @@
 use crate::accounts::Account;
 use crate::error::{NodeError, Result};
 use crate::moved::About;
-use crate::places::Places;
+use crate::places::{Place, Places};
 use crate::queue;
 use crate::records::Records;
 use crate::tables::account::end_arriving;
+use crate::tables::announcing;
 use crate::tables::codec::key_u64;
 use crate::tables::{AccountLid, COPY, KEYS, Lid, outbox_key};
 use crate::writing::append::Entry;
@@ -28,6 +29,8 @@ use tokio::time::Instant;
 const ASKED_AT_ONCE: usize = 16;
 /// Domains that are new here and that one account's request makes us meet.
 const STRANGERS_MAX: usize = 256;
+/// How often a single one is asked: it may be a message that was lost.
+const STRANGER_TRIES: usize = 2;
 /// How long an arrival waits for the former home, and an import for each domain that it would know.
 const ASK_WAIT: Duration = Duration::from_secs(5);
 /// Accounts that are looked at for those who lived at a domain that is gone, and subscriptions read in one go.
@@ -186,6 +189,20 @@ impl Records {
         met.await;
     }
 
+    /// Meets a domain that is new here. Answers whether that came about.
+    pub async fn meet_stranger(&self, domain: &Domain) -> bool {
+        for _ in 0..STRANGER_TRIES {
+            if domain == self.domain() || self.peers.get(domain).is_some() {
+                return false;
+            }
+            self.meet(BTreeSet::from([domain.clone()])).await;
+            if self.peers.get(domain).is_some() {
+                return true;
+            }
+        }
+        false
+    }
+
     /// Ends an import: what this domain's people said about the account counts here now, and other domains are told where it lives.
     pub async fn end_import(self: &Arc<Self>, account: Arc<Account>, end: ImportEnd) -> Result<Announced> {
         if end.domains.len() > ARRIVAL_DOMAINS_MAX {
@@ -199,22 +216,46 @@ impl Records {
         let mirrors = account.log.view().mirrors().to_vec();
         let mut domains: BTreeSet<Domain> = end.domains.into_iter().chain(account.log.homes()).chain(mirrors).collect();
         domains.remove(self.domain());
+        let mut noted = Batch::new();
+        domains.iter().for_each(|domain| announcing::put(&mut noted, account.lid, domain));
+        self.kv.commit(noted).await?;
         let answer = Announced { domains: domains.len() };
-        let this = Arc::clone(self);
         // Nobody waits for domains that may be slow or gone.
-        tokio::spawn(async move {
-            let until = Instant::now() + ANNOUNCE_TIME_MAX;
-            // Those who were met by then are told.
-            let _ = tokio::time::timeout_at(until, this.meet(domains.clone())).await;
-            let announced = tokio::task::spawn_blocking(move || {
-                let _place = place;
-                this.announce(&account, &domains, until)
-            });
-            if let Ok(Err(error)) = announced.await {
-                tracing::warn!(error.message = %error, "moving.not_announced");
-            }
-        });
+        tokio::spawn(Arc::clone(self).tell(account, domains, place));
         Ok(answer)
+    }
+
+    /// Goes on with the announcements that the end of an earlier run interrupted.
+    pub(crate) async fn resume_announcing(self: Arc<Self>) {
+        if let Err(error) = self.try_resume_announcing().await {
+            tracing::error!(error.message = %error, "moving.not_resumed");
+        }
+    }
+
+    async fn try_resume_announcing(self: &Arc<Self>) -> Result<()> {
+        let mut after = None;
+        while let Some(lid) = announcing::next(&*self.kv, after)? {
+            after = Some(lid);
+            let (account, domains) = (self.accounts.by_lid(lid)?, announcing::domains(&*self.kv, lid)?);
+            if let Ok(place) = self.room.announcing.take(lid) {
+                Arc::clone(self).tell(account, domains, place).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// Meets domains and tells them where an account lives now. What fails is tried again at the next start.
+    async fn tell(self: Arc<Self>, account: Arc<Account>, domains: BTreeSet<Domain>, place: Place) {
+        let until = Instant::now() + ANNOUNCE_TIME_MAX;
+        // Those who were met by then are told.
+        let _ = tokio::time::timeout_at(until, self.meet(domains.clone())).await;
+        let announced = tokio::task::spawn_blocking(move || {
+            let _place = place;
+            self.announce(&account, &domains, until)
+        });
+        if let Ok(Err(error)) = announced.await {
+            tracing::warn!(error.message = %error, "moving.not_announced");
+        }
     }
 
     /// Queues an account's key operations for domains that are known here, and for all to which something goes that it brought along; and that too.
@@ -248,6 +289,9 @@ impl Records {
                 self.bus.waiting_for(Some(peer));
             }
         }
+        let mut done = Batch::new();
+        domains.iter().for_each(|domain| announcing::delete(&mut done, account.lid, domain));
+        self.kv.commit(done).wait()?;
         Ok(())
     }
 

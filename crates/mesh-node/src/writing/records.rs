@@ -77,10 +77,7 @@ impl Records {
         if let Some(accepted) = known(&*self.kv, &self.peers, &id)? {
             return Ok((false, accepted));
         }
-        self.rulings.check_writer(&actor)?;
-        let allowed = actor.log.check_open().and_then(|()| actor.log.check_use(&record.head.device, &record.head.keys, None));
-        let key = *allowed.map_err(|error| refused_use(&error))?;
-        key.verify(&pae, envelope.signature()).map_err(|error| NodeError::refused(code::BAD_SIGNATURE, error.to_string()))?;
+        self.check_signed(&record, &actor, (&envelope, &pae))?;
         if let Content::Subscribe(subscribe) = &record.content {
             if following(&*self.kv, actor.lid, FOLLOWING_MAX)?.len() >= FOLLOWING_MAX {
                 return Err(NodeError::refused(
@@ -96,6 +93,20 @@ impl Records {
         let (answer, answered) = oneshot::channel();
         self.enter(Entry::Record(Box::new(NewRecord { envelope, id, record, actor }), answer))?;
         answered.await.map_err(|_| NodeError::Stopping)?
+    }
+
+    /// Requires that somebody of this domain who may write now signed a record, with a live device. `pae`: the envelope's signed bytes.
+    pub(super) fn check_signed(&self, record: &Record, actor: &Account, (envelope, pae): (&Envelope, &[u8])) -> Result<()> {
+        self.check_home(actor)?;
+        self.rulings.check_writer(actor)?;
+        let allowed = actor.log.check_open().and_then(|()| actor.log.check_use(&record.head.device, &record.head.keys, None));
+        let key = *allowed.map_err(|error| refused_use(&error))?;
+        key.verify(pae, envelope.signature()).map_err(|error| NodeError::refused(code::BAD_SIGNATURE, error.to_string()))
+    }
+
+    /// Whether a record of this domain was accepted before.
+    pub(super) fn is_known(&self, id: &RecordId) -> Result<bool> {
+        Ok(known(&*self.kv, &self.peers, id)?.is_some())
     }
 
     /// Meets the domains to which a record will be delivered, if they are new: a domain gets a number here only once it has shown that it exists.
@@ -263,7 +274,7 @@ impl Records {
     }
 }
 
-fn refused_record(error: &RecordError) -> NodeError {
+pub(super) fn refused_record(error: &RecordError) -> NodeError {
     let code = match error {
         RecordError::Future => code::FUTURE,
         RecordError::Field { rule: "is longer than its limit", .. } => code::TOO_LARGE,

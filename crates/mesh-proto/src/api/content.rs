@@ -5,7 +5,7 @@ use crate::envelope::{Envelope, Kind, RecordId};
 use crate::key::AccountId;
 use crate::keylog::LogPosition;
 use crate::log::Opening;
-use crate::record::RetractReason;
+use crate::record::{Poll, RetractReason};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -75,6 +75,43 @@ pub struct Tombstone {
     pub retract: Option<Box<Envelope>>,
 }
 
+/// How a poll stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct PollView {
+    /// Whether it has ended: votes that are logged from now on do not count.
+    pub over: bool,
+    /// What is counted; absent where that is not complete: anywhere but at the post's home.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tally: Option<Tally>,
+}
+
+/// What was voted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Tally {
+    /// People whose vote stands.
+    pub voters: u64,
+    /// How many of them chose each option, in the order of the options.
+    pub votes: Vec<u64>,
+}
+
+impl PollView {
+    /// What is counted, if it fits the poll.
+    pub fn tally_of(&self, poll: &Poll) -> Option<&Tally> {
+        self.tally.as_ref().filter(|tally| tally.votes.len() == poll.options.len())
+    }
+}
+
+impl Tally {
+    /// Of a hundred people who voted, how many chose the option at a place.
+    pub fn percent(&self, place: usize) -> u8 {
+        let votes = u128::from(self.votes.get(place).copied().unwrap_or(0));
+        let voters = u128::from(self.voters.max(1));
+        ((votes * 100 + voters / 2) / voters).min(100) as u8
+    }
+}
+
 /// A record as shown: its card, its current version if it could be had, its counters.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -90,6 +127,9 @@ pub struct RecordView {
     /// What others did with it, as far as this server is told: complete at its author's home.
     #[cfg_attr(feature = "openapi", schema(value_type = BTreeMap<String, u64>))]
     pub counts: Counts,
+    /// Of a post with a poll: how that stands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub poll: Option<PollView>,
     /// The person-readable page.
     pub url: String,
 }
@@ -100,6 +140,17 @@ pub struct RecordView {
 pub struct Comments {
     /// The comments.
     pub comments: Vec<RecordView>,
+    /// Pass as `after` for the next page; absent on the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
+
+/// `GET /api/v1/records/{id}/versions`: all versions of a post or comment that its home keeps, oldest first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Versions {
+    /// The versions, each with its proof.
+    pub versions: Vec<LoggedRecord>,
     /// Pass as `after` for the next page; absent on the last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
@@ -155,4 +206,16 @@ pub struct Cards {
 pub struct Acts {
     /// The record that a retract would name; empty if there is none.
     pub records: Vec<RecordId>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Tally;
+
+    #[test]
+    fn parts_of_a_hundred_are_rounded_and_never_more() {
+        let tally = Tally { voters: 3, votes: vec![2, 1, 0, u64::MAX] };
+        assert_eq!([0, 1, 2, 3, 4].map(|place| tally.percent(place)), [67, 33, 0, 100, 0]);
+        assert_eq!(Tally { voters: 0, votes: vec![0] }.percent(0), 0);
+    }
 }

@@ -95,6 +95,6 @@ pub enum Verdict {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Counters {
-    /// Envelopes of kind `counter`: one each for comments, likes and reposts, 0 too.
+    /// Envelopes of kind `counter`: one each for comments, likes, reposts and votes, 0 too.
     pub counters: Vec<Envelope>,
 }

@@ -74,6 +74,8 @@ pub mod code {
     pub const OBJECT: &str = "object";
     /// The author's interaction policy says no.
     pub const POLICY: &str = "policy";
+    /// What the record acts on has ended.
+    pub const ENDED: &str = "ended";
     /// A domain's operators decided against it.
     pub const MODERATED: &str = "moderated";
     /// The name is taken, reserved, or was someone's.

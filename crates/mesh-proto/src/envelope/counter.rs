@@ -69,6 +69,9 @@ pub struct Counter {
     pub count: u64,
     /// Of their stable ids, [`SetSum::fingerprint`].
     pub fingerprint: Hash,
+    /// Of votes: how many of them chose each option of the poll. Empty of everything else.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub votes: Vec<u64>,
     /// When they were counted, milliseconds since the epoch.
     pub at: u64,
 }
@@ -142,6 +145,7 @@ mod tests {
             kind: Kind::Like,
             count: 2,
             fingerprint: Hash([7; 32]),
+            votes: Vec::new(),
             at: 1_700_000_000_000,
         };
         let verifier = |key: &SecretKey| key.id().verifier().expect("a key");

@@ -1,11 +1,13 @@
 //! A post. `spec/post.md`.
 
+pub(super) mod poll;
 pub(super) mod preview;
 pub mod tag;
 
 use super::{RecordError, require, require_text};
 use crate::envelope::RecordId;
 use crate::limits::{IMPORT_URL_BYTES_MAX, NETWORK_BYTES_MAX, TAG_BYTES_MAX, TAGS_MAX, TEXT_BYTES_MAX, TITLE_BYTES_MAX};
+use poll::Poll;
 use preview::Preview;
 use serde::{Deserialize, Serialize};
 
@@ -31,6 +33,9 @@ pub struct Post {
     /// What a link leads to.
     #[serde(default, deserialize_with = "crate::envelope::body::present_object", skip_serializing_if = "Option::is_none")]
     pub preview: Option<Preview>,
+    /// What readers may choose. An edit repeats it unchanged.
+    #[serde(default, deserialize_with = "crate::envelope::body::present_object", skip_serializing_if = "Option::is_none")]
+    pub poll: Option<Poll>,
     /// For an edit: the id of the post's first version.
     #[serde(default, deserialize_with = "crate::envelope::body::present", skip_serializing_if = "Option::is_none")]
     pub revises: Option<RecordId>,
@@ -63,7 +68,7 @@ impl Imported {
 impl Post {
     /// Names of the post's own fields.
     pub const FIELDS: &'static [&'static str] =
-        &["text", "title", "tags", "lang", "terms", "interaction", "preview", "revises", "imported"];
+        &["text", "title", "tags", "lang", "terms", "interaction", "preview", "poll", "revises", "imported"];
 
     /// A free post that says `text` and lets everyone act on it.
     pub fn free(text: impl Into<String>) -> Self {
@@ -75,6 +80,7 @@ impl Post {
             terms: Terms::Free,
             interaction: Interaction::default(),
             preview: None,
+            poll: None,
             revises: None,
             imported: None,
         }
@@ -93,6 +99,9 @@ impl Post {
         }
         if let Some(preview) = &self.preview {
             preview.check()?;
+        }
+        if let Some(poll) = &self.poll {
+            poll.check()?;
         }
         if let Some(imported) = &self.imported {
             imported.check()?;

@@ -45,6 +45,7 @@ fn every_kind_round_trips() {
         Content::Repost(Repost { object: object() }),
         Content::Subscribe(Subscribe { object: account }),
         Content::Retract(Retract { object: object().id, reason: RetractReason::Author }),
+        Content::Vote(Vote { object: object(), poll: crate::bytes::Hash([6; 32]), ends: 1, choices: Choices::new([0, 3]).expect("some") }),
         Content::Report(Report { object: object(), reason: ReportReason::Spam, text: String::new() }),
     ] {
         let record = Record { head: head(), content };

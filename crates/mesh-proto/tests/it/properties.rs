@@ -1,13 +1,14 @@
 //! What holds for all records and all key logs.
 
 use crate::fixture::{DEVICE, ROOT, T0, add, head, key_id, leaf, log, object, op, revoke, rotate, signed_body};
+use mesh_proto::bytes::Hash;
 use mesh_proto::envelope::RecordId;
 use mesh_proto::key::AccountId;
 use mesh_proto::keylog::{Action, KeyLog, LoggedOp, Status};
 use mesh_proto::limits::ROOT_ROTATE_WAIT_MS;
 use mesh_proto::record::{
-    AccountRef, Audience, Comment, Content, Imported, Interaction, Like, ObjectRef, Post, Preview, Profile, Record, Report, ReportReason,
-    Repost, Retract, RetractReason, Subscribe, Terms,
+    AccountRef, Audience, Choices, Choose, Comment, Content, Imported, Interaction, Like, ObjectRef, Poll, Post, Preview, Profile, Record,
+    Report, ReportReason, Repost, Retract, RetractReason, Subscribe, Terms, Vote,
 };
 use proptest::prelude::*;
 
@@ -45,6 +46,10 @@ fn post() -> impl Strategy<Value = Post> {
     let preview = ("https?://[a-z][a-z0-9.-]{0,20}x(/[a-z0-9_=?&%#]{0,40})?", line(60), prop::option::of(words(100)))
         .prop_map(|(url, title, description)| Preview { url, title, description });
     let imported = ("[a-z0-9-]{1,32}", "[!-~]{1,99}", 0..1_u64 << 53).prop_map(|(from, url, at)| Imported { from, url, at });
+    let poll =
+        (prop::collection::btree_set(line(20), 2..=8), prop::bool::ANY, 60_000..31_000_000_000_u64).prop_map(|(options, many, lasts)| {
+            Poll { options: options.into_iter().collect(), choose: if many { Choose::Many } else { Choose::One }, ends: T0 + 1000 + lasts }
+        });
     (
         words(200),
         prop::option::of(line(60)),
@@ -52,9 +57,9 @@ fn post() -> impl Strategy<Value = Post> {
         prop::option::of("[a-z]{2}(-[A-Z]{2})?"),
         terms(),
         interaction,
-        (prop::option::of(preview), prop::option::of(id()), prop::option::of(imported)),
+        (prop::option::of(preview), prop::option::of(poll), prop::option::of(id()), prop::option::of(imported)),
     )
-        .prop_map(|(text, title, tags, lang, terms, interaction, (preview, revises, imported))| Post {
+        .prop_map(|(text, title, tags, lang, terms, interaction, (preview, poll, revises, imported))| Post {
             text,
             title,
             tags,
@@ -62,6 +67,7 @@ fn post() -> impl Strategy<Value = Post> {
             terms,
             interaction,
             preview,
+            poll,
             revises,
             imported,
         })
@@ -82,6 +88,9 @@ fn content() -> impl Strategy<Value = Content> {
         comment,
         object_ref().prop_map(|object| Content::Like(Like { object })),
         object_ref().prop_map(|object| Content::Repost(Repost { object })),
+        (object_ref(), prop::array::uniform32(any::<u8>()), 0..1_u64 << 53, 1..=255_u8).prop_map(|(object, poll, ends, bits)| {
+            Content::Vote(Vote { object, poll: Hash(poll), ends, choices: Choices::from_bits(bits).expect("some") })
+        }),
         object_ref().prop_map(|object| Content::Subscribe(Subscribe { object: AccountRef { actor: object.actor, home: object.home } })),
         id().prop_map(|object| Content::Retract(Retract { object, reason: RetractReason::Author })),
         (object_ref(), reason, words(50)).prop_map(|(object, reason, text)| Content::Report(Report { object, reason, text })),

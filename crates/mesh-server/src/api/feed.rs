@@ -38,7 +38,7 @@ pub(crate) async fn notifications(
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Wanted {
-    /// `like`, `repost` or `subscribe`.
+    /// `like`, `repost`, `vote` or `subscribe`.
     kind: Kind,
     /// A record id, or for subscriptions an account id.
     object: String,

@@ -9,7 +9,7 @@ use crate::problem::{Answer, ApiError};
 use axum::Json;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::StatusCode;
-use mesh_proto::api::{Accepted, Cards, Comments, Counters, RecordView};
+use mesh_proto::api::{Accepted, Cards, Comments, Counters, RecordView, Versions};
 use mesh_proto::envelope::{Envelope, Kind, RecordId};
 use serde::Deserialize;
 use std::net::SocketAddr;
@@ -46,11 +46,19 @@ pub(crate) async fn comments(State(app): State<App>, Path(text): Path<String>, Q
     Ok(Json(app.node.views.comments(id(&text)?, paging.after, limit).await?))
 }
 
+/// All versions of a post or comment, oldest first; at its author's home, and where copies of it are kept.
+#[utoipa::path(get, path = "/api/v1/records/{id}/versions", params(("id" = String, Path), Paging),
+    responses((status = 200, body = Versions), (status = 404), (status = 410), (status = 421)))]
+pub(crate) async fn versions(State(app): State<App>, Path(text): Path<String>, Query(paging): Query<Paging>) -> Answer<Json<Versions>> {
+    let id = id(&text)?;
+    blocking(move || Ok(Json(app.node.views.versions(&id, paging.after.as_deref(), paging.limit())?))).await
+}
+
 /// Which references are wanted.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Wanted {
-    /// `like` or `repost`.
+    /// `like`, `repost` or `vote`.
     kind: Kind,
     /// `next` of the page before.
     after: Option<String>,
@@ -58,7 +66,7 @@ pub(crate) struct Wanted {
     limit: Option<usize>,
 }
 
-/// Who liked or reposted a record.
+/// Who liked or reposted a record, or voted in its poll.
 #[utoipa::path(get, path = "/api/v1/records/{id}/references", params(("id" = String, Path), Wanted), responses((status = 200, body = Cards)))]
 pub(crate) async fn references(State(app): State<App>, Path(text): Path<String>, Query(wanted): Query<Wanted>) -> Answer<Json<Cards>> {
     let id = id(&text)?;

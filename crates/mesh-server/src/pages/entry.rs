@@ -1,6 +1,9 @@
 //! Records as people read them: posts, comments and reposts, with what stands in for those that cannot be shown.
 
-use super::text::{Text, name, summary};
+mod poll;
+
+use self::poll::Poll;
+use super::text::{Text, followable, name, summary};
 use super::time::Moment;
 use super::{grouped, plural};
 use mesh_proto::address::{Address, Domain};
@@ -49,7 +52,7 @@ pub(super) struct Author {
 #[derive(Debug, Clone)]
 pub(super) enum Body {
     /// The words.
-    Words(Words),
+    Words(Box<Words>),
     /// Something else that is passed on.
     Repost(Box<Passed>),
     /// It is read under terms that this page cannot meet.
@@ -70,6 +73,8 @@ pub(super) struct Words {
     pub(super) lang: Option<String>,
     pub(super) tags: Vec<Tag>,
     pub(super) preview: Option<Preview>,
+    pub(super) poll: Option<Poll>,
+    pub(super) imported: Option<Imported>,
     pub(super) summary: String,
 }
 
@@ -88,6 +93,15 @@ pub(super) struct Preview {
     pub(super) host: String,
     pub(super) title: String,
     pub(super) description: Option<String>,
+}
+
+/// Where a post was said before, as its author claims.
+#[derive(Debug, Clone)]
+pub(super) struct Imported {
+    pub(super) from: String,
+    pub(super) at: Moment,
+    /// Its address there, if readers can follow it.
+    pub(super) url: Option<String>,
 }
 
 /// What a repost passes on.
@@ -170,25 +184,29 @@ fn read(view: &RecordView, extent: Extent) -> (Body, Option<u64>) {
     let body = match record.content {
         Content::Post(post) => match refused(&post.terms) {
             Some(terms) => Body::Terms(terms),
-            None => Body::Words(Words {
+            None => Body::Words(Box::new(Words {
                 title: post.title.map(|title| name(&title)).filter(|title| !title.is_empty()),
                 summary: summary(&post.text),
                 text: text(&post.text, extent),
                 lang: post.lang,
                 tags: tags(&post.tags),
                 preview: post.preview.and_then(Preview::new),
-            }),
+                poll: post.poll.map(|poll| Poll::new(&poll, view.poll.as_ref())),
+                imported: post.imported.map(Imported::new),
+            })),
         },
         Content::Comment(comment) => match refused(&comment.terms) {
             Some(terms) => Body::Terms(terms),
-            None => Body::Words(Words {
+            None => Body::Words(Box::new(Words {
                 title: None,
                 summary: summary(&comment.text),
                 text: text(&comment.text, extent),
                 lang: comment.lang,
                 tags: Vec::new(),
                 preview: None,
-            }),
+                poll: None,
+                imported: None,
+            })),
         },
         Content::Repost(repost) => Body::Repost(Box::new(Passed { post: None, uri: uri_of(&repost.object) })),
         _ => Body::Unknown,
@@ -214,6 +232,12 @@ impl Preview {
             description: preview.description.map(|words| summary(&words)).filter(|words| !words.is_empty()),
             url: preview.url,
         })
+    }
+}
+
+impl Imported {
+    fn new(imported: mesh_proto::record::Imported) -> Self {
+        Self { from: imported.from, at: Moment::new(imported.at), url: Some(imported.url).filter(|url| followable(url)) }
     }
 }
 

@@ -257,9 +257,9 @@ fn passed_on(view: &RecordView) -> Option<mesh_proto::envelope::RecordId> {
 }
 
 /// One record for its own page, with what it passes on.
-pub(super) async fn whole(app: &App, view: &RecordView) -> Entry {
+pub(super) async fn shown(app: &App, view: &RecordView, extent: Extent) -> Entry {
     let here = app.node.domain();
-    let mut entry = Entry::new(view, here, Extent::Whole);
+    let mut entry = Entry::new(view, here, extent);
     if let (Body::Repost(passed), Some(id)) = (&mut entry.body, passed_on(view)) {
         let post = app.node.views.record(id).await.ok();
         passed.post = post.map(|view| Entry::new(&view, here, Extent::Excerpt)).filter(|entry| entry.kind == Kind::Post);

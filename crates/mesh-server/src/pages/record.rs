@@ -4,7 +4,7 @@ use super::answer::{Captured, Outcome, Page, answer, moved, redirect, send};
 use super::entry::{Body, Entry, Extent, Proof, comments_word, json_path, local, uri_of, withdrawn_by};
 use super::fault::Fault;
 use super::machine::structured::Graph;
-use super::person::{Found, find, page_of, whole};
+use super::person::{Found, find, page_of, shown};
 use super::text::{self, Span};
 use super::thread::{Answers, arrange};
 use super::time::Moment;
@@ -30,7 +30,7 @@ const COMMENTS_MAX: usize = 50;
 /// Which page of the thread.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Seek {
-    after: Option<String>,
+    pub(super) after: Option<String>,
 }
 
 /// The page.
@@ -116,7 +116,9 @@ impl Thread {
             });
         }
         let count = root.counts.get(&Kind::Comment).copied().unwrap_or_default();
-        Self { heading: plural(count, comments_word(root.card.kind)), count, answers, later, next: comments.next.clone() }
+        let word = comments_word(root.card.kind);
+        let heading = if count == 0 { format!("No {word}s yet") } else { plural(count, word) };
+        Self { heading, count, answers, later, next: comments.next.clone() }
     }
 }
 
@@ -241,7 +243,9 @@ async fn page(app: &App, (user, id): (&str, &str), seek: Seek, (path, headers): 
         _ => Comments { comments: Vec::new(), next: None },
     };
     let thread = Thread::new(&view, &comments, later, app.node.domain());
-    let mut page = RecordPage::new(site, &author, &view, whole(app, &view).await, thread);
+    // Who reads on in the thread has read the post.
+    let extent = if later { Extent::Excerpt } else { Extent::Whole };
+    let mut page = RecordPage::new(site, &author, &view, shown(app, &view, extent).await, thread);
     let above = above(&view);
     page.context = context(app, above.as_ref()).await;
     let rendered = Page::render(StatusCode::OK, &page);
@@ -260,7 +264,9 @@ async fn seen(app: &App, (page, moment): (&RecordPage, u64), shown: Vec<RecordId
         return None;
     }
     let node = Arc::clone(&app.node);
-    blocking(move || node.views.seen(moment, &shown)).await.ok()
+    let open = page.entry.words().and_then(|words| words.poll.as_ref()).filter(|poll| !poll.over);
+    let until_ms = open.map_or(u64::MAX, |poll| poll.ends_ms);
+    blocking(move || node.views.seen((moment, until_ms), &shown)).await.ok()
 }
 
 /// What a comment says of where it stands.
@@ -272,7 +278,7 @@ fn above(view: &RecordView) -> Option<Comment> {
 }
 
 /// The record that an id, or `id@version`, of a path means.
-async fn current(app: &App, path: &str) -> Result<RecordView, Fault> {
+pub(super) async fn current(app: &App, path: &str) -> Result<RecordView, Fault> {
     let (id, version) = path.split_once('@').map_or((path, None), |(id, version)| (id, Some(version)));
     let view = known(app, id).await?;
     match version {
@@ -316,6 +322,11 @@ impl RecordPage {
     /// Whether the comments that are counted are shown elsewhere: a comment's answers stand in its post's thread.
     fn answers_elsewhere(&self) -> bool {
         self.entry.kind == Kind::Comment && self.thread.answers.is_empty() && !self.thread.later && self.thread.count > 0
+    }
+
+    /// Whether anyone can vote on it.
+    fn has_open_poll(&self) -> bool {
+        self.entry.words().and_then(|words| words.poll.as_ref()).is_some_and(|poll| !poll.over)
     }
 
     /// Whether anyone can comment on it.

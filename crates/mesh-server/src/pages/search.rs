@@ -77,7 +77,14 @@ async fn page(app: &App, asked: &str, headers: &HeaderMap) -> Outcome {
         }
         Err(_) => None,
     };
-    let head = Head { title: "Search".to_owned(), noindex: true, ..Head::default() };
+    let head = Head {
+        title: "Search".to_owned(),
+        description: format!("Find people, tags and what an address names, on {here}."),
+        canonical: Some(format!("{}/search", here.base_url())),
+        // What was found is for who asked, not for search engines.
+        noindex: !query.is_empty(),
+        ..Head::default()
+    };
     let page = SearchPage { site: Site::of(app), head, query, people, tag, elsewhere };
     Ok(send(headers, &Page::render(StatusCode::OK, &page)))
 }

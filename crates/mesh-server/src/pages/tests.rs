@@ -8,7 +8,7 @@ use axum::http::{Request, StatusCode, header};
 use html::Element;
 use mesh_proto::api::{Comments, RecordView};
 use mesh_proto::envelope::RecordId;
-use mesh_proto::record::{Content, Post, Terms};
+use mesh_proto::record::{Choices, Choose, Content, Imported, Poll, Post, Terms, Vote};
 use samples::{DOMAIN, World, domain, foreign_comment, object};
 use tower::ServiceExt;
 
@@ -205,6 +205,47 @@ async fn hostile_names_and_texts_stay_text() {
         for element in got.elements().iter().filter(|element| element.name == "bdi" || element.name == "title") {
             assert!(!element.text.contains('\u{202E}'), "{path}: {element:?}");
         }
+    }
+}
+
+#[tokio::test]
+async fn a_poll_shows_its_votes_and_its_end() {
+    let mut world = World::new();
+    let (ada, neo) = (world.join("ada", "Ada", "").await, world.join("neo", "", "").await);
+    let ends = samples::START_MS + 120_000;
+    let poll = Poll { options: vec!["Tea".into(), HOSTILE.into(), "\u{200B}".into()], choose: Choose::One, ends };
+    let post = world.say(&ada, Content::Post(Post { poll: Some(poll.clone()), ..Post::free("Which?") })).await;
+    let path = format!("/@ada/{post}");
+    let got = page(&world, &path).await;
+    assert!(got.has("0 people voted so far") && got.has("ends 23 November 2026, 06:07 UTC") && got.has("mesh vote"), "{}", got.body);
+    assert!(!got.body.contains("<b onclick") && got.has("Option 3"), "{}", got.body);
+    let choices = Choices::new([0]).expect("one");
+    world.say(&neo, Content::Vote(Vote { object: object(&ada, post), poll: poll.hash(), ends, choices })).await;
+    for path in ["/@ada", &path] {
+        let got = page(&world, path).await;
+        assert!(got.has("100 % (1 vote)") && got.has("0 % (0 votes)") && got.has("1 person voted so far"), "{path}: {}", got.body);
+    }
+    // Nothing changes in the store when a poll ends: the kept page goes all the same. Each look at the clock takes a second.
+    let mut looks = 0;
+    while !page(&world, &path).await.has("1 person voted · ended 23 November 2026, 06:07 UTC") {
+        looks += 1;
+        assert!(looks < 200, "it never ends");
+    }
+    let feed = get(&world, "/@ada/feed.json", &[]).await.body;
+    assert!(feed.contains("– Tea") && feed.contains("<bdi>Tea</bdi>"), "{feed}");
+    assert!(get(&world, "/@ada/feed.atom", &[]).await.body.contains("Tea"));
+}
+
+#[tokio::test]
+async fn an_imported_post_says_where_it_came_from() {
+    let mut world = World::new();
+    let ada = world.join("ada", "Ada", "").await;
+    for (url, is_linked) in [("https://social.example/1", true), ("javascript:alert(1)", false), ("at://did:plc:x/post/1", false)] {
+        let imported = Some(Imported { from: "mastodon".into(), url: url.into(), at: samples::START_MS });
+        let post = world.say(&ada, Content::Post(Post { imported, ..Post::free("Said before.") })).await;
+        let got = page(&world, &format!("/@ada/{post}")).await;
+        assert!(got.has("Imported from mastodon, where it was said on 23 November 2026, 06:05 UTC, says its author"), "{}", got.body);
+        assert_eq!(got.elements().iter().any(|element| element.attribute("href") == Some(url)), is_linked, "{url}");
     }
 }
 

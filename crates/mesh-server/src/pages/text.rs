@@ -15,6 +15,8 @@ const LINKS_MAX: usize = 100;
 const LINK_BYTES_MAX: usize = 2_000;
 /// An excerpt ends after so many bytes, at a word if there is one near.
 const EXCERPT_BYTES_MAX: usize = 900;
+/// An excerpt ends inside a word that is longer than any.
+const EXCERPT_WORD_BYTES_MAX: usize = 250;
 /// An excerpt ends after so many lines.
 const EXCERPT_LINES_MAX: usize = 16;
 /// Characters of a description in `<title>` and `<meta>`.
@@ -83,6 +85,15 @@ impl Text {
         if let Some((at, _)) = text[..end].match_indices('\n').nth(EXCERPT_LINES_MAX - 1) {
             end = at;
         }
+        let mut word_bytes = 0;
+        for (at, c) in text[..end].char_indices() {
+            // Writing that has no spaces is not ASCII.
+            word_bytes = if c.is_ascii() && !c.is_whitespace() { word_bytes + 1 } else { 0 };
+            if word_bytes > EXCERPT_WORD_BYTES_MAX {
+                end = at;
+                break;
+            }
+        }
         let cut = end < text.len();
         let shown = if cut { text[..end].trim_end_matches([' ', ',', ';', ':', '–', '-']) } else { text };
         Self { cut, ..Self::whole(shown) }
@@ -104,6 +115,11 @@ impl Text {
         }
         plain
     }
+}
+
+/// Whether a text is one URL that would be made clickable as a whole.
+pub(super) fn followable(url: &str) -> bool {
+    matches!(spans(url, &mut 1).as_slice(), [Span::Link(link)] if link.url == url)
 }
 
 /// What a person is called: their name for people, or their name in the address.

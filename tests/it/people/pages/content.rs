@@ -1,8 +1,15 @@
 //! People and posts for the judges: ordinary ones, and hostile ones.
 
-use crate::network::Home;
+use crate::federation::polls::{asked, long_poll, poll, vote};
+use crate::network::{Home, now_ms};
 use mesh_proto::envelope::Envelope;
-use mesh_proto::record::{Comment, Content as Said, Like, ObjectRef, Post, Preview, Profile, Repost, Retract, RetractReason, Terms};
+use mesh_proto::keylog::Action;
+use mesh_proto::record::ReportReason;
+use mesh_proto::record::{
+    Choose, Comment, Content as Said, Imported, Like, ObjectRef, Post, Preview, Profile, Repost, Retract, RetractReason, Terms,
+};
+use mesh_proto::ruling::Measure;
+use mesh_server::operator::{Order, Target};
 use mesh_testkit::TestAccount;
 use std::collections::BTreeMap;
 
@@ -30,11 +37,13 @@ pub(super) async fn get(home: &Home, path: &str, headers: &[(&str, &str)]) -> re
     request.send().await.expect("an answer")
 }
 
-fn comment(root: &ObjectRef, parent: &ObjectRef, text: String) -> Said {
+/// What answers `parent` in the thread of `root`.
+pub(super) fn comment(root: &ObjectRef, parent: &ObjectRef, text: String) -> Said {
     Said::Comment(Comment { root: root.clone(), parent: parent.clone(), text, lang: None, terms: Terms::Free, revises: None })
 }
 
-fn path(person: &TestAccount, record: &Envelope) -> String {
+/// The page of a record.
+pub(super) fn path(person: &TestAccount, record: &Envelope) -> String {
     format!("/@{}/{}", person.address().user(), record.id())
 }
 
@@ -57,6 +66,8 @@ impl Content {
         pages.extend([("search", "/search".to_owned()), ("search-found", "/search?q=a".into())]);
         Self::ordinary(home, (&ada, &neo), &mut pages).await;
         Self::bad(home, (&eve, &neo), &mut pages).await;
+        Self::gone(home, &mut pages).await;
+        Self::polls(home, (&ada, &eve, &neo), &mut pages).await;
         Self { pages }
     }
 
@@ -96,6 +107,44 @@ impl Content {
         pages.insert("withdrawn", path(ada, &gone));
         let paid = home.says(ada, Said::Post(Post { terms: Terms::Paid, ..Post::free("For sale.") })).await;
         pages.insert("paid", path(ada, &paid));
+    }
+
+    /// Somebody who said nothing yet, somebody who is suspended, somebody who left.
+    async fn gone(home: &Home, pages: &mut BTreeMap<&'static str, String>) {
+        home.person("zoe", 4).await;
+        let (mal, mut bob) = (home.person("mal", 5).await, home.person("bob", 6).await);
+        home.says(&mal, Said::Post(Post::free("Buy now!"))).await;
+        let order =
+            Order { target: Target::Account("mal".into()), measure: Measure::Suspend, reason: ReportReason::Spam, text: String::new() };
+        home.operator::<serde_json::Value>("POST", "/rulings", &order).await.expect("the operator decides");
+        let root = bob.root.clone();
+        let close = bob.key_op(Action::AccountClose, &root);
+        assert_eq!(home.submit_key(&bob, &close).await.status, 200);
+        pages.extend([("profile-empty", "/@zoe".to_owned()), ("suspended", "/@mal".into()), ("closed", "/@bob".into())]);
+        pages.extend([("nobody", "/@nobody".to_owned()), ("search-nothing", "/search?q=zebra".into())]);
+    }
+
+    /// Polls that are open, over and hostile, and posts that came from elsewhere.
+    async fn polls(home: &Home, (ada, eve, neo): (&TestAccount, &TestAccount, &TestAccount), pages: &mut BTreeMap<&'static str, String>) {
+        let open = long_poll(&["Difference engine", "Analytical engine, which takes cards and is not built yet", "Loom"]);
+        let question = asked(ada, &open);
+        home.accept(&question).await;
+        home.says(neo, vote(ada, &question, &open, &[1])).await;
+        home.says(eve, vote(ada, &question, &open, &[2])).await;
+        pages.insert("poll", path(ada, &question));
+        let over = asked(ada, &poll(&["Yes", "No"], Choose::Many, now_ms() - 1_000));
+        home.accept(&over).await;
+        pages.insert("poll-over", path(ada, &over));
+        let texts: Vec<String> = (0..8).map(|number| format!("{number}{}", hostile())).collect();
+        let cut: Vec<&str> = texts.iter().map(|text| &text[..text.floor_char_boundary(256)]).collect();
+        let bad = asked(eve, &long_poll(&[&cut[..7], &["W".repeat(256).as_str()]].concat()));
+        home.accept(&bad).await;
+        pages.insert("hostile-poll", path(eve, &bad));
+        for (name, url) in [("imported", "https://social.example/@ada/1"), ("hostile-import", "javascript:alert(1)//\"><script>^`{|}")] {
+            let imported = Some(Imported { from: "mastodon".into(), url: url.into(), at: 1_580_000_000_000 });
+            let said = home.says(ada, Said::Post(Post { imported, ..Post::free("Said before.") })).await;
+            pages.insert(name, path(ada, &said));
+        }
     }
 
     async fn bad(home: &Home, (eve, neo): (&TestAccount, &TestAccount), pages: &mut BTreeMap<&'static str, String>) {

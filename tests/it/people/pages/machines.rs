@@ -1,8 +1,9 @@
 //! What programs read about pages, by parsers that others wrote; structured data by a table of what it must say.
 
 use super::content::{Content, get};
+use super::judge;
 use crate::network::Home;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// What search engines demand of each type, and a little more.
 const REQUIRED: [(&str, &[&str]); 8] = [
@@ -48,6 +49,7 @@ fn check(node: &Value, seen: &mut Vec<String>) {
 async fn structured_data_says_what_search_engines_demand() {
     let home = Home::start("graph").await;
     let content = Content::publish(&home).await;
+    let mut graphs = serde_json::Map::new();
     for (page, kind) in [
         ("post", "DiscussionForumPosting"),
         ("post", "SocialMediaPosting"),
@@ -65,12 +67,21 @@ async fn structured_data_says_what_search_engines_demand() {
         let graph =
             html.split_once("<script type=\"application/ld+json\">").and_then(|(_, rest)| rest.split_once("</script>")).expect("a graph").0;
         assert!(!graph.contains(['<', '>', '&']), "{page}");
+        graphs.insert(page.to_owned(), graph.into());
         let graph: Value = serde_json::from_str(graph).expect("JSON");
         assert_eq!(graph["@context"], "https://schema.org");
         let mut seen = Vec::new();
         check(&graph, &mut seen);
         assert!(seen.iter().any(|seen| seen == kind), "{page}: no {kind} among {seen:?}");
     }
+    let read = judge("machines.mjs", &json!({ "graphs": graphs, "maps": {} })).await;
+    let says = |page: &str, name: &str, value: &str| {
+        let triples = read["graphs"][page].as_array().expect("triples");
+        triples.iter().any(|triple| triple[0].as_str().is_some_and(|found| found.ends_with(name)) && triple[1] == value)
+    };
+    assert!(says("post", "/headline", "On engines") && says("post", "/commentCount", "50") && says("post", "/name", "Ada Lovelace"));
+    assert!(says("profile", "/alternateName", &home.address("ada")) && says("home", "#type", "https://schema.org/SearchAction"));
+    assert!(says("hostile-post", "#type", "https://schema.org/DiscussionForumPosting"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -78,7 +89,7 @@ async fn feeds_are_read_by_another_parser() {
     let home = Home::start("feeds").await;
     let content = Content::publish(&home).await;
     let post = format!("http://{}{}", home.domain, content.pages["post"]);
-    for (base, entries) in [("", 4), ("/@ada", 2), ("/@eve", 2), ("/tag/engines", 1)] {
+    for (base, entries) in [("", 9), ("/@ada", 6), ("/@eve", 3), ("/tag/engines", 1)] {
         for form in ["atom", "json"] {
             let path = format!("{base}/feed.{form}");
             let feed = feed_rs::parser::parse(text(&home, &path).await.as_bytes()).unwrap_or_else(|error| panic!("{path}: {error}"));
@@ -121,13 +132,25 @@ async fn site_maps_name_what_may_be_found_and_nothing_else() {
     let robots = text(&home, "/robots.txt").await;
     let index = robots.lines().find_map(|line| line.strip_prefix("Sitemap: ")).expect("a site map");
     let base = format!("http://{}", home.domain);
-    let mut pages = Vec::new();
-    for map in elements(&text(&home, index.strip_prefix(&base).expect("here")).await, "loc") {
-        let xml = text(&home, map.strip_prefix(&base).expect("here")).await;
-        let dates = elements(&xml, "lastmod");
-        assert!(dates.iter().all(|date| date.len() == "2026-11-23T06:05:00Z".len()));
-        pages.extend(elements(&xml, "loc"));
+    let index = text(&home, index.strip_prefix(&base).expect("here")).await;
+    let mut maps = serde_json::Map::from_iter([("index".to_owned(), index.as_str().into())]);
+    for map in elements(&index, "loc") {
+        maps.insert(map.clone(), text(&home, map.strip_prefix(&base).expect("here")).await.into());
     }
+    let read = judge("machines.mjs", &json!({ "graphs": {}, "maps": maps })).await;
+    let member = |entry: &Value, name: &str| entry[name].as_str().map(str::to_owned);
+    let (mut pages, mut dated) = (Vec::new(), 0);
+    for map in read["maps"]["index"].as_array().expect("maps") {
+        let entries = read["maps"][map["url"].as_str().expect("an address")].as_array().expect("entries");
+        assert!(!entries.is_empty());
+        // A map changed when its newest page did, or later if that one is not shown any more.
+        let newest = entries.iter().filter_map(|entry| member(entry, "lastmod")).max();
+        assert!(newest.is_some() && member(map, "lastmod") >= newest, "{map}: {newest:?}");
+        dated +=
+            entries.iter().filter(|entry| member(entry, "lastmod").is_some_and(|date| date.len() == "2026-11-23T06:05:00Z".len())).count();
+        pages.extend(entries.iter().filter_map(|entry| member(entry, "url")));
+    }
+    assert_eq!(dated, pages.len() - 1, "all but what is said about the domain");
     for name in ["home", "about", "profile", "post", "untitled", "hostile-post"] {
         assert!(pages.contains(&format!("{base}{}", content.pages[name])), "{name} is not in {pages:?}");
     }

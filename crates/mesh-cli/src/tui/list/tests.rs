@@ -20,8 +20,8 @@ fn item(id: u8, depth: usize) -> Item {
         parent: None,
         disowned: false,
     };
-    let view = RecordView { card, record: None, tombstone: None, counts: Default::default(), url: String::new() };
-    Item { depth, ..Item::new(Shown { view, author: address, state: State::Withdrawn }) }
+    let view = RecordView { card, record: None, tombstone: None, counts: Default::default(), poll: None, url: String::new() };
+    Item { depth, ..Item::new(Shown { view, author: address, state: State::Withdrawn, own_vote: None }) }
 }
 
 /// Each item is three lines high: who, `[withdrawn]`, and a gap.

@@ -6,8 +6,9 @@ use crate::index::{Indexer, News, counts, later_versions};
 use crate::peers::Peers;
 use crate::tables::codec::Reader;
 use crate::tables::reference::{Reference, Standing};
-use crate::tables::{Lid, ObjectLid, PeerNo, carried, half, object_key, ordered_key, pair_key, subscribers_key};
+use crate::tables::{Lid, ObjectLid, PeerNo, carried, half, object_key, option_key, ordered_key, pair_key, subscribers_key};
 use mesh_proto::envelope::{Kind, RecordId};
+use mesh_proto::limits::POLL_OPTIONS_MAX;
 use mesh_store::{Batch, KeyRange, Kv, Order, Read, Space, counter};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,6 +21,14 @@ const COUNTED_MAX: usize = 4_000_000;
 
 /// A counter: what is counted, and which kind.
 pub(crate) type Counted = (ObjectLid, Kind);
+
+/// Live statements of one domain's people.
+#[derive(Default)]
+struct Said {
+    count: i64,
+    /// Of votes: how many chose each option.
+    votes: [i64; POLL_OPTIONS_MAX],
+}
 
 /// The counters that a reference moves.
 pub(crate) fn counted(read: &dyn Read, reference: &Reference) -> Result<Vec<Counted>> {
@@ -116,21 +125,24 @@ pub(crate) fn recount(kv: &dyn Kv, peers: &Peers, counted: &BTreeSet<Counted>) -
         let read = kv.snapshot()?;
         let Some(by_peer) = count(&*read, peers, (*object, *kind))? else { continue };
         let mut batch = Batch::new();
-        let mut total = 0;
-        for (peer, count) in &by_peer {
+        let mut total = Said::default();
+        for (peer, said) in &by_peer {
             if *kind == Kind::Post || counts(&*read, *peer)? {
-                total += count;
+                total.count += said.count;
+                total.votes.iter_mut().zip(said.votes).for_each(|(sum, votes)| *sum += votes);
             }
         }
-        let difference = total - counter(&*read, Space::Count, &object_key(*object, *kind))?;
-        if difference != 0 {
-            batch.add(Space::Count, object_key(*object, *kind), difference);
+        let difference = correct(&*read, &mut batch, &object_key(*object, *kind), total.count)?;
+        if *kind == Kind::Vote {
+            for (place, votes) in total.votes.into_iter().enumerate() {
+                correct(&*read, &mut batch, &option_key(*object, place), votes)?;
+            }
         }
         if *kind == Kind::Subscribe {
             for (key, row) in read.scan(Space::CountByPeer, &KeyRange::prefix(object_key(*object, *kind)), Order::Forward, ROWS)? {
                 let peer = PeerNo(key.get(9..13).and_then(|no| no.try_into().ok()).map_or(0, u32::from_be_bytes));
                 let wrong = Reader::new(&row, "count_by_peer").u64()? as i64;
-                let difference = by_peer.get(&peer).copied().unwrap_or(0) - wrong;
+                let difference = by_peer.get(&peer).map_or(0, |said| said.count) - wrong;
                 if difference != 0 {
                     batch.add(Space::CountByPeer, subscribers_key(*object, peer), difference);
                 }
@@ -145,14 +157,23 @@ pub(crate) fn recount(kv: &dyn Kv, peers: &Peers, counted: &BTreeSet<Counted>) -
     Ok(mended)
 }
 
+/// Adds to a counter what it lacks; answers how much that is.
+fn correct(read: &dyn Read, batch: &mut Batch, key: &[u8], right: i64) -> Result<i64> {
+    let difference = right - counter(read, Space::Count, key)?;
+    if difference != 0 {
+        batch.add(Space::Count, key, difference);
+    }
+    Ok(difference)
+}
+
 /// The live statements about an object by their domains; `None` if nothing lists them, or there are too many.
-fn count(read: &dyn Read, peers: &Peers, (object, kind): Counted) -> Result<Option<BTreeMap<PeerNo, i64>>> {
+fn count(read: &dyn Read, peers: &Peers, (object, kind): Counted) -> Result<Option<BTreeMap<PeerNo, Said>>> {
     let (space, prefix) = match kind {
         Kind::Post => (Space::Timeline, object.0.to_be_bytes().to_vec()),
-        Kind::Like | Kind::Repost | Kind::Subscribe | Kind::Comment => (Space::Object, object_key(object, kind).to_vec()),
+        Kind::Like | Kind::Repost | Kind::Subscribe | Kind::Comment | Kind::Vote => (Space::Object, object_key(object, kind).to_vec()),
         _ => return Ok(None),
     };
-    let mut by_peer = BTreeMap::new();
+    let mut by_peer: BTreeMap<PeerNo, Said> = BTreeMap::new();
     let mut range = KeyRange::prefix(prefix);
     let mut seen = 0;
     loop {
@@ -165,7 +186,12 @@ fn count(read: &dyn Read, peers: &Peers, (object, kind): Counted) -> Result<Opti
                     _ if lid.is_own() => crate::tables::HERE,
                     _ => peers.number(peers.origin_of(lid)?.domain())?,
                 };
-                *by_peer.entry(peer).or_insert(0) += 1;
+                let said = by_peer.entry(peer).or_default();
+                said.count += 1;
+                if kind == Kind::Vote {
+                    let choices = Reference::get(read, lid)?.and_then(|vote| vote.choices);
+                    choices.iter().flat_map(|choices| choices.places()).for_each(|place| said.votes[place] += 1);
+                }
             }
         }
         seen += rows.len();

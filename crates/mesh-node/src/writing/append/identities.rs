@@ -6,6 +6,7 @@ use crate::error::{NodeError, Result};
 use crate::index::News;
 use crate::queue;
 use crate::tables::account::{self, AccountRow};
+use crate::tables::planned;
 use crate::tables::{COPY, KEYS, Lid, MOVED, OWN, outbox_key};
 use mesh_proto::api::{KeysAdded, Registered, code};
 use mesh_proto::envelope::{Envelope, Kind, RecordId};
@@ -40,6 +41,10 @@ impl Appender {
         }
         if account.log.view().status() == Status::Closed {
             account::begin_closing(&mut round.batch, account.lid, self.log.base() + leaf.index);
+        }
+        if account.log.view().status() == Status::Closed || account.home() != self.log.origin().domain() {
+            // What would be refused at its time is not kept until then.
+            planned::forget(&mut round.batch, &*self.kv, account.lid)?;
         }
         if let Action::MirrorSet { mirrors } = &op.action {
             let before = self.accounts.expect(&account.id())?;

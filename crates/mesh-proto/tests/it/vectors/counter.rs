@@ -42,6 +42,7 @@ fn counter(ids: &[RecordId]) -> Counter {
         kind: Kind::Like,
         count: sum.count(),
         fingerprint: sum.fingerprint(),
+        votes: Vec::new(),
         at: 1_700_000_000_000,
     }
 }
@@ -49,14 +50,15 @@ fn counter(ids: &[RecordId]) -> Counter {
 fn good() -> Vec<Value> {
     let edge = [[0xff; 32], [0; 32], std::array::from_fn(|at| u8::from(at == 0))].map(RecordId::from_hash);
     let sets = [Vec::new(), ids(1), ids(2), ids(7), ids(100), edge.to_vec()];
-    let case = |ids: Vec<RecordId>| {
-        let counter = counter(&ids);
+    let case = |counter: Counter, ids: Vec<RecordId>| {
         let envelope = counter.sign(&key(REQUEST_KEY));
         let body = String::from_utf8_lossy(envelope.body()).into_owned();
         json!({ "ids": ids, "fingerprint": counter.fingerprint, "key": key_id(REQUEST_KEY), "envelope": envelope, "body": body,
                 "payload_type": Kind::Counter.payload_type() })
     };
-    sets.into_iter().map(case).collect()
+    let votes = Counter { kind: Kind::Vote, votes: vec![3, 0, 7], ..counter(&ids(7)) };
+    let likes = sets.into_iter().map(|ids| case(counter(&ids), ids));
+    likes.chain([case(votes, ids(7))]).collect()
 }
 
 fn verify_good(case: &Value) {
@@ -88,6 +90,7 @@ fn bad() -> Vec<Value> {
         ("the count is negative", body("\"count\":2", "\"count\":-2")),
         ("the count is missing", body("\"count\":2,", "")),
         ("a member comes twice", body("\"count\":2", "\"count\":2,\"count\":2")),
+        ("votes are negative", body("\"at\":", "\"votes\":[-1],\"at\":")),
         ("the kind is unknown", body("\"like\"", "\"love\"")),
     ];
     let case = |(name, envelope): (&str, Envelope)| {

@@ -6,12 +6,13 @@ use crate::fixture::{DEVICE, T0, error_name, genesis, head, key_id, object, sign
 use mesh_proto::api::code;
 use mesh_proto::envelope::{Envelope, Kind, RecordId};
 use mesh_proto::limits::{
-    BIO_BYTES_MAX, BODY_BYTES_MAX, CLOCK_AHEAD_MS_MAX, CRIT_MAX, IMPORT_URL_BYTES_MAX, JSON_DEPTH_MAX, NETWORK_BYTES_MAX,
-    PREVIEW_URL_BYTES_MAX, TAG_BYTES_MAX, TAGS_MAX, TEXT_BYTES_MAX, TITLE_BYTES_MAX,
+    BIO_BYTES_MAX, BODY_BYTES_MAX, CLOCK_AHEAD_MS_MAX, CRIT_MAX, IMPORT_URL_BYTES_MAX, JSON_DEPTH_MAX, NETWORK_BYTES_MAX, POLL_LIFE_MS_MAX,
+    POLL_LIFE_MS_MIN, POLL_OPTION_BYTES_MAX, POLL_OPTIONS_MAX, PREVIEW_URL_BYTES_MAX, TAG_BYTES_MAX, TAGS_MAX, TEXT_BYTES_MAX,
+    TITLE_BYTES_MAX,
 };
 use mesh_proto::record::{
-    AccountRef, Audience, Comment, Content, Imported, Interaction, Like, ObjectRef, Post, Preview, Profile, Record, RecordError, Report,
-    ReportReason, Repost, Retract, RetractReason, Subscribe, Terms,
+    AccountRef, Audience, Choices, Choose, Comment, Content, Imported, Interaction, Like, ObjectRef, Poll, Post, Preview, Profile, Record,
+    RecordError, Report, ReportReason, Repost, Retract, RetractReason, Subscribe, Terms, Vote,
 };
 use serde_json::{Value, json};
 
@@ -31,7 +32,19 @@ pub(super) fn files() -> Vec<File> {
             cases: invalid(),
             verify: verify_invalid,
         },
+        File { path: "valid/poll", about: "A vote in `poll` names `hash`.", page: "spec/vote.md", cases: polls(), verify: verify_poll },
     ]
+}
+
+fn polls() -> Vec<Value> {
+    let unicode = Poll { options: ["日本語", "e\u{301}", "\u{e9}"].map(str::to_owned).to_vec(), ..poll(2, Choose::One) };
+    let polls = [poll(2, Choose::One), poll(2, Choose::Many), poll(8, Choose::One), Poll { ends: 1, ..poll(2, Choose::One) }, unicode];
+    polls.into_iter().map(|poll| json!({ "poll": poll, "hash": poll.hash() })).collect()
+}
+
+fn verify_poll(case: &Value) {
+    let poll: Poll = member(case, "poll");
+    assert_eq!(poll.hash(), member(case, "hash"));
 }
 
 fn comment(text: &str) -> Comment {
@@ -52,14 +65,44 @@ fn rich_post() -> Post {
             title: "p".repeat(TITLE_BYTES_MAX),
             description: Some("Two\nlines".into()),
         }),
+        poll: Some(poll(2, Choose::Many)),
         revises: Some(RecordId::from_hash([4; 32])),
         imported: None,
     }
 }
 
+/// A poll of so many options that ends an hour after the vectors' posts were made.
+fn poll(options: usize, choose: Choose) -> Poll {
+    Poll { options: (0..options).map(|n| format!("option {n}")).collect(), choose, ends: T0 + 1000 + 3_600_000 }
+}
+
+fn post_with(poll: Poll) -> Content {
+    Content::Post(Post { poll: Some(poll), ..Post::free("which?") })
+}
+
+fn vote(places: &[usize]) -> Content {
+    let poll = poll(8, Choose::Many);
+    Content::Vote(Vote {
+        object: object(),
+        poll: poll.hash(),
+        ends: poll.ends,
+        choices: Choices::new(places.iter().copied()).expect("some"),
+    })
+}
+
+/// A post whose own members are good but for `poll`.
+fn poll_of(options: &[&str], rest: &str) -> String {
+    format!(r#""text":"x","terms":"free","poll":{{"options":{}{rest}}}"#, json!(options))
+}
+
 fn imported_post() -> Post {
     let url = "https://social.example/@neo/109".into();
     Post { imported: Some(Imported { from: "mastodon".into(), url, at: 1_580_000_000_000 }), ..Post::free("said before") }
+}
+
+fn longest_poll() -> Poll {
+    let options = (0..POLL_OPTIONS_MAX).map(|n| format!("{n}{}", "o".repeat(POLL_OPTION_BYTES_MAX - 1))).collect();
+    Poll { options, choose: Choose::Many, ends: head().at + POLL_LIFE_MS_MAX }
 }
 
 /// A post whose own members are good but for `imported`.
@@ -76,12 +119,16 @@ fn valid() -> Vec<Value> {
         ("post with everything", Content::Post(rich_post())),
         ("post of the longest text", Content::Post(Post::free("x".repeat(TEXT_BYTES_MAX)))),
         ("post, imported", Content::Post(imported_post())),
+        ("post with a poll", post_with(poll(2, Choose::One))),
+        ("post with a poll of the longest", post_with(longest_poll())),
         ("comment", Content::Comment(comment("hi"))),
         ("comment, edited", Content::Comment(Comment { revises: Some(RecordId::from_hash([9; 32])), ..comment("hi!") })),
         ("like", Content::Like(Like { object: object() })),
         ("subscribe", Content::Subscribe(Subscribe { object: account })),
         ("repost", Content::Repost(Repost { object: object() })),
         ("retract", Content::Retract(Retract { object: object().id, reason: RetractReason::Author })),
+        ("vote", vote(&[0])),
+        ("vote for all", vote(&[0, 1, 2, 3, 4, 5, 6, 7])),
         ("report", Content::Report(Report { object: object(), reason: ReportReason::Spam, text: "Buy!".into() })),
         ("report without text", Content::Report(Report { object: object(), reason: ReportReason::Illegal, text: String::new() })),
     ]
@@ -101,6 +148,10 @@ fn valid() -> Vec<Value> {
         post(r#""text":"x","terms":"free","interaction":{"like":"nobody","quote":"friends"}"#),
     ));
     cases.push(("empty tags and the most tags", post(&format!(r#""text":"x","terms":"free","tags":{}"#, json!(vec!["t"; TAGS_MAX])))));
+    let shortest = format!(r#","choose":"one","ends":{}"#, head().at + POLL_LIFE_MS_MIN);
+    cases.push(("a poll of the shortest, with a word that is the default", post(&poll_of(&["a", "b"], &shortest))));
+    let edit = format!(r#","revises":"{}""#, RecordId::from_hash([4; 32]));
+    cases.push(("an edit after the end of its poll", post(&(poll_of(&["a", "b"], r#","ends":1"#) + &edit))));
     cases.push(("a body of the longest", padded(BODY_BYTES_MAX)));
     cases.push(("as deep as may be", post(&format!(r#""text":"x","terms":"free","d":{}"#, nested(JSON_DEPTH_MAX - 1)))));
     cases.into_iter().map(|(name, envelope)| valid_case(name, &envelope)).collect()
@@ -252,6 +303,14 @@ fn bad_members() -> Vec<(&'static str, Kind, String)> {
         ("crit too long", Kind::Post, post(&format!(r#""crit":{}"#, json!((0..=CRIT_MAX).map(|n| format!("c{n}")).collect::<Vec<_>>())))),
         ("object an array", Kind::Like, format!(r#""object":{array}"#)),
         ("object null", Kind::Like, r#""object":null"#.into()),
+        ("vote without choices", Kind::Vote, bad_vote(",")),
+        ("vote for nothing", Kind::Vote, bad_vote(r#","choices":[]"#)),
+        ("vote for an option that no poll has", Kind::Vote, bad_vote(r#","choices":[8]"#)),
+        ("vote for options in descending order", Kind::Vote, bad_vote(r#","choices":[1,0]"#)),
+        ("vote twice for one option", Kind::Vote, bad_vote(r#","choices":[1,1]"#)),
+        ("vote with a number for its choices", Kind::Vote, bad_vote(r#","choices":1"#)),
+        ("vote without poll", Kind::Vote, format!(r#""object":{object},"ends":1,"choices":[0]"#)),
+        ("vote without end", Kind::Vote, format!(r#""object":{object},"poll":"{}","choices":[0]"#, poll(2, Choose::One).hash())),
         ("no object", Kind::Like, r#""objects":1"#.into()),
         ("object without version", Kind::Like, without("version")),
         ("object without home", Kind::Repost, without("home")),
@@ -277,10 +336,18 @@ fn bad_members() -> Vec<(&'static str, Kind, String)> {
     ]
 }
 
+/// The own members of a vote that is good but for what follows them.
+fn bad_vote(rest: &str) -> String {
+    let Content::Vote(vote) = self::vote(&[0]) else { unreachable!("it is one") };
+    let object = serde_json::to_string(&vote.object).expect("JSON");
+    format!(r#""object":{object},"poll":"{}","ends":{}{}"#, vote.poll, vote.ends, rest.trim_end_matches(','))
+}
+
 /// Texts, titles, tags, languages beyond their rules.
 fn bad_text() -> Vec<(&'static str, String)> {
     let text = |text: &str| format!(r#""text":"{text}","terms":"free""#);
     let post = |members: &str| format!(r#""text":"x","terms":"free",{members}"#);
+    let ends = |lasts: u64| format!(r#","ends":{}"#, head().at + lasts);
     let preview = |url: &str, title: &str| post(&format!(r#""preview":{{"url":"{url}","title":"{title}"}}"#));
     vec![
         ("empty text", text("")),
@@ -317,6 +384,23 @@ fn bad_text() -> Vec<(&'static str, String)> {
         ("preview of a URL beyond ASCII", preview("https://m\u{e9}sh.example/", "t")),
         ("preview of a URL with a space", preview("https://mesh.example/a b", "t")),
         ("preview of a URL too long", preview(&format!("https://mesh.example/{}", "p".repeat(PREVIEW_URL_BYTES_MAX)), "t")),
+        ("poll null", post(r#""poll":null"#)),
+        ("poll an array", post(r#""poll":[["a","b"],"one",1]"#)),
+        ("poll without end", poll_of(&["a", "b"], "")),
+        ("poll with an end that is null", poll_of(&["a", "b"], r#","ends":null"#)),
+        ("poll with an unknown word", poll_of(&["a", "b"], &format!(r#","choose":"some"{}"#, ends(POLL_LIFE_MS_MIN)))),
+        ("poll with a word as an object", poll_of(&["a", "b"], &format!(r#","choose":{{"one":null}}{}"#, ends(POLL_LIFE_MS_MIN)))),
+        ("poll of one option", poll_of(&["a"], &ends(POLL_LIFE_MS_MIN))),
+        ("poll of too many options", poll_of(&["a", "b", "c", "d", "e", "f", "g", "h", "i"], &ends(POLL_LIFE_MS_MIN))),
+        ("poll with the same option twice", poll_of(&["a", "b", "a"], &ends(POLL_LIFE_MS_MIN))),
+        ("poll with an empty option", poll_of(&["a", ""], &ends(POLL_LIFE_MS_MIN))),
+        ("poll with an option of white space", poll_of(&["a", " "], &ends(POLL_LIFE_MS_MIN))),
+        ("poll with an option of two lines", poll_of(&["a", "b\nc"], &ends(POLL_LIFE_MS_MIN))),
+        ("poll with a control character in an option", poll_of(&["a", "b\u{1b}"], &ends(POLL_LIFE_MS_MIN))),
+        ("poll with an option too long", poll_of(&["a", &"o".repeat(POLL_OPTION_BYTES_MAX + 1)], &ends(POLL_LIFE_MS_MIN))),
+        ("poll that ends too soon", poll_of(&["a", "b"], &ends(POLL_LIFE_MS_MIN - 1))),
+        ("poll that ends before it begins", poll_of(&["a", "b"], r#","ends":1"#)),
+        ("poll that ends too late", poll_of(&["a", "b"], &ends(POLL_LIFE_MS_MAX + 1))),
         ("empty lang", post(r#""lang":"""#)),
         ("lang with an underscore", post(r#""lang":"en_US""#)),
         ("lang with an empty subtag", post(r#""lang":"en-""#)),

@@ -24,7 +24,7 @@ const MONTH_MS: u64 = 30 * 24 * 3600 * 1000;
 /// `GET /robots.txt`.
 pub(super) async fn robots(State(app): State<App>, headers: HeaderMap) -> Response {
     let base = app.node.domain().base_url();
-    let text = format!("User-agent: *\nDisallow: /api/\nDisallow: /search\nDisallow: /oembed\n\nSitemap: {base}/sitemap.xml\n");
+    let text = format!("User-agent: *\nDisallow: /api/\nDisallow: /search?\nDisallow: /oembed\n\nSitemap: {base}/sitemap.xml\n");
     send(&headers, &Page::of(StatusCode::OK, TEXT, text))
 }
 
@@ -43,10 +43,12 @@ pub(super) async fn sitemap_index(State(app): State<App>, headers: HeaderMap) ->
     let outcome = blocking(move || {
         let base = node.domain().base_url();
         let mut xml = opening("sitemapindex");
-        let names = std::iter::once(PAGES.to_owned()).chain((1..=node.published.parts()?).map(|number| format!("{number}.xml")));
-        for name in names {
+        let parts = node.published.parts()?;
+        // The front page shows the newest posts.
+        let pages = std::iter::once((PAGES.to_owned(), parts.iter().copied().flatten().max()));
+        for (name, modified) in pages.chain((1..).zip(&parts).map(|(number, modified)| (format!("{number}.xml"), *modified))) {
             // Writing to a string does not fail.
-            let _ = writeln!(xml, "<sitemap><loc>{base}/sitemap/{name}</loc></sitemap>");
+            let _ = writeln!(xml, "<sitemap><loc>{base}/sitemap/{name}</loc>{}</sitemap>", lastmod(modified));
         }
         Ok(xml + "</sitemapindex>\n")
     });
@@ -57,7 +59,12 @@ pub(super) async fn sitemap_index(State(app): State<App>, headers: HeaderMap) ->
 /// `GET /sitemap/{part}`.
 pub(super) async fn sitemap(State(app): State<App>, Captured(part): Captured<String>, headers: HeaderMap) -> Response {
     let outcome = match part.strip_suffix(".xml").and_then(|number| number.parse::<usize>().ok()) {
-        _ if part == PAGES => Ok(pages(&app)),
+        _ if part == PAGES => {
+            let node = Arc::clone(&app.node);
+            blocking(move || Ok(pages(&node.domain().base_url(), node.published.parts()?.into_iter().flatten().max())))
+                .await
+                .map_err(Fault::from)
+        }
         Some(number @ 1..) => {
             let (node, headers) = (Arc::clone(&app.node), headers.clone());
             // Megabytes are compressed here too.
@@ -76,9 +83,14 @@ fn opening(root: &str) -> String {
     format!("<?xml version=\"1.0\" encoding=\"utf-8\"?>\n<{root} xmlns=\"http://www.sitemaps.org/schemas/sitemap/0.9\">\n")
 }
 
-fn pages(app: &App) -> String {
-    let base = app.node.domain().base_url();
-    opening("urlset") + &format!("<url><loc>{base}/</loc></url>\n<url><loc>{base}/about</loc></url>\n</urlset>\n")
+fn lastmod(modified: Option<u64>) -> String {
+    modified.map_or_else(String::new, |modified| format!("<lastmod>{}</lastmod>", Moment::new(modified).machine))
+}
+
+/// The front page, which changes with the newest post, and what is said about the domain.
+fn pages(base: &str, newest: Option<u64>) -> String {
+    let front = format!("<url><loc>{base}/</loc>{}</url>\n", lastmod(newest));
+    opening("urlset") + &front + &format!("<url><loc>{base}/about</loc></url>\n</urlset>\n")
 }
 
 /// The posts of a part, and their authors. Names and ids need no escapes.

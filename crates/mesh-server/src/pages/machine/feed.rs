@@ -112,13 +112,20 @@ impl Item {
         self.entry.words().expect("an item has words")
     }
 
+    /// All that it says, without markup.
+    fn plain(&self) -> String {
+        let words = self.words();
+        let poll = words.poll.as_ref().map(|poll| format!("\n\n{}", poll.plain())).unwrap_or_default();
+        words.text.plain() + &poll
+    }
+
     fn json(&self) -> Value {
         let entry = &self.entry;
         let mut item = json!({
             "id": self.url,
             "url": self.url,
             "content_html": self.content,
-            "content_text": self.words().text.plain(),
+            "content_text": self.plain(),
             "summary": self.words().summary,
             "date_published": entry.published.machine,
             "date_modified": entry.edited.as_ref().unwrap_or(&entry.published).machine,

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 /// Elements without content (HTML Living Standard §13.1.2).
 const VOID: [&str; 5] = ["meta", "link", "br", "wbr", "input"];
 /// The only attributes that pages use.
-const ATTRIBUTES: [&str; 27] = [
+const ATTRIBUTES: [&str; 31] = [
     "property",
     "action",
     "method",
@@ -33,6 +33,10 @@ const ATTRIBUTES: [&str; 27] = [
     "title",
     "role",
     "start",
+    "viewBox",
+    "preserveAspectRatio",
+    "width",
+    "height",
 ];
 
 /// An element with its attributes and all text in it.

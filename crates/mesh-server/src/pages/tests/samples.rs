@@ -163,5 +163,5 @@ pub(super) fn foreign_comment(number: u8, parent: RecordId) -> RecordView {
     let leaf = LogPosition { origin: Origin::new(home, 1), index: 7 };
     let actor = AccountId::from_hash([9; 32]);
     let card = Card { id, kind: Kind::Comment, actor, address, leaf, received: START_MS, parent: Some(parent), disowned: false };
-    RecordView { card, record: None, tombstone: None, counts: Default::default(), url }
+    RecordView { card, record: None, tombstone: None, counts: Default::default(), poll: None, url }
 }

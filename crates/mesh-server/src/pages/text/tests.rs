@@ -135,3 +135,12 @@ fn marks_that_pile_up_are_cut_back() {
     let written = "q\u{0323}\u{0307} \u{0e17}\u{0e35}\u{0e48}";
     assert_eq!(Text::whole(written).plain(), written);
 }
+
+#[test]
+fn an_excerpt_is_not_filled_by_one_word() {
+    let text = format!("see {}", "W".repeat(30_000));
+    let excerpt = Text::excerpt(&text);
+    assert!(excerpt.cut);
+    assert_eq!(plain(&excerpt).len(), "see ".len() + EXCERPT_WORD_BYTES_MAX);
+    assert_eq!(plain(&Text::excerpt(&"語".repeat(200))).chars().count(), 200, "not every language has spaces");
+}

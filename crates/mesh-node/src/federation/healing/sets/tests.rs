@@ -59,7 +59,7 @@ fn reference(leaf: Leaf, index: u64, log: OriginNo) -> Reference {
     // An edit is of the first leaf, which stands or not.
     let object = (standing == Standing::Edit).then(|| Lid::new(log, 0).into());
     let actor = AccountLid(if leaf.mover { 2 } else { 1 });
-    Reference { standing, kind: Kind::Like, id: id(index), actor, received: index, device: 0, object, parent: None }
+    Reference { standing, kind: Kind::Like, id: id(index), actor, received: index, device: 0, object, parent: None, choices: None }
 }
 
 /// Writes the leaves into both stores; answers how many there are.
