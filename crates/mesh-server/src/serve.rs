@@ -265,6 +265,8 @@ async fn until_idle(
 
 /// Who asks: where the connection comes from, or whom a proxy on this machine names last in `X-Forwarded-For`.
 fn client(from: SocketAddr, headers: &HeaderMap) -> SocketAddr {
+    // A socket for both kinds of address says ::ffff:127.0.0.1 for 127.0.0.1.
+    let from = SocketAddr::new(from.ip().to_canonical(), from.port());
     if !from.ip().is_loopback() {
         return from;
     }
@@ -289,6 +291,8 @@ mod tests {
         assert_eq!(client("127.0.0.1:9", &[]), "127.0.0.1");
         assert_eq!(client("127.0.0.1:9", &["9.9.9.9"]), "9.9.9.9");
         assert_eq!(client("[::1]:9", &["1.1.1.1, 9.9.9.9", "8.8.8.8, 2606:4700::1111"]), "2606:4700::1111");
+        assert_eq!(client("[::ffff:127.0.0.1]:9", &[]), "127.0.0.1");
+        assert_eq!(client("[::ffff:127.0.0.1]:9", &["9.9.9.9"]), "9.9.9.9");
         assert_eq!(client("127.0.0.1:9", &["9.9.9.9, nonsense"]), "127.0.0.1");
         assert_eq!(client("9.9.9.9:9", &["8.8.8.8"]), "9.9.9.9");
     }
