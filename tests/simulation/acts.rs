@@ -73,7 +73,7 @@ impl World {
     }
 
     async fn profile(&mut self, who: Who) {
-        let content = Content::Profile(Profile { name: self.text(who), bio: String::new() });
+        let content = Content::Profile(Profile { name: self.text(who), ..Profile::default() });
         self.submit(who, content).await;
     }
 

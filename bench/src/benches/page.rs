@@ -47,11 +47,11 @@ impl Form {
         }
     }
 
-    /// Where nginx has it.
-    fn file(self) -> &'static str {
+    /// Where nginx has it in one turn: nginx remembers what a file was.
+    fn file(self, turn: u64) -> String {
         match self {
-            Self::Plain => "page.html",
-            Self::Compressed => "page.zst",
+            Self::Plain => format!("{turn}.html"),
+            Self::Compressed => format!("{turn}.zst"),
         }
     }
 
@@ -123,7 +123,7 @@ impl Nginx {
              http {{ access_log off; sendfile on; tcp_nopush on; keepalive_requests 100000000; types {{ text/html html zst; }}\n\
              client_body_temp_path {here}/1; proxy_temp_path {here}/2; fastcgi_temp_path {here}/3; uwsgi_temp_path {here}/4; scgi_temp_path {here}/5;\n\
              open_file_cache max=10;\n\
-             server {{ listen {address}; root {here}; location = /page.zst {{ add_header Content-Encoding zstd; }} }} }}\n"
+             server {{ listen {address}; root {here}; location ~ zst$ {{ add_header Content-Encoding zstd; }} }} }}\n"
         );
         std::fs::write(folder.path().join("nginx.conf"), config)?;
         let mut command = Command::new("nginx");
@@ -134,9 +134,7 @@ impl Nginx {
     }
 
     fn serve(&self, file: &str, page: &[u8]) -> anyhow::Result<()> {
-        let fresh = self.folder.path().join("fresh");
-        std::fs::write(&fresh, page)?;
-        Ok(std::fs::rename(fresh, self.folder.path().join(file))?)
+        Ok(std::fs::write(self.folder.path().join(file), page)?)
     }
 
     async fn connect(&self) -> anyhow::Result<Connection> {
@@ -224,8 +222,9 @@ fn grouped(number: u64) -> String {
 
 /// Reads the same bytes from nginx.
 async fn read_file(nginx: &Nginx, connection: &mut Connection, (form, page): (Form, &[u8]), side: &mut Side) -> anyhow::Result<()> {
-    nginx.serve(form.file(), page)?;
-    let request = format!("GET /{}", form.file());
+    let file = form.file(side.requests);
+    nginx.serve(&file, page)?;
+    let request = format!("GET /{file}");
     let (started, cpu) = (Instant::now(), process::cpu(nginx.child.id())?);
     for _ in 0..REQUESTS_PER_LIKE * LIKES_PER_TURN {
         let reply = connection.exchange(&request, form.headers(), &[]).await?;

@@ -10,7 +10,7 @@ pub(crate) use drafts::{DraftCommand, NewDraftArgs, ScheduledArgs, When};
 pub(crate) use id::{IdCommand, InitArgs, KeystoreChoice, MirrorCommand, MoveArgs};
 pub(crate) use own::{BookmarkArgs, ExportArgs, ListsArgs, MuteArgs};
 pub(crate) use read::{FeedArgs, HistoryArgs, ListArgs, ShowArgs, ThreadArgs, VerifyArgs};
-pub(crate) use write::{CommentArgs, ImportArgs, PostArgs, ProfileArgs, ReportArgs, TargetArgs, UndoArgs, VoteArgs};
+pub(crate) use write::{CommentArgs, Findable, ImportArgs, PostArgs, ProfileArgs, ReportArgs, TargetArgs, UndoArgs, VoteArgs};
 
 use clap::{Args, Parser, Subcommand};
 use own::EXPORT_HELP;

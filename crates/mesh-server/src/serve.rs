@@ -8,6 +8,7 @@ pub(crate) mod metrics;
 mod redirect;
 mod tls;
 pub mod verify;
+mod workers;
 
 use crate::config::{Config, Folder};
 use crate::ports::{SystemClock, SystemRng};
@@ -32,6 +33,7 @@ use tls::Tls;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tower::Service;
+use workers::Workers;
 
 /// Largest head of a request, and what is read ahead of a body, bytes: the longest target, the three signature headers and room for a browser's.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
@@ -117,6 +119,7 @@ pub async fn serve(node: Node, listeners: Vec<TcpListener>, folder: &Folder, sto
     let router = router(app);
     let connections = Arc::new(Semaphore::new(config.limits.connections_max as usize));
     let graceful = Arc::new(GracefulShutdown::new());
+    let workers = Arc::new(Workers::start()?);
     let mut acceptors = tokio::task::JoinSet::new();
     let mut keepers = tokio::task::JoinSet::new();
     let tls = Tls::open(folder, &mut keepers)?;
@@ -131,6 +134,7 @@ pub async fn serve(node: Node, listeners: Vec<TcpListener>, folder: &Folder, sto
             connections: Arc::clone(&connections),
             tls: tls.clone(),
             graceful: Arc::clone(&graceful),
+            workers: Arc::clone(&workers),
             head_wait: config.limits.head_wait(),
             stall_wait: config.limits.body_wait(),
         };
@@ -161,7 +165,7 @@ pub async fn serve(node: Node, listeners: Vec<TcpListener>, folder: &Folder, sto
     {
         tracing::warn!("server.requests_cut_off");
     }
-    drop(router);
+    drop((router, workers));
     tokio::task::spawn_blocking(move || node.stop()).await??;
     tracing::info!("server.stopped");
     Ok(())
@@ -179,6 +183,7 @@ struct Acceptor {
     connections: Arc<Semaphore>,
     tls: Option<Tls>,
     graceful: Arc<GracefulShutdown>,
+    workers: Arc<Workers>,
     /// How long a client may take to send a request's head, and be silent between requests.
     head_wait: Duration,
     /// How long a client may leave an answer unread.
@@ -220,7 +225,7 @@ impl Acceptor {
         builder.http1().timer(TokioTimer::new()).header_read_timeout(head_wait).max_headers(HEADERS_MAX).max_buf_size(HEAD_BYTES_MAX);
         builder.http2().timer(TokioTimer::new()).max_concurrent_streams(STREAMS_MAX).keep_alive_interval(Duration::from_secs(20));
         let (tls, watcher) = (self.tls.clone(), self.graceful.watcher());
-        tokio::spawn(async move {
+        self.workers.spawn(stream, move |stream| async move {
             let outcome = match tls {
                 None => {
                     let connection = builder.serve_connection(Stream::new(stream, stall_wait, &under_way), service).into_owned();

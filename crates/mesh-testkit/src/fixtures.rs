@@ -105,7 +105,7 @@ impl TestAccount {
             revises: None,
         };
         let contents = [
-            Content::Profile(Profile { name: "Test".to_owned(), bio: String::new() }),
+            Content::Profile(Profile { name: "Test".to_owned(), ..Profile::default() }),
             Content::Post(Post::free("a post")),
             Content::Comment(comment),
             Content::Like(Like { object: object.clone() }),

@@ -147,7 +147,7 @@ impl Life {
         let word = format!("w{}", mesh_proto::bytes::base64url(&mesh_proto::port::random::<12>(&mesh_server::system_rng())));
         let mut life = Self { said: Vec::new(), guesses: Vec::new(), word: word.clone() };
         let hello = eve.object(hello);
-        life.says(home, ada, Content::Profile(Profile { name: word.clone(), bio: word.clone() })).await;
+        life.says(home, ada, Content::Profile(Profile { name: word.clone(), bio: word.clone(), ..Profile::default() })).await;
         let first = life.says(home, ada, post(&word)).await;
         let edit = Content::Post(Post { revises: Some(first.id()), ..Post::free(format!("{word} again")) });
         life.says(home, ada, edit).await;

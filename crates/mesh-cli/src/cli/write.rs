@@ -167,6 +167,16 @@ pub(crate) struct ProfileArgs {
     /// A few words about yourself
     #[arg(long)]
     pub(crate) bio: Option<String>,
+    /// Whether searches, on every server and in the web's search engines, may find what you say
+    #[arg(long)]
+    pub(crate) search: Option<Findable>,
+}
+
+/// Whether searches may find somebody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Findable {
+    On,
+    Off,
 }
 
 #[derive(Debug, Args)]

@@ -158,7 +158,7 @@ async fn finish_sign_up(context: &Context, args: &InitArgs, mut identity: Identi
     report(context, &identity.stored);
     if let Some(name) = &args.name {
         let session = Session::new(&context.http, identity, context.pins.clone());
-        let record = session.draft_profile(Profile { name: name.clone(), bio: String::new() }).await?;
+        let record = session.draft_profile(Profile { name: name.clone(), ..Profile::default() }).await?;
         session.send(&record).await?;
     }
     out.talk("next: mesh post \"Hello\", mesh subscribe ADDRESS, mesh feed");

@@ -1,6 +1,6 @@
 //! Signed actions: post, comment, like, repost, subscribe, undo, profile.
 
-use crate::cli::{CommentArgs, Mode, PostArgs, ProfileArgs, UndoArgs, VoteArgs, When};
+use crate::cli::{CommentArgs, Findable, Mode, PostArgs, ProfileArgs, UndoArgs, VoteArgs, When};
 use crate::commands::drafts;
 use crate::context::{Context, target};
 use crate::fault::Fault;
@@ -105,8 +105,11 @@ pub(super) async fn undo(context: &Context, args: UndoArgs) -> Result<()> {
 pub(super) async fn profile(context: &Context, args: ProfileArgs) -> Result<()> {
     let session = context.session()?;
     let present = session.home().account(&session.account().to_string()).await?.profile;
-    if args.name.is_none() && args.bio.is_none() {
-        context.out.either(&present, || format!("{}\n{}", safe::line(&present.name), safe::plain(&present.bio)).trim_end().to_owned());
+    if args.name.is_none() && args.bio.is_none() && args.search.is_none() {
+        context.out.either(&present, || {
+            let said = if present.noindex { "\n(left out of searches)" } else { "" };
+            format!("{}\n{}{said}", safe::line(&present.name), safe::plain(&present.bio)).trim_end().to_owned()
+        });
         return Ok(());
     }
     // What is not given is kept as the home shows it; it is about to be signed, so it is said.
@@ -118,7 +121,8 @@ pub(super) async fn profile(context: &Context, args: ProfileArgs) -> Result<()> 
     };
     let name = args.name.unwrap_or_else(|| keep("name", present.name));
     let bio = args.bio.unwrap_or_else(|| keep("bio", present.bio));
-    let record = session.draft_profile(Profile { name, bio }).await?;
+    let noindex = args.search.map_or(present.noindex, |search| search == Findable::Off);
+    let record = session.draft_profile(Profile { name, bio, noindex }).await?;
     act(context, &session, record).await
 }
 

@@ -253,7 +253,7 @@ impl Views {
         let record = self.body(lid, account)?;
         let content = record.and_then(|record| Record::open(&record.envelope).ok()).map(|record| record.content);
         let Some(Content::Profile(profile)) = content else { return Ok(None) };
-        Ok(Some(ProfileView { name: profile.name, bio: profile.bio }))
+        Ok(Some(ProfileView { name: profile.name, bio: profile.bio, noindex: profile.noindex }))
     }
 
     /// One page of what an account published, newest first.

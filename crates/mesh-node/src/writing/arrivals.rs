@@ -233,10 +233,12 @@ impl Import<'_> {
             return Err(NodeError::refused(code::NOT_LOGGED, "another record is known to be at that leaf, or was and is withdrawn"));
         }
         let resolved = match &known {
-            Some((_, reference)) if record.kind() != Kind::Subscribe || reference.object.is_some() => {
-                Resolved { object: reference.object, ..Resolved::default() }
-            }
-            // Of whom it follows a mirror may not have known when it got its copy.
+            Some((_, reference)) if reference.object.is_some() => Resolved { object: reference.object, ..Resolved::default() },
+            // What it is about may have come here since: its author's own post, or whom a mirror did not know when it got its copy.
+            Some(_) if record.kind() != Kind::Subscribe => match appender.objects.resolve(record, self.account) {
+                Err(NodeError::Refused { .. } | NodeError::NotFound(_)) => Resolved::default(),
+                resolved => resolved?,
+            },
             _ => appender.objects.resolve(record, self.account)?,
         };
         let statement = Statement { lid, peer: HERE, id, received: item.received, record, actor: self.account, ours: true, resolved };
@@ -289,7 +291,7 @@ impl Import<'_> {
 /// A record that this domain knew from elsewhere is its own to answer for now.
 fn take_over(indexer: &mut Indexer<'_>, statement: &Statement<'_>, reference: &Reference) -> Result<()> {
     crate::bodies::erase(&mut indexer.batch, indexer.read, statement.lid)?;
-    if statement.record.kind() == Kind::Subscribe && reference.object.is_none() {
+    if reference.object.is_none() {
         indexer.attach(statement)?;
     }
     let about = statement.record.content.once_about().filter(|_| reference.standing == Standing::Live);

@@ -100,6 +100,9 @@ pub struct ProfileView {
     pub name: String,
     /// A few words about oneself.
     pub bio: String,
+    /// Whether what the account says is left out of every search.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub noindex: bool,
 }
 
 /// `GET /api/v1/accounts/{who}`: an account as its home, or a server that knows it, shows it.

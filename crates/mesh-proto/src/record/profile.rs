@@ -12,11 +12,14 @@ pub struct Profile {
     /// A few words about oneself; may be empty.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub bio: String,
+    /// Whether what the account says is to be left out of every search, here and on other servers.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub noindex: bool,
 }
 
 impl Profile {
     /// Names of the profile's own fields.
-    pub const FIELDS: &'static [&'static str] = &["name", "bio"];
+    pub const FIELDS: &'static [&'static str] = &["name", "bio", "noindex"];
 
     pub(super) fn check(&self) -> Result<(), RecordError> {
         require_text(&self.name, "name", TITLE_BYTES_MAX)?;

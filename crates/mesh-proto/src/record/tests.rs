@@ -38,7 +38,7 @@ fn every_kind_round_trips() {
     let account = AccountRef { actor: object().actor, home: object().home };
     let comment = Comment { root: object(), parent: object(), text: "hi".into(), lang: None, terms: Terms::Free, revises: None };
     for content in [
-        Content::Profile(Profile { name: "Ada".into(), bio: String::new() }),
+        Content::Profile(Profile { name: "Ada".into(), ..Profile::default() }),
         Content::Post(Post::free("hello")),
         Content::Comment(comment),
         Content::Like(Like { object: object() }),

@@ -83,7 +83,7 @@ fn content() -> impl Strategy<Value = Content> {
     let comment = (object_ref(), object_ref(), words(100), terms(), prop::option::of(id()))
         .prop_map(|(root, parent, text, terms, revises)| Content::Comment(Comment { root, parent, text, lang: None, terms, revises }));
     prop_oneof![
-        (line(60), words(100)).prop_map(|(name, bio)| Content::Profile(Profile { name, bio })),
+        (line(60), words(100), any::<bool>()).prop_map(|(name, bio, noindex)| Content::Profile(Profile { name, bio, noindex })),
         post().prop_map(Content::Post),
         comment,
         object_ref().prop_map(|object| Content::Like(Like { object })),

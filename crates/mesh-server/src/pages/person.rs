@@ -136,7 +136,7 @@ impl PersonPage {
             description: if bio.is_empty() { format!("What {} publishes in the MESH network.", person.address) } else { bio },
             canonical: home_url(view),
             alternate: Some(person.json.clone()),
-            noindex: person.moved.is_some() || later || view.status == Status::Compromised,
+            noindex: person.moved.is_some() || later || view.status == Status::Compromised || view.profile.noindex,
             sort: Sort::Profile(person.user.clone()),
             feeds: Some((format!("/@{}", person.user), format!("Posts by {}", person.name))),
             graph: None,

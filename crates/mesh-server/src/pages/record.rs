@@ -138,7 +138,7 @@ impl RecordPage {
             description: summary.unwrap_or(by),
             canonical: Some(view.url.clone()),
             alternate: Some(json_path(&entry.id)),
-            noindex: entry.author.address.domain() != &site.domain || words.is_none() || thread.later,
+            noindex: entry.author.address.domain() != &site.domain || words.is_none() || thread.later || author.profile.noindex,
             sort: Sort::Article {
                 author: entry.author.url(),
                 published: entry.published.machine.clone(),

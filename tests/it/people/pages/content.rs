@@ -52,10 +52,10 @@ impl Content {
     pub(super) async fn publish(home: &Home) -> Self {
         let (ada, neo, eve) = (home.person("ada", 1).await, home.person("neo", 2).await, home.person("eve", 3).await);
         let bio = "Mathematics and machines. #engines\n\nhttps://ada.example/notes";
-        home.says(&ada, Said::Profile(Profile { name: "Ada Lovelace".into(), bio: bio.into() })).await;
-        home.says(&neo, Said::Profile(Profile { name: "مهندس (Neo)".into(), bio: "من ایران.".into() })).await;
+        home.says(&ada, Said::Profile(Profile { name: "Ada Lovelace".into(), bio: bio.into(), ..Profile::default() })).await;
+        home.says(&neo, Said::Profile(Profile { name: "مهندس (Neo)".into(), bio: "من ایران.".into(), ..Profile::default() })).await;
         let name: String = hostile().chars().take(90).filter(|c| *c != '\n').collect();
-        home.says(&eve, Said::Profile(Profile { name, bio: hostile() })).await;
+        home.says(&eve, Said::Profile(Profile { name, bio: hostile(), ..Profile::default() })).await;
         let mut pages = BTreeMap::from([
             ("home", "/".to_owned()),
             ("about", "/about".into()),

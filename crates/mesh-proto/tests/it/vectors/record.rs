@@ -113,8 +113,9 @@ fn import_of(from: &str, url: &str) -> String {
 fn valid() -> Vec<Value> {
     let account = AccountRef { actor: object().actor, home: object().home };
     let mut cases: Vec<(&str, Envelope)> = [
-        ("profile", Content::Profile(Profile { name: "Neo".into(), bio: "Follows the white rabbit.".into() })),
-        ("profile without biography", Content::Profile(Profile { name: "N".into(), bio: String::new() })),
+        ("profile", Content::Profile(Profile { name: "Neo".into(), bio: "Follows the white rabbit.".into(), noindex: false })),
+        ("profile without biography", Content::Profile(Profile { name: "N".into(), ..Profile::default() })),
+        ("profile that search leaves out", Content::Profile(Profile { name: "N".into(), noindex: true, ..Profile::default() })),
         ("post", Content::Post(Post::free("hello"))),
         ("post with everything", Content::Post(rich_post())),
         ("post of the longest text", Content::Post(Post::free("x".repeat(TEXT_BYTES_MAX)))),

@@ -32,7 +32,7 @@ async fn a_kept_page_is_as_new_as_the_newest_answer() {
     assert!(page(&world, &path).await.has("A third comment."));
     world.say(&bob, Content::Like(Like { object: answer })).await;
     assert!(page(&world, &path).await.elements().iter().any(|element| element.name == "li" && element.text == "1 like"), "of a comment");
-    world.say(&ada, Content::Profile(mesh_proto::record::Profile { name: "Augusta".into(), bio: String::new() })).await;
+    world.say(&ada, Content::Profile(mesh_proto::record::Profile { name: "Augusta".into(), ..Default::default() })).await;
     assert!(page(&world, &path).await.body.contains("Augusta"));
     world.say(&ada, Content::Post(Post { revises: Some(post), ..Post::free("Other words.") })).await;
     assert!(page(&world, &path).await.has("Other words."));

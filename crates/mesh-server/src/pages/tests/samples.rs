@@ -105,7 +105,7 @@ impl World {
         let registered = self.app.node.records.register(new).await.expect("the name is free");
         let someone = Someone { id: registered.account, device, keys };
         if !name.is_empty() {
-            self.say(&someone, Content::Profile(Profile { name: name.into(), bio: bio.into() })).await;
+            self.say(&someone, Content::Profile(Profile { name: name.into(), bio: bio.into(), ..Default::default() })).await;
         }
         someone
     }
