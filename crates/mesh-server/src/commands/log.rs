@@ -8,9 +8,12 @@ use tracing_subscriber::fmt::format::{Format, Full, Writer};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
+/// What is logged unless `MESHD_LOG` says otherwise: the store names every file that it opens, which nobody needs to read.
+const FILTER: &str = "info,fjall=warn,lsm_tree=warn";
+
 /// Begins the log, as `MESHD_LOG` and `MESHD_LOG_FORMAT` say.
 pub(crate) fn begin() {
-    let filter = EnvFilter::try_from_env("MESHD_LOG").unwrap_or_else(|_| "info".into());
+    let filter = EnvFilter::try_from_env("MESHD_LOG").unwrap_or_else(|_| FILTER.into());
     // A closed log must not end the server: what cannot be written is lost, and nothing else.
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).log_internal_errors(false);
     match std::env::var("MESHD_LOG_FORMAT").as_deref() {
