@@ -2,7 +2,7 @@
 //!
 //! Advisories need a database from outside: they are checked only where one has been fetched (`cargo deny fetch`).
 
-use crate::{run, ui, workspace};
+use crate::{packages, run, ui, workspace};
 use anyhow::{Result, bail};
 use std::path::PathBuf;
 use std::process::Command;
@@ -23,17 +23,17 @@ pub(crate) enum Outcome {
 
 /// Runs the checks with cargo-deny from the PATH, from our own folder of tools, or newly built into it.
 pub(crate) fn check(install: &Install) -> Result<Outcome> {
-    let tools = workspace::load()?.target_directory.join("tools");
-    let own = tools.join("bin/cargo-deny");
-    let program = match run::found("cargo-deny").or_else(|| own.is_file().then(|| own.clone())) {
+    let program = match run::found("cargo-deny") {
         Some(program) => program,
-        None if matches!(install, Install::WhenMissing) => {
-            ui::say("cargo-deny is not here: building it once, about three minutes on two cores");
-            run::run(run::cargo().args(["install", "cargo-deny", "--locked", "--quiet", "--root"]).arg(&tools))?;
-            own
-        }
         None => {
-            return Ok(Outcome::Skipped("cargo-deny is not installed; `cargo xtask test --all` builds it, about three minutes"));
+            let tool = packages::Tool { name: "cargo-deny", version: None };
+            match tool.built()? {
+                Some(program) => program,
+                None if matches!(install, Install::WhenMissing) => tool.build()?,
+                None => {
+                    return Ok(Outcome::Skipped("cargo-deny is not installed; `cargo xtask test --all` builds it, about three minutes"));
+                }
+            }
         }
     };
     let mut kinds = vec!["bans", "licenses", "sources"];

@@ -3,6 +3,7 @@
 //! One file per command. Nothing here knows the protocol: it builds, starts and checks what the other crates are.
 
 mod bench;
+mod deb;
 mod deny;
 mod packages;
 mod pages;
@@ -39,6 +40,8 @@ enum Task {
     Wasm(wasm::Args),
     /// Judge the public pages: validators, a real browser, Lighthouse
     Pages(pages::Args),
+    /// Build the Debian packages, and try them on a machine made for it
+    Deb(deb::Args),
     /// Measure; without a name, list what can be measured
     Bench(bench::Args),
     /// Become another program that ends when its parent does
@@ -54,6 +57,7 @@ fn main() -> ExitCode {
         Task::Vectors(args) => vectors::run(&args),
         Task::Wasm(args) => wasm::run(&args),
         Task::Pages(args) => pages::run(&args),
+        Task::Deb(args) => deb::run(&args),
         Task::Bench(args) => bench::run(&args),
         Task::Tether(args) => up::tether::run(&args),
     };

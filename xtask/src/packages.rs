@@ -1,8 +1,9 @@
-//! System packages: what is missing is named first, then installed with apt-get where that is possible.
+//! System packages: what is missing is named first, then installed with apt-get where that is possible. And cargo's tools, built into a folder of our own.
 
-use crate::{run, ui};
+use crate::{run, ui, workspace};
 use anyhow::{Result, bail};
 use std::io::IsTerminal;
+use std::path::PathBuf;
 use std::process::Command;
 
 /// A program that the tests need and the Debian package that brings it.
@@ -76,4 +77,32 @@ fn privileged() -> Option<impl Fn() -> Command> {
         command.args(["DEBIAN_FRONTEND=noninteractive", "apt-get", "-q", "-o", "DPkg::Lock::Timeout=120"]);
         command
     })
+}
+
+/// A program of cargo's that is built once, into the target folder.
+pub(crate) struct Tool {
+    pub(crate) name: &'static str,
+    /// Exactly this one, or the newest.
+    pub(crate) version: Option<&'static str>,
+}
+
+impl Tool {
+    fn root(&self) -> Result<PathBuf> {
+        let folder = self.version.map_or_else(String::new, |version| format!("{}-{version}", self.name));
+        Ok(workspace::load()?.target_directory.join("tools").join(folder))
+    }
+
+    /// Where it is, if it was built.
+    pub(crate) fn built(&self) -> Result<Option<PathBuf>> {
+        let program = self.root()?.join("bin").join(self.name);
+        Ok(program.is_file().then_some(program))
+    }
+
+    /// Builds it.
+    pub(crate) fn build(&self) -> Result<PathBuf> {
+        ui::say(&format!("{} is not here: building it once, some minutes on two cores", self.name));
+        let version = self.version.map(|version| format!("--version={version}"));
+        run::run(run::cargo().args(["install", self.name, "--locked", "--quiet", "--root"]).arg(self.root()?).args(version))?;
+        self.built()?.ok_or_else(|| anyhow::anyhow!("{} was built, but is not where it should be", self.name))
+    }
 }

@@ -3,7 +3,10 @@
 mod dns;
 mod folder;
 mod keeping;
+pub(crate) mod log;
+mod manual;
 mod operator;
+mod owner;
 
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
@@ -14,7 +17,11 @@ use mesh_proto::ruling::Measure;
 use mesh_server::operator::restore::GoOn;
 use mesh_server::operator::{Order, Target};
 use serde::de::DeserializeOwned;
+use std::net::SocketAddr;
 use std::path::PathBuf;
+
+/// The data folder if nobody names one.
+const DATA: &str = "/var/lib/mesh";
 
 /// The command line.
 #[derive(Parser)]
@@ -30,7 +37,7 @@ pub(crate) struct Arguments {
 #[derive(Args)]
 struct Place {
     /// The data folder of the domain
-    #[arg(long, global = true, env = "MESHD_DATA", default_value = "/var/lib/mesh")]
+    #[arg(long, global = true, env = "MESHD_DATA", default_value = DATA)]
     data: PathBuf,
     /// Answer in JSON
     #[arg(long, global = true)]
@@ -116,6 +123,24 @@ enum Command {
     NewLog,
     /// Print the API description (OpenAPI, JSON)
     Openapi,
+    /// Print a completion script for a shell
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page, or write all pages to a folder
+    Man {
+        /// Write one page for each command into this folder
+        #[arg(long, value_name = "DIR")]
+        dir: Option<PathBuf>,
+    },
+}
+
+impl Command {
+    /// Whether it is about a data folder.
+    fn has_folder(&self) -> bool {
+        !matches!(self, Command::Backup { check: Some(_), .. } | Command::Openapi | Command::Completions { .. } | Command::Man { .. })
+    }
 }
 
 #[derive(Subcommand)]
@@ -123,7 +148,11 @@ enum Dns {
     /// Print the records that the name needs
     Show,
     /// Look whether the name leads here, and whether what answers there is this domain
-    Check,
+    Check {
+        /// The name server to ask, instead of this machine's own: a public one says what the world sees
+        #[arg(long, value_name = "ADDRESS", value_parser = dns::name_server)]
+        server: Option<SocketAddr>,
+    },
 }
 
 #[derive(Subcommand)]
@@ -236,14 +265,30 @@ fn word<T: DeserializeOwned>(text: &str) -> Result<T, String> {
 }
 
 impl Arguments {
+    /// Whether the answer is the log of a server, rather than words for whoever typed the command.
+    pub(crate) fn logs(&self) -> bool {
+        matches!(self.command, Command::Serve { .. })
+    }
+
     /// Does what was said.
     pub(crate) fn run(self) -> anyhow::Result<()> {
+        let data = &self.place.data;
+        if self.command.has_folder() {
+            owner::become_owner(data)?;
+        }
+        self.obey().map_err(|error| match owner::advice(data, &error) {
+            Some(advice) => anyhow::anyhow!("{error:#}: {advice}"),
+            None => error,
+        })
+    }
+
+    fn obey(&self) -> anyhow::Result<()> {
         let data = &self.place.data;
         match &self.command {
             Command::Setup { domain, contact, behind_proxy: false } => folder::set_up(data, domain, folder::Front::Own(contact.clone())),
             Command::Setup { domain, behind_proxy: true, .. } => folder::set_up(data, domain, folder::Front::Proxy),
             Command::Dns(Dns::Show) => dns::show(data),
-            Command::Dns(Dns::Check) => dns::check(data),
+            Command::Dns(Dns::Check { server }) => dns::check(data, *server),
             Command::Serve { domain } => folder::serve(data, domain.as_ref()),
             Command::Verify { repair: true } => folder::verify(data, mesh_node::healing::Aim::Repair),
             Command::Verify { repair: false } => folder::verify(data, mesh_node::healing::Aim::Look),
@@ -258,6 +303,8 @@ impl Arguments {
                 println!("{}", mesh_server::openapi_json());
                 Ok(())
             }
+            Command::Completions { shell } => manual::completions(*shell),
+            Command::Man { dir } => manual::man(dir.as_deref()),
             Command::Status => operator::Desk::new(&self.place)?.status(),
             Command::Queue => operator::Desk::new(&self.place)?.queue(),
             Command::User(User::List) => operator::Desk::new(&self.place)?.users(),

@@ -12,6 +12,7 @@ use mesh_proto::key::SecretKey;
 use mesh_proto::port::{Rng, random};
 use mesh_store::{Capture, FjallStore, Kv};
 use serde::{Deserialize, Serialize};
+use std::io::ErrorKind;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
@@ -297,17 +298,25 @@ pub fn read(folder: &Path) -> anyhow::Result<Folder> {
 
 /// Reads configuration and keys of a data folder, whatever its format.
 pub(crate) fn load(folder: &Path) -> anyhow::Result<Folder> {
-    let missing = || format!("{} is not the data folder of a domain: make one with `meshd setup --data {0} --domain …`", folder.display());
-    let text = std::fs::read_to_string(folder.join(CONFIG_FILE)).with_context(missing)?;
+    let text = read_own(folder, CONFIG_FILE)?;
     let mut config: Config = toml::from_str(&text).with_context(|| format!("{CONFIG_FILE} is not as it should be"))?;
     apply_environment(&mut config)?;
     config.check()?;
     let keys_path = folder.join(KEYS_FILE);
     check_private(&keys_path)?;
-    let keys: KeysFile = toml::from_str(&std::fs::read_to_string(&keys_path).with_context(missing)?).context("keys.toml is damaged")?;
+    let keys: KeysFile = toml::from_str(&read_own(folder, KEYS_FILE)?).context("keys.toml is damaged")?;
     let key = |text: &str| array_from_base64url::<32>(text, "key seed").map(|seed| SecretKey::from_seed(&seed));
     let (request_key, log_key) = (key(&keys.request_seed)?, key(&keys.log_seed)?);
     Ok(Folder { root: folder.to_owned(), config, request_key, log_key, store: folder.join(STORE_FOLDER) })
+}
+
+/// Reads a file without which a folder holds no domain.
+fn read_own(folder: &Path, name: &str) -> anyhow::Result<String> {
+    std::fs::read_to_string(folder.join(name)).map_err(|error| match error.kind() {
+        ErrorKind::NotFound => anyhow::Error::new(error)
+            .context(format!("{} is not the data folder of a domain: make one with `meshd setup --data {0} --domain …`", folder.display())),
+        _ => anyhow::Error::new(error).context(format!("cannot read {name} in {}", folder.display())),
+    })
 }
 
 fn check_private(path: &Path) -> anyhow::Result<()> {

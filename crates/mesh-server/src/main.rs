@@ -12,18 +12,16 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let arguments = commands::Arguments::parse();
-    let filter = tracing_subscriber::EnvFilter::try_from_env("MESHD_LOG").unwrap_or_else(|_| "info".into());
-    let is_terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
-    // A closed log must not end the server: what cannot be written is lost, and nothing else.
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).log_internal_errors(false);
-    match std::env::var("MESHD_LOG_FORMAT").as_deref() {
-        Ok("json") => log.json().flatten_event(true).init(),
-        _ => log.with_ansi(is_terminal).init(),
-    }
+    commands::log::begin();
+    let logs = arguments.logs();
     match arguments.run() {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
+        Err(error) if logs => {
             tracing::error!("{error:#}");
+            ExitCode::FAILURE
+        }
+        Err(error) => {
+            eprintln!("meshd: {error:#}");
             ExitCode::FAILURE
         }
     }

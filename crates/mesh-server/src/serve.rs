@@ -25,6 +25,7 @@ use hyper_util::server::graceful::GracefulShutdown;
 use mesh_node::{Config as NodeConfig, Kv, Node, Ports};
 use mesh_proto::log::Origin;
 use mesh_proto::port::{Clock, Rng, Transport};
+use sd_notify::NotifyState;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -153,8 +154,10 @@ pub async fn serve(node: Node, listeners: Vec<TcpListener>, folder: &Folder, sto
         let _ = operators.await;
     });
     tracing::info!(domain = %config.domain, url = config.domain.base_url(), "server.ready");
+    tell_systemd(NotifyState::Ready);
     stop.await;
     tracing::info!("server.stopping");
+    tell_systemd(NotifyState::Stopping);
     stopping.cancel();
     while acceptors.join_next().await.is_some() {}
     operator::unbind(folder);
@@ -167,6 +170,13 @@ pub async fn serve(node: Node, listeners: Vec<TcpListener>, folder: &Folder, sto
     tokio::task::spawn_blocking(move || node.stop()).await??;
     tracing::info!("server.stopped");
     Ok(())
+}
+
+/// Does nothing where no systemd waits for it.
+fn tell_systemd(state: NotifyState<'_>) {
+    if let Err(error) = sd_notify::notify(&[state]) {
+        tracing::warn!(error.message = %error, "server.systemd_not_told");
+    }
 }
 
 struct Acceptor {
@@ -261,6 +271,8 @@ async fn until_idle(
 
 /// Who asks: where the connection comes from, or whom a proxy on this machine names last in `X-Forwarded-For`.
 fn client(from: SocketAddr, headers: &HeaderMap) -> SocketAddr {
+    // A socket for both kinds of address says ::ffff:127.0.0.1 for 127.0.0.1.
+    let from = SocketAddr::new(from.ip().to_canonical(), from.port());
     if !from.ip().is_loopback() {
         return from;
     }
@@ -285,6 +297,8 @@ mod tests {
         assert_eq!(client("127.0.0.1:9", &[]), "127.0.0.1");
         assert_eq!(client("127.0.0.1:9", &["9.9.9.9"]), "9.9.9.9");
         assert_eq!(client("[::1]:9", &["1.1.1.1, 9.9.9.9", "8.8.8.8, 2606:4700::1111"]), "2606:4700::1111");
+        assert_eq!(client("[::ffff:127.0.0.1]:9", &[]), "127.0.0.1");
+        assert_eq!(client("[::ffff:127.0.0.1]:9", &["9.9.9.9"]), "9.9.9.9");
         assert_eq!(client("127.0.0.1:9", &["9.9.9.9, nonsense"]), "127.0.0.1");
         assert_eq!(client("9.9.9.9:9", &["8.8.8.8"]), "9.9.9.9");
     }

@@ -1,42 +1,16 @@
 //! HTTPS with the real `meshd`: a certificate from files, and one that it gets from Debian's ACME server, pebble.
 
+use super::{Running, free_port, meshd, name_server, text};
 use std::io::{BufRead, BufReader};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use crate::network::until;
 
 /// A name that leads nowhere: who speaks to it is told the address.
 const NAME: &str = "mesh.test";
-
-/// A program that ends with the test.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| listener.local_addr()).expect("a free port").port()
-}
-
-/// The program beside this test's own, as a build of the workspace leaves it.
-fn meshd() -> Command {
-    let own = std::env::current_exe().expect("a path");
-    let program = own.ancestors().nth(2).expect("a target folder").join("meshd");
-    assert!(program.exists(), "build the server first: cargo build --package mesh-server");
-    Command::new(program)
-}
-
-fn text(path: &Path) -> &str {
-    path.to_str().expect("a plain path")
-}
 
 /// Makes an authority and a certificate by it for a name.
 fn certificate(folder: &Path, name: &str) -> PathBuf {
@@ -151,16 +125,10 @@ async fn certificate_is_got_from_an_acme_server() {
     );
     let path = folder.path().join("pebble.json");
     std::fs::write(&path, config).expect("written");
-    let quiet = |command: &mut Command| Running(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("apt install pebble"));
-    let nowhere = ["-http01", "", "-https01", "", "-tlsalpn01", "", "-defaultIPv6", "", "-defaultIPv4", "127.0.0.1"];
     let dns01 = format!("127.0.0.1:{dns}");
-    let _names = quiet(Command::new("pebble-challtestsrv").args(nowhere).args([
-        "-dns01",
-        &dns01,
-        "-management",
-        &format!("127.0.0.1:{}", free_port()),
-    ]));
-    let _authority = quiet(Command::new("pebble").args(["-config", text(&path), "-dnsserver", &dns01]).env("PEBBLE_VA_NOSLEEP", "1"));
+    let _names = name_server(dns, free_port());
+    let _authority =
+        Running::quietly(Command::new("pebble").args(["-config", text(&path), "-dnsserver", &dns01]).env("PEBBLE_VA_NOSLEEP", "1"));
     let own = std::fs::read(folder.path().join("roots.pem")).expect("read");
     let asking = reqwest::Client::builder().no_proxy().tls_certs_only(reqwest::Certificate::from_pem_bundle(&own).expect("certificates"));
     let asking = asking.build().expect("a client");

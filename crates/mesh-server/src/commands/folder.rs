@@ -6,6 +6,9 @@ use mesh_proto::address::Domain;
 use mesh_server::{config, serve, verify};
 use std::path::Path;
 
+/// Where packages and administrators put systemd units.
+const UNIT_FOLDERS: [&str; 3] = ["/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system"];
+
 /// What stands between the server and the world.
 pub(super) enum Front {
     /// Nothing: it gets its own certificate. With an address to which the authority may write.
@@ -24,13 +27,28 @@ pub(super) fn set_up(data: &Path, domain: &str, front: Front) -> anyhow::Result<
     }
     config::set_up(data, &config, &mesh_server::system_rng())?;
     println!("{} is set up in {}.", config.domain, data.display());
-    if !config.domain.is_local() {
-        println!("\nPut these records into the DNS, then look with: meshd dns check --data {}\n", data.display());
-        super::dns::print_records(&config.domain);
-        println!();
+    let start = how_to_start(data);
+    if config.domain.is_local() {
+        println!("Start it with: {start}");
+        return Ok(());
     }
-    println!("Start it with: meshd serve --data {}", data.display());
+    println!("\n1. Put these records into the DNS:\n");
+    super::dns::print_records(&config);
+    println!("\n2. Start the server: {start}");
+    println!("3. Look whether the name leads here: {}", of(data, "meshd dns check"));
+    println!("4. Be the first here: mesh init --address YOU@{}", config.domain);
     Ok(())
+}
+
+/// How to start the server of a folder, as a person would type it: the systemd unit serves one folder, and is there if a package brought it.
+pub(super) fn how_to_start(data: &Path) -> String {
+    let unit = UNIT_FOLDERS.iter().any(|folder| Path::new(folder).join("meshd.service").exists());
+    if unit && data == Path::new(super::DATA) { "sudo systemctl start meshd".to_owned() } else { of(data, "meshd serve") }
+}
+
+/// A command about a folder, as a person would type it.
+fn of(data: &Path, command: &str) -> String {
+    if data == Path::new(super::DATA) { format!("sudo {command}") } else { format!("{command} --data {}", data.display()) }
 }
 
 /// `meshd serve`.

@@ -30,12 +30,13 @@ pub(super) fn restore(place: &Place, from: &Path, go_on: GoOn) -> anyhow::Result
     print(place, &restored, |restored| {
         let log = if restored.log_is_new { "begins the new log" } else { "goes on in its log" };
         format!(
-            "{} is restored in {}: {} rows read, {} leaves of its log counted up.\nIt {log} {}. Start it with: meshd serve --data {1}",
+            "{} is restored in {}: {} rows read, {} leaves of its log counted up.\nIt {log} {}. Start it with: {}",
             restored.about.domain,
             place.data.display(),
             restored.rows,
             restored.leaves,
-            restored.log
+            restored.log,
+            folder::how_to_start(&place.data)
         )
     })
 }

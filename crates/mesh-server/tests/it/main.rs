@@ -124,3 +124,41 @@ fn operator_is_answered_whether_the_server_runs_or_not_and_nobody_else_is() {
     server.kill().expect("killed");
     server.wait().expect("ended");
 }
+
+#[test]
+fn root_works_as_the_user_that_owns_the_folder() {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("not root: nothing to look at");
+        return;
+    }
+    let (folder, nobody) = (tempfile::tempdir().expect("a folder"), 65_534);
+    std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).expect("set");
+    let data = folder.path().join("data");
+    std::fs::create_dir(&data).expect("made");
+    chown(&data, Some(nobody), Some(nobody)).expect("given away");
+    for words in [&["setup", "--domain", "one.localhost:8001"][..], &["invite"], &["status"]] {
+        let said = meshd(&[words, &["--data", text(&data)]].concat());
+        assert!(said.status.success(), "{words:?}: {}", String::from_utf8_lossy(&said.stderr));
+    }
+    for entry in std::fs::read_dir(&data).expect("a folder").chain(std::fs::read_dir(data.join("store")).expect("a folder")) {
+        let entry = entry.expect("an entry");
+        assert_eq!(entry.metadata().expect("known").uid(), nobody, "{}", entry.path().display());
+    }
+    // What that user may not do is said with what to do.
+    let refused = meshd(&["backup", "--to", text(folder.path()), "--data", text(&data)]);
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(!refused.status.success() && said.contains("works as the user that owns"), "{said}");
+}
+
+#[test]
+fn example_of_the_configuration_says_the_defaults() {
+    use mesh_server::config::{Config, TlsMode};
+    let example: Config = toml::from_str(include_str!("../../../../packaging/mesh.toml")).expect("a configuration");
+    let mut expected = Config::new("example.org".parse().expect("a domain"));
+    expected.tls = TlsMode::Acme { contact: vec!["you@example.org".into()], directory: None, roots: None };
+    expected.listen = expected.listen();
+    expected.redirect = vec![([0_u16; 8], 80).into()];
+    expected.contact = Some("mailto:you@example.org".into());
+    assert_eq!(format!("{example:?}"), format!("{expected:?}"));
+}
