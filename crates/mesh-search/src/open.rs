@@ -172,12 +172,7 @@ fn damaged_segments(index: &tantivy::Index) -> tantivy::Result<HashSet<String>> 
     for segment in index.searchable_segment_metas()? {
         let deleted = segment.has_deletes().then_some(SegmentComponent::Delete);
         let mut files = PARTS.iter().cloned().chain(deleted).map(|part| segment.relative_path(part));
-        // Files that a segment does not need are not made: those that are there must be whole, and the segment must open.
-        let whole = files.all(|file| match index.directory().validate_checksum(&file) {
-            Ok(is_whole) => is_whole,
-            Err(tantivy::directory::error::OpenReadError::FileDoesNotExist(_)) => true,
-            Err(_) => false,
-        });
+        let whole = files.all(|file| index.directory().validate_checksum(&file).unwrap_or(false));
         if !whole || tantivy::SegmentReader::open(&index.segment(segment.clone())).is_err() {
             damaged.insert(segment.id().uuid_string());
         }

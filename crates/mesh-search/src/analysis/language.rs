@@ -81,7 +81,9 @@ pub(crate) fn detect(text: &str, tokens: &[Token], told: Option<&str>) -> Option
         return Some(usual);
     }
     let end = text.char_indices().nth(LANGUAGE_CHARS_MAX).map_or(text.len(), |(at, _)| at);
-    let guess = DETECTOR.detect(text.get(..end).unwrap_or(text)).filter(whatlang::Info::is_reliable);
+    // A guess that is not reliable is better than English where letters are that English does not have.
+    let foreign = text.chars().any(|character| character.is_alphabetic() && !character.is_ascii()) && usual.code() == "en";
+    let guess = DETECTOR.detect(text.get(..end).unwrap_or(text)).filter(|guess| foreign || guess.is_reliable());
     let language = guess.and_then(|guess| LANGUAGES.iter().find(|row| row.detected == guess.lang())).map(Language);
     Some(language.filter(|language| language.0.script == script).unwrap_or(usual))
 }

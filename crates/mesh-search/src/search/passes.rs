@@ -166,7 +166,7 @@ fn candidates(view: &View, plan: &Plan, statistics: &Statistics, count: usize) -
     let several = view.sources.len() > 1;
     for (at, source) in view.sources.iter().enumerate() {
         for found in source.best(plan, statistics, count + view.hidden.len())? {
-            if !view.hides(found.no) && !(several && !seen.insert(found.no)) {
+            if !view.hides(found.no) && (!several || seen.insert(found.no)) {
                 best.push(candidate(found, at));
             }
         }
@@ -260,7 +260,7 @@ pub(super) fn newest(view: &View, request: &Request<'_>) -> Result<Answer, Searc
     let several = view.sources.len() > 1;
     for (place, source) in view.sources.iter().enumerate() {
         for newest in source.newest(&plan, limit + 1, at.after, &|no| view.hides(no))? {
-            if !(several && !seen.insert(newest.no)) {
+            if !several || seen.insert(newest.no) {
                 found.push(candidate(newest, place));
             }
         }

@@ -57,7 +57,11 @@ impl Source {
         Ok(match node {
             Node::Word(place) => best_of(words.get(*place).map_or(&[], Vec::as_slice)),
             Node::Stems(stems) => unranked(best_of(&self.known(stems)?)),
-            Node::Phrase(phrase) => unranked(self.phrase(phrase)),
+            // tantivy asks what excludes for documents before its first one, which phrases do not expect; unions do, and one of two is one.
+            Node::Phrase(phrase) => {
+                let twice = [self.phrase(phrase), self.phrase(phrase)];
+                unranked(Box::new(BooleanQuery::union(twice.into())))
+            }
             Node::Fact(fact) => unranked(term(Term::from_field_text(self.fields.facts, fact), IndexRecordOption::Basic)),
             Node::Published(from, until) => {
                 let at = |time: u64| Term::from_field_u64(self.fields.published, time);
