@@ -210,12 +210,11 @@ impl Node {
         let parts = (known, objects, Arc::clone(&registrar), Arc::clone(&bus), Arc::clone(&log));
         let records = Arc::new(Records::new(&ports, parts, (Room::new(config.mirrors_max), queue)));
         let plans = Arc::new(Plans::new(&ports, Arc::clone(&accounts), Arc::clone(&records)));
-        let parts = (Arc::clone(&accounts), Arc::clone(&rulings), Arc::clone(&log), Arc::clone(&views), Arc::clone(&bus));
-        let searching = Searching::open(&ports, parts, config.search)?;
         Ok(Self {
             domain: config.domain,
             request_key: config.request_key.clone(),
             published: Arc::new(Published::new(&ports, (Arc::clone(&accounts), Arc::clone(&rulings)), Arc::clone(&views))),
+            searching: Searching::open(&ports, (&accounts, &rulings, &log, &views, &bus), config.search)?,
             ports,
             accounts: Arc::clone(&accounts),
             log,
@@ -232,7 +231,6 @@ impl Node {
             intake,
             outbox,
             counters,
-            searching,
             feed,
             notices,
             views,

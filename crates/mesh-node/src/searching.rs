@@ -66,14 +66,21 @@ struct Engine {
 }
 
 /// The services that it needs.
-pub(crate) type Parts = (Arc<Accounts>, Arc<Rulings>, Arc<Log>, Arc<Views>, Arc<Bus>);
+pub(crate) type Parts<'a> = (&'a Arc<Accounts>, &'a Arc<Rulings>, &'a Arc<Log>, &'a Arc<Views>, &'a Arc<Bus>);
 
 impl Searching {
     /// Opens the index in a folder; without one nothing is found. Blocks while it looks at every byte.
-    pub(crate) fn open(ports: &Ports, (accounts, rulings, log, views, bus): Parts, folder: Option<PathBuf>) -> Result<Arc<Self>> {
-        let engine = folder.as_deref().map(Engine::open).transpose()?;
-        let (kv, clock) = (Arc::clone(&ports.kv), Arc::clone(&ports.clock));
-        Ok(Arc::new(Self { kv, accounts, rulings, log, views, bus, clock, engine }))
+    pub(crate) fn open(ports: &Ports, (accounts, rulings, log, views, bus): Parts<'_>, folder: Option<PathBuf>) -> Result<Arc<Self>> {
+        Ok(Arc::new(Self {
+            kv: Arc::clone(&ports.kv),
+            accounts: Arc::clone(accounts),
+            rulings: Arc::clone(rulings),
+            log: Arc::clone(log),
+            views: Arc::clone(views),
+            bus: Arc::clone(bus),
+            clock: Arc::clone(&ports.clock),
+            engine: folder.as_deref().map(Engine::open).transpose()?,
+        }))
     }
 
     /// Documents that can be found.

@@ -22,7 +22,7 @@ pub(super) enum Found {
 
 /// What a document stands for: records and people have their numbers in turn.
 pub(super) fn place(no: u64) -> Found {
-    if no % 2 == 0 { Found::Record(Lid(no / 2)) } else { Found::Person(AccountLid(no / 2)) }
+    if no.is_multiple_of(2) { Found::Record(Lid(no / 2)) } else { Found::Person(AccountLid(no / 2)) }
 }
 
 /// The number of a record's document.
