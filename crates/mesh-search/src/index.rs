@@ -3,15 +3,26 @@
 //! A search takes a [`View`], three pointers under a short lock, and holds no lock after that. Changes go into the view at once; the writer takes them out
 //! again when a commit holds them. What was replaced or removed since the last commit is hidden: no search shows it from the moment of the call.
 
+mod open;
+mod schema;
+mod snapshot;
+pub(crate) mod source;
+pub(crate) mod tail;
+mod writer;
+
 use crate::error::SearchError;
 use crate::limits::{STALLED_S, TAIL_MAX};
-use crate::schema::Fields;
-use crate::source::Source;
-use crate::tail::Pending;
 use parking_lot::{Condvar, Mutex};
+use schema::Fields;
+use source::Source;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
+use tail::Pending;
+
+pub use open::{Opened, Rebuild};
+pub use snapshot::{Posting, Snapshot};
+pub use writer::Writer;
 
 /// A search index that is open. Cheap to clone; every clone searches the same.
 #[derive(Clone)]

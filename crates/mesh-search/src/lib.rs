@@ -22,30 +22,19 @@
 //! Deliberately not here: texts (the caller has them), who may see a record (only what everyone may see is put in), HTTP, and other servers.
 
 mod analysis;
-mod dictionary;
 mod document;
 mod error;
 mod index;
 pub mod limits;
-mod open;
-mod plan;
 mod query;
-mod schema;
 pub mod score;
 mod search;
-mod snapshot;
 mod snippet;
-mod source;
-mod tail;
-mod writer;
 
 pub use analysis::ANALYSER;
 pub use document::{Document, DocumentKind, Has};
 pub use error::SearchError;
-pub use index::Index;
-pub use open::{Opened, Rebuild};
+pub use index::{Index, Opened, Posting, Rebuild, Snapshot, Writer};
 pub use query::{Note, Query, QueryError};
 pub use search::{Answer, Correction, Cursor, Hit, Match, Pass, Request, Sort, Statistics};
-pub use snapshot::{Posting, Snapshot};
 pub use snippet::{Piece, snippet};
-pub use writer::Writer;

@@ -17,6 +17,7 @@
 //! Anything else is words. There is no nesting: parentheses, stars and the like mean nothing.
 
 mod parse;
+pub(crate) mod plan;
 
 use crate::analysis::{Shape, Token, tokens};
 use crate::limits::{QUERY_BYTES_MAX, QUERY_FILTERS_MAX, QUERY_WORDS_MAX};

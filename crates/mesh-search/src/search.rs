@@ -4,6 +4,7 @@
 //! If all words were asked for and fewer than [`FEW`] documents have them, a tolerant pass follows: most of the words, and words of the index that look like the mistyped ones.
 
 mod cursor;
+mod dictionary;
 mod passes;
 
 use crate::error::SearchError;

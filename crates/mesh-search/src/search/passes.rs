@@ -4,12 +4,12 @@ use super::{Answer, Cursor, Hit, Match, Pass, Request, Statistics};
 use crate::analysis::Shape;
 use crate::error::SearchError;
 use crate::index::View;
+use crate::index::source::Found;
+use crate::index::tail::TailPlan;
 use crate::limits::{CANDIDATES, CANDIDATES_MAX, FEW, PAGE_MAX};
-use crate::plan::Plan;
+use crate::query::plan::Plan;
 use crate::query::{Query, Word};
 use crate::score;
-use crate::source::Found;
-use crate::tail::TailPlan;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use tantivy::DocAddress;
 

@@ -3,8 +3,8 @@
 use crate::analysis::{Analysed, fold::fold, language, tokens};
 use crate::document::{Document, Has};
 use crate::limits::{DOCUMENT_TAGS_MAX, DOCUMENT_WORDS_MAX};
-use crate::plan::{Node, Plan};
 use crate::query::Fact;
+use crate::query::plan::{Node, Plan};
 use crate::score;
 use xxhash_rust::xxh3::xxh3_64;
 

@@ -2,7 +2,7 @@
 
 use crate::error::SearchError;
 use crate::index::Index;
-use crate::source::Source;
+use crate::index::source::Source;
 use std::sync::Arc;
 use tantivy::postings::Postings;
 use tantivy::schema::IndexRecordOption;

@@ -3,7 +3,7 @@
 use super::Source;
 use crate::error::SearchError;
 use crate::limits::COMBINATIONS_MAX;
-use crate::plan::{Node, Plan};
+use crate::query::plan::{Node, Plan};
 use std::ops::Bound;
 use tantivy::Term;
 use tantivy::query::{

@@ -7,9 +7,9 @@
 use crate::analysis::ANALYSER;
 use crate::error::SearchError;
 use crate::index::Index;
-use crate::schema::Fields;
-use crate::source::Source;
-use crate::writer::{Stamp, Writer};
+use crate::index::schema::Fields;
+use crate::index::source::Source;
+use crate::index::writer::{Stamp, Writer};
 use std::collections::HashSet;
 use std::fmt;
 use std::fs;

@@ -6,11 +6,11 @@
 use crate::analysis::ANALYSER;
 use crate::document::Document;
 use crate::error::SearchError;
+use crate::index::open::Folder;
+use crate::index::source::Source;
+use crate::index::tail::Pending;
 use crate::index::{Index, Old, Was};
 use crate::limits::{COMMIT_EVERY_MS, TAIL_MAX, WRITER_BYTES};
-use crate::open::Folder;
-use crate::source::Source;
-use crate::tail::Pending;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};

@@ -4,8 +4,8 @@ mod compile;
 mod newest;
 
 use crate::error::SearchError;
-use crate::plan::Plan;
-use crate::schema::{Fields, NO, POPULARITY, PUBLISHED};
+use crate::index::schema::{Fields, NO, POPULARITY, PUBLISHED};
+use crate::query::plan::Plan;
 use crate::search::Statistics;
 use newest::Newest;
 use std::collections::{BTreeMap, BTreeSet};

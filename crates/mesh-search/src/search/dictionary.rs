@@ -79,7 +79,7 @@ impl View {
     }
 
     /// Terms that begin so and how many documents have each.
-    fn beginning(&self, prefix: &str, field: impl Fn(&crate::source::Source) -> Field) -> Result<HashMap<String, u64>, SearchError> {
+    fn beginning(&self, prefix: &str, field: impl Fn(&crate::index::source::Source) -> Field) -> Result<HashMap<String, u64>, SearchError> {
         let mut found: HashMap<String, u64> = HashMap::new();
         for source in self.sources.iter() {
             for segment in source.searcher.segment_readers() {

@@ -3,7 +3,7 @@
 //! `terms`: stems with frequencies and lengths, by which is ranked. `words`: folded words with their places, for phrases, typing errors and suggestions. `facts`: author,
 //! domain, tags, language, kind and the like, one term each. `no`, `published`, `popularity`: columns. Nothing is stored.
 
-use crate::tail::Pending;
+use crate::index::tail::Pending;
 use tantivy::TantivyDocument;
 use tantivy::schema::{FAST, Field, INDEXED, IndexRecordOption, Schema, TextFieldIndexing, TextOptions};
 use tantivy::tokenizer::{PreTokenizedString, Token};
