@@ -3,7 +3,7 @@
 //! Services form a layered graph; each knows only those before it:
 //! `tables` → [`accounts`], [`log`], [`heads`] → [`objects`], [`peers`] → [`rulings`] → `index` → [`bus`] → [`bodies`], [`registration`], [`pairing`], [`buckets`] →
 //! [`outbox`] → `append` → [`records`], [`intake`] → [`planned`], [`catchup`], [`healing`] → [`moderation`] → [`remote`] → [`views`], [`fresh`] → [`feed`], [`notices`],
-//! [`counters`], [`published`]. What happens further down is told upward as [`News`].
+//! [`counters`], [`published`], [`searching`]. What happens further down is told upward as [`News`].
 //!
 //! [`Node`] owns the services, the append thread and the outbox task. Everything that a crash must not lose is in the store when an answer is given;
 //! memory holds only what can be read again.

@@ -223,7 +223,14 @@ impl Acceptor {
             async move { answer.await.map(|response| one.until_sent(response, stall_wait)) }
         });
         let mut builder = Builder::new(TokioExecutor::new());
-        builder.http1().timer(TokioTimer::new()).header_read_timeout(head_wait).max_headers(HEADERS_MAX).max_buf_size(HEAD_BYTES_MAX);
+        // Who has said all may close its side and wait for the answer.
+        builder
+            .http1()
+            .half_close(true)
+            .timer(TokioTimer::new())
+            .header_read_timeout(head_wait)
+            .max_headers(HEADERS_MAX)
+            .max_buf_size(HEAD_BYTES_MAX);
         builder.http2().timer(TokioTimer::new()).max_concurrent_streams(STREAMS_MAX).keep_alive_interval(Duration::from_secs(20));
         let (tls, watcher) = (self.tls.clone(), self.graceful.watcher());
         self.workers.spawn(stream, move |stream| async move {

@@ -133,7 +133,7 @@ async fn browser_without_graphics_shows_everything() {
         ("profile", "Mathematics"),
         ("tag", "On engines"),
         ("about", "Limits"),
-        ("search", "cannot be searched"),
+        ("search", "exact phrases"),
         ("missing", "There is nothing here"),
         ("withdrawn", "was withdrawn"),
     ] {

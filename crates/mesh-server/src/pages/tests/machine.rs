@@ -65,10 +65,10 @@ async fn a_tag_leads_to_what_bears_it_now() {
 }
 
 #[tokio::test]
-async fn search_finds_names_and_says_what_it_cannot() {
+async fn search_finds_names_and_says_how_to_ask() {
     let (world, post, _) = small_world().await;
     let at = |query: &str| format!("/search?q={}", super::text::encoded(query));
-    assert!(page(&world, "/search").await.has("cannot be searched for"));
+    assert!(page(&world, "/search").await.has("exact phrases"));
     let found = page(&world, &at("ad")).await;
     assert!(found.has("Ada Lovelace") && found.is_noindex());
     assert!(page(&world, &at("engines")).await.body.contains("href=\"/tag/engines\""));
