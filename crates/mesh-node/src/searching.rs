@@ -12,15 +12,19 @@ use crate::bus::Bus;
 use crate::error::{NodeError, Result};
 use crate::log::Log;
 use crate::rulings::Rulings;
+use crate::tables::Lid;
+use crate::tables::reference::Reference;
 use crate::views::Views;
 use documents::{Found as Place, place};
 use indexing::Progress;
 use mesh_proto::api::{RecordView, SearchPage, SearchResult, SnippetPiece, code};
+use mesh_proto::envelope::RecordId;
 use mesh_proto::port::Clock;
 use mesh_proto::record::{Content, Record};
 use mesh_search::{Answer, Cursor, Index, Note, Opened, Pass, Query, Request, SearchError, Writer, snippet};
 pub use mesh_search::{Match, Sort};
 use mesh_store::Kv;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
@@ -129,9 +133,16 @@ impl Searching {
 
     /// What was found, as far as it is to be shown.
     async fn show(self: &Arc<Self>, query: &Query, found: Vec<(u64, f32, Pass)>) -> Result<Vec<SearchResult>> {
+        let (this, numbers) = (Arc::clone(self), found.iter().map(|(no, ..)| *no).collect::<Vec<_>>());
+        let places = tokio::task::spawn_blocking(move || numbers.into_iter().map(|no| this.standing(no)).collect::<Result<Vec<_>>>());
+        let places = places.await.map_err(|_| NodeError::Stopping)??;
+        let lids = places.iter().flatten().map(|(lid, _)| *lid).collect();
+        let mut views: BTreeMap<RecordId, RecordView> =
+            self.views.records(lids).await?.into_iter().map(|view| (view.card.id, view)).collect();
         let mut results = Vec::with_capacity(found.len());
-        for (no, score, pass) in found {
-            let Some(view) = self.shown(no).await? else {
+        for ((no, score, pass), place) in found.into_iter().zip(places) {
+            let view = place.and_then(|(_, id)| views.remove(&id)).filter(|view| view.record.is_some());
+            let Some(view) = view else {
                 self.forget(no);
                 continue;
             };
@@ -142,24 +153,17 @@ impl Searching {
         Ok(results)
     }
 
-    /// What stands behind a document now, if it is to be found.
-    async fn shown(self: &Arc<Self>, no: u64) -> Result<Option<RecordView>> {
-        let this = Arc::clone(self);
-        let lid = tokio::task::spawn_blocking(move || match place(no) {
-            Place::Record(lid) => Ok(Some(lid)),
-            Place::Person(account) => this.profile_of(account),
-        });
-        let Some(lid) = lid.await.map_err(|_| NodeError::Stopping)?? else { return Ok(None) };
-        let this = Arc::clone(self);
-        let stands = tokio::task::spawn_blocking(move || this.document(lid).map(|document| document.is_some()));
-        if !stands.await.map_err(|_| NodeError::Stopping)?? {
+    /// The record behind a document, if it is still to be found. Blocks.
+    fn standing(&self, no: u64) -> Result<Option<(Lid, RecordId)>> {
+        let lid = match place(no) {
+            Place::Record(lid) => Some(lid),
+            Place::Person(account) => self.profile_of(account)?,
+        };
+        let Some(lid) = lid else { return Ok(None) };
+        if self.document(lid)?.is_none() {
             return Ok(None);
         }
-        match self.views.at(lid).await {
-            Ok(view) if view.record.is_some() => Ok(Some(view)),
-            Ok(_) | Err(NodeError::NotFound(_)) => Ok(None),
-            Err(error) => Err(error),
-        }
+        Ok(Reference::get(&*self.kv, lid)?.map(|reference| (lid, reference.id)))
     }
 
     /// Words that may go on from what was typed.

@@ -29,7 +29,7 @@ pub use federation::{
     Challenge, ChallengeRequest, Delivery, DeliveryAnswer, DeliveryItem, Found, Growth, ItemResult, KeysBatch, KeysBatchAnswer, KeysKnown,
     KeysPush, KeysView, NameLeaf, Pull, Pulled, RecordsBatch, RecordsBatchAnswer,
 };
-pub use found::{SearchPage, SearchResult, SearchedServers, SnippetPiece, Suggestions};
+pub use found::{SearchPage, SearchResult, SnippetPiece, Suggestions};
 pub use healing::{Counters, Fetch, Fetched, Reconcile, Reconciled, Settle, Settled, Verdict};
 pub use live::Event;
 pub use moving::{Announced, Arrival, ExportPage, ImportEnd, Imported, MirrorAgreement, MirrorRequest, RecordProof};

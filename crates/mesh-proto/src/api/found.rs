@@ -1,7 +1,6 @@
 //! What a search answers to people.
 
 use super::RecordView;
-use crate::address::Domain;
 use serde::{Deserialize, Serialize};
 
 /// `GET /api/v1/search`: one page of what was found.
@@ -19,23 +18,6 @@ pub struct SearchPage {
     /// Words that may have been meant, and were searched for as well.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub corrections: Vec<String>,
-    /// Of a search across servers: how far it went.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub servers: Option<SearchedServers>,
-}
-
-/// How far a search across servers went.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct SearchedServers {
-    /// Servers that were asked, this one among them.
-    pub asked: u32,
-    /// Servers that are known.
-    pub known: u32,
-    /// Those that did not answer in time, or not well.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>))]
-    pub silent: Vec<Domain>,
 }
 
 /// A record that was found.
