@@ -3,6 +3,7 @@
 use super::{Delivered, Destination, KEY_OP_FRAME_BYTES, KEYS_BYTES_MAX, Outbox, remote};
 use crate::error::{NodeError, Result};
 use crate::packing::{Chunk, checkpoint_size};
+use crate::tables::Lid;
 use mesh_proto::address::Domain;
 use mesh_proto::api::{
     Challenge, ChallengeRequest, Delivery, DeliveryAnswer, DomainKeyUse, ItemResult, KeysKnown, KeysPush, Problem, code,
@@ -32,8 +33,9 @@ impl Outbox {
         match self.send(to, delivery).await? {
             Ok(delivered) => return Ok(delivered),
             Err(words) if indexes.len() == 1 => {
-                undeliverable(domain, indexes[0], &words);
-                return Ok(Delivered { refused: indexes, ..Delivered::default() });
+                let mut delivered = Delivered::default();
+                delivered.undeliverable(domain, indexes[0], &words);
+                return Ok(delivered);
             }
             Err(_) => {}
         }
@@ -49,8 +51,7 @@ impl Outbox {
                         since = since.and(delivered.taken);
                     }
                     Err(words) => {
-                        undeliverable(domain, *index, &words);
-                        all.refused.push(*index);
+                        all.undeliverable(domain, *index, &words);
                     }
                 }
             }
@@ -195,8 +196,13 @@ fn actor_of(envelope: &Envelope) -> Option<AccountId> {
     Record::open(envelope).ok().map(|record| record.head.actor)
 }
 
-fn undeliverable(domain: &Domain, leaf: u64, words: &str) {
-    tracing::warn!(peer.domain = %domain, leaf.index = leaf, refusal.detail = words, "outbox.undeliverable");
+impl Delivered {
+    /// Notes that a destination will not have a record at all. What somebody brought along from another home may come too early: who cannot reach that home
+    /// now does not know the keys of its log.
+    fn undeliverable(&mut self, domain: &Domain, number: u64, words: &str) {
+        tracing::warn!(peer.domain = %domain, leaf.index = number, refusal.detail = words, "outbox.undeliverable");
+        if Lid(number).is_own() { self.refused.push(number) } else { self.early.push(number) }
+    }
 }
 
 pub(super) fn check_status(domain: &Domain, answer: &Answer) -> Result<()> {
