@@ -214,7 +214,7 @@ impl Node {
             domain: config.domain,
             request_key: config.request_key.clone(),
             published: Arc::new(Published::new(&ports, (Arc::clone(&accounts), Arc::clone(&rulings)), Arc::clone(&views))),
-            searching: Searching::open(&ports, (&accounts, &rulings, &log, &views, &bus), config.search)?,
+            searching: Searching::open(&ports, (&accounts, &log, &views, &bus), config.search)?,
             ports,
             accounts: Arc::clone(&accounts),
             log,

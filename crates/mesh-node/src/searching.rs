@@ -11,11 +11,10 @@ use crate::accounts::Accounts;
 use crate::bus::Bus;
 use crate::error::{NodeError, Result};
 use crate::log::Log;
-use crate::rulings::Rulings;
 use crate::tables::Lid;
 use crate::tables::reference::Reference;
 use crate::views::Views;
-use documents::{Found as Place, place};
+use documents::{Indexed, Subject, subject};
 use indexing::Progress;
 use mesh_proto::api::{RecordView, SearchPage, SearchResult, SnippetPiece, code};
 use mesh_proto::envelope::RecordId;
@@ -54,7 +53,6 @@ pub struct Asked {
 pub struct Searching {
     kv: Arc<dyn Kv>,
     accounts: Arc<Accounts>,
-    rulings: Arc<Rulings>,
     log: Arc<Log>,
     views: Arc<Views>,
     bus: Arc<Bus>,
@@ -70,26 +68,20 @@ struct Engine {
 }
 
 /// The services that it needs.
-pub(crate) type Parts<'a> = (&'a Arc<Accounts>, &'a Arc<Rulings>, &'a Arc<Log>, &'a Arc<Views>, &'a Arc<Bus>);
+pub(crate) type Parts<'a> = (&'a Arc<Accounts>, &'a Arc<Log>, &'a Arc<Views>, &'a Arc<Bus>);
 
 impl Searching {
     /// Opens the index in a folder; without one nothing is found. Blocks while it looks at every byte.
-    pub(crate) fn open(ports: &Ports, (accounts, rulings, log, views, bus): Parts<'_>, folder: Option<PathBuf>) -> Result<Arc<Self>> {
+    pub(crate) fn open(ports: &Ports, (accounts, log, views, bus): Parts<'_>, folder: Option<PathBuf>) -> Result<Arc<Self>> {
         Ok(Arc::new(Self {
             kv: Arc::clone(&ports.kv),
             accounts: Arc::clone(accounts),
-            rulings: Arc::clone(rulings),
             log: Arc::clone(log),
             views: Arc::clone(views),
             bus: Arc::clone(bus),
             clock: Arc::clone(&ports.clock),
             engine: folder.as_deref().map(Engine::open).transpose()?,
         }))
-    }
-
-    /// Documents that can be found.
-    pub fn documents(&self) -> u64 {
-        self.engine.as_ref().map_or(0, |engine| engine.index.documents())
     }
 
     fn engine(&self) -> Result<&Engine> {
@@ -140,12 +132,10 @@ impl Searching {
         let mut views: BTreeMap<RecordId, RecordView> =
             self.views.records(lids).await?.into_iter().map(|view| (view.card.id, view)).collect();
         let mut results = Vec::with_capacity(found.len());
-        for ((no, score, pass), place) in found.into_iter().zip(places) {
+        for ((_, score, pass), place) in found.into_iter().zip(places) {
+            // Operators may hide what stands.
             let view = place.and_then(|(_, id)| views.remove(&id)).filter(|view| view.record.is_some());
-            let Some(view) = view else {
-                self.forget(no);
-                continue;
-            };
+            let Some(view) = view else { continue };
             let pieces = snippet(&said(&view), query, SNIPPET_CHARS);
             let snippet = pieces.into_iter().map(|piece| SnippetPiece { text: piece.text, hit: piece.is_hit }).collect();
             results.push(SearchResult { record: view, snippet, score, tolerant: pass == Pass::Tolerant });
@@ -153,17 +143,20 @@ impl Searching {
         Ok(results)
     }
 
-    /// The record behind a document, if it is still to be found. Blocks.
+    /// The record behind a document, if it is still to be found. What is gone leaves the index. Blocks.
     fn standing(&self, no: u64) -> Result<Option<(Lid, RecordId)>> {
-        let lid = match place(no) {
-            Place::Record(lid) => Some(lid),
-            Place::Person(account) => self.profile_of(account)?,
+        let lid = match subject(no) {
+            Subject::Record(lid) => Some(lid),
+            Subject::Person(account) => self.profile_of(account)?,
         };
-        let Some(lid) = lid else { return Ok(None) };
-        if self.document(lid)?.is_none() {
-            return Ok(None);
+        match lid.map(|lid| self.document(lid).map(|indexed| (lid, indexed))).transpose()? {
+            Some((lid, Indexed::Found(_))) => Ok(Reference::get(&*self.kv, lid)?.map(|reference| (lid, reference.id))),
+            Some((_, Indexed::Withheld(_))) => Ok(None),
+            Some((_, Indexed::Gone)) | None => {
+                self.engine()?.write(|writer| writer.remove(no))?;
+                Ok(None)
+            }
         }
-        Ok(Reference::get(&*self.kv, lid)?.map(|reference| (lid, reference.id)))
     }
 
     /// Words that may go on from what was typed.

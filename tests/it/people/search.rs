@@ -80,16 +80,26 @@ async fn who_does_not_want_to_be_found_is_not() {
     let home = Home::start("one").await;
     let ada = home.person("ada", 1).await;
     let post = home.says(&ada, Content::Post(Post::free("A secret garden"))).await;
+    let object = ada.object(&post);
+    let answer =
+        Comment { root: object.clone(), parent: object, text: "With a wall".into(), lang: None, terms: Terms::Free, revises: None };
+    let answer = home.says(&ada, Content::Comment(answer)).await;
     until_found(&home, "secret", &[post.id()]).await;
+    until_found(&home, "wall", &[answer.id()]).await;
     let profile = |noindex| Content::Profile(Profile { name: "Ada".into(), bio: "Countess".into(), noindex });
     home.says(&ada, profile(true)).await;
     assert_eq!(ids(&home, "secret").await, []);
     assert_eq!(ids(&home, "countess").await, []);
     let page = home.get(&format!("/@ada/{}", post.id())).await;
     assert!(text(&page).contains("noindex"), "other search engines are told as well");
-    // And again.
+    until("its words are not suggested", async || {
+        home.get("/api/v1/search/suggestions?q=secr").await.json::<Suggestions>().queries.is_empty()
+    })
+    .await;
+    // And again, answers too.
     let shown = home.says(&ada, profile(false)).await;
     until_found(&home, "secret", &[post.id()]).await;
+    until_found(&home, "wall", &[answer.id()]).await;
     until_found(&home, "countess", &[shown.id()]).await;
 }
 

@@ -13,16 +13,27 @@ use mesh_proto::record::{Comment, Content, Post, Profile, Record, Terms, tag};
 use mesh_search::{Document, DocumentKind, Has};
 use mesh_store::Space;
 
+/// What becomes of a record in the index.
+#[derive(Debug)]
+pub(super) enum Indexed {
+    /// It is found by its words.
+    Found(Document),
+    /// Its author does not want to be found: it is known without its words, so that it is there again should the author want to.
+    Withheld(Document),
+    /// It is not there.
+    Gone,
+}
+
 /// What a document's number stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Found {
+pub(super) enum Subject {
     Record(Lid),
     Person(AccountLid),
 }
 
 /// What a document stands for: records and people have their numbers in turn.
-pub(super) fn place(no: u64) -> Found {
-    if no.is_multiple_of(2) { Found::Record(Lid(no / 2)) } else { Found::Person(AccountLid(no / 2)) }
+pub(super) fn subject(no: u64) -> Subject {
+    if no.is_multiple_of(2) { Subject::Record(Lid(no / 2)) } else { Subject::Person(AccountLid(no / 2)) }
 }
 
 /// The number of a record's document.
@@ -45,53 +56,55 @@ impl Searching {
         Ok(row.map(|row| Reader::new(&row, "profile").u64()).transpose()?.map(Lid))
     }
 
-    /// The document of the record whose first version is at a place, if it is to be found: it stands, is free to read, and its author lives here and wants
-    /// to be found.
-    pub(super) fn document(&self, lid: Lid) -> Result<Option<Document>> {
+    /// The document of the record whose first version is at a place: it stands, is free to read, and its author lives here. What operators hide stays
+    /// in the index, and is left out where results are shown: they may change their minds.
+    pub(super) fn document(&self, lid: Lid) -> Result<Indexed> {
         let read = &*self.kv;
-        let Some(reference) = Reference::get(read, lid)?.filter(|reference| reference.standing == Standing::Live) else { return Ok(None) };
+        let Some(reference) = Reference::get(read, lid)?.filter(|reference| reference.standing == Standing::Live) else {
+            return Ok(Indexed::Gone);
+        };
         if !matches!(reference.kind, Kind::Post | Kind::Comment | Kind::Profile) {
-            return Ok(None);
+            return Ok(Indexed::Gone);
         }
         let author = self.accounts.by_lid(reference.actor)?;
-        let stands = matches!(author.log.view().status(), Status::Active | Status::Frozen);
-        if !stands || !self.accounts.lives_here(&author) || self.rulings.hides(&reference, &author) {
-            return Ok(None);
+        if !self.accounts.lives_here(&author) || !matches!(author.log.view().status(), Status::Active | Status::Frozen) {
+            return Ok(Indexed::Gone);
         }
-        let profile = self.profile_of(author.lid)?;
-        if profile
-            .map(|profile| self.content(profile))
-            .transpose()?
-            .flatten()
-            .is_some_and(|content| matches!(content, Content::Profile(Profile { noindex: true, .. })))
-        {
-            return Ok(None);
-        }
-        let number = match reference.kind {
-            Kind::Profile if profile == Some(lid) => person(author.lid),
-            Kind::Profile => return Ok(None),
+        let no = match reference.kind {
+            Kind::Profile if self.profile_of(author.lid)? == Some(lid) => person(author.lid),
+            Kind::Profile => return Ok(Indexed::Gone),
             _ => number(lid),
         };
-        let Some(content) = self.content(current_version(read, lid)?)? else { return Ok(None) };
+        let Some(content) = self.content(current_version(read, lid)?)? else { return Ok(Indexed::Gone) };
         let document = Document {
-            no: number,
+            no,
             author: author.address().to_string(),
             domain: author.home().to_string(),
             published_ms: reference.received,
             popularity: self.popularity(lid)?,
             ..Document::default()
         };
+        if self.is_withheld(author.lid)? {
+            return Ok(Indexed::Withheld(document));
+        }
         Ok(match content {
-            Content::Post(post) if post.terms == Terms::Free => Some(of_post(document, post)),
+            Content::Post(post) if post.terms == Terms::Free => Indexed::Found(of_post(document, post)),
             Content::Comment(Comment { terms: Terms::Free, text, lang, .. }) => {
-                Some(Document { kind: DocumentKind::Comment, has: links(&text), text, language: lang.as_deref().map(language), ..document })
+                let (has, language) = (links(&text), lang.as_deref().map(language));
+                Indexed::Found(Document { kind: DocumentKind::Comment, text, has, language, ..document })
             }
             Content::Profile(profile) => {
                 let title = format!("{} {}", profile.name, author.address().user());
-                Some(Document { kind: DocumentKind::Profile, title, text: profile.bio, ..document })
+                Indexed::Found(Document { kind: DocumentKind::Profile, title, text: profile.bio, ..document })
             }
-            _ => None,
+            _ => Indexed::Gone,
         })
+    }
+
+    /// Whether somebody does not want to be found.
+    pub(super) fn is_withheld(&self, account: AccountLid) -> Result<bool> {
+        let profile = self.profile_of(account)?.map(|lid| self.content(lid)).transpose()?.flatten();
+        Ok(matches!(profile, Some(Content::Profile(Profile { noindex: true, .. }))))
     }
 
     fn content(&self, version: Lid) -> Result<Option<Content>> {

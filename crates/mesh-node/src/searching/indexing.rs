@@ -1,6 +1,6 @@
 //! Keeping the index: it follows the domain's log, and what others say about what is in it.
 
-use super::documents::{number, person as number_of};
+use super::documents::{Indexed, Subject, number, person as number_of, subject};
 use super::{Engine, Searching, failed};
 use crate::error::{NodeError, Result};
 use crate::index::News;
@@ -8,9 +8,12 @@ use crate::tables::codec::key_u64;
 use crate::tables::payload::Payload;
 use crate::tables::reference::Reference;
 use crate::tables::{AccountLid, Lid, OWN, carried};
+use mesh_proto::api::code;
 use mesh_proto::envelope::Kind;
+use mesh_proto::limits::LEAF_INDEX_MAX;
 use mesh_proto::record::{Content, Record};
-use mesh_search::Writer;
+use mesh_search::limits::PAGE_MAX;
+use mesh_search::{Match, Query, Request, Sort, Writer};
 use mesh_store::{KeyRange, Order, Space};
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -33,24 +36,35 @@ const RANKS_MAX: usize = 10_000;
 pub(super) struct Progress {
     /// The next leaf of the domain's log.
     next: u64,
-    /// What was carried here, up to this row.
-    carried: Option<u64>,
+    /// The next row of what people brought along.
+    carried: u64,
+    /// The moment of the store before it was read.
+    moment: Option<u64>,
     /// Whether it is being built anew.
     rebuilding: bool,
 }
 
 impl Progress {
-    pub(super) fn new(next: u64, rebuilding: bool) -> Self {
-        Self { next, carried: None, rebuilding }
+    /// From what the last commit names.
+    pub(super) fn new(upto: u64, rebuilding: bool) -> Self {
+        Self { next: upto & LEAF_INDEX_MAX, carried: upto >> CARRIED_SHIFT, moment: None, rebuilding }
+    }
+
+    /// What a commit names: `row of what was brought along (24 bits) ‖ leaf (40)`. Of more rows the last ones are taken again after each start.
+    fn upto(&self) -> u64 {
+        self.carried.min(CARRIED_MAX) << CARRIED_SHIFT | self.next
     }
 }
+
+const CARRIED_SHIFT: u32 = 40;
+const CARRIED_MAX: u64 = (1 << 24) - 1;
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Engine {
-    fn write(&self, with: impl FnOnce(&Writer) -> std::result::Result<(), mesh_search::SearchError>) -> Result<()> {
+    pub(super) fn write(&self, with: impl FnOnce(&Writer) -> std::result::Result<(), mesh_search::SearchError>) -> Result<()> {
         lock(&self.writer).as_ref().map_or(Err(NodeError::Stopping), |writer| with(writer).map_err(failed))
     }
 }
@@ -64,9 +78,9 @@ impl Searching {
         let mut news = self.bus.listen();
         let (mut changed, mut ranked) = (BTreeSet::new(), Instant::now());
         loop {
-            let due = if ranked.elapsed() >= RANK_EVERY { std::mem::take(&mut changed) } else { BTreeSet::new() };
-            if !due.is_empty() || ranked.elapsed() >= RANK_EVERY {
-                ranked = Instant::now();
+            let mut due = BTreeSet::new();
+            if ranked.elapsed() >= RANK_EVERY {
+                (due, ranked) = (std::mem::take(&mut changed), Instant::now());
             }
             let this = Arc::clone(&self);
             match tokio::task::spawn_blocking(move || this.follow(&due)).await {
@@ -90,18 +104,24 @@ impl Searching {
         }
     }
 
-    /// Takes in what the log has that the index lacks, and records whose rank changed. Blocks.
+    /// Takes in what the store has that the index lacks, and records whose rank changed. Blocks.
     fn follow(&self, changed: &BTreeSet<Lid>) -> Result<()> {
         let engine = self.engine()?;
         let mut progress = lock(&engine.progress);
-        if progress.next < self.log.base() + self.log.size() || progress.rebuilding {
-            self.follow_log(engine, &mut progress)?;
+        let moment = self.kv.changes().now();
+        if progress.moment != Some(moment) {
+            if progress.next < self.log.base() + self.log.size() {
+                self.follow_log(engine, &mut progress)?;
+            }
+            let carried = carried::next_sequence(&*self.kv)?;
+            if progress.carried < carried {
+                self.take_carried(engine, |_, sequence| Ok(sequence >= progress.carried))?;
+                progress.carried = carried;
+                engine.write(|writer| writer.reached(progress.upto()))?;
+            }
+            progress.moment = Some(moment);
         }
-        let carried = carried::next_sequence(&*self.kv)?;
-        if progress.carried.is_none_or(|seen| seen < carried) {
-            self.take_carried(engine)?;
-            progress.carried = Some(carried);
-        }
+        // A subscription's object is an account, whose number may be a record's: that one is put again in vain.
         for lid in changed {
             self.take_again(engine, *lid)?;
         }
@@ -125,8 +145,7 @@ impl Searching {
                 progress.next = lid.index() + 1;
             }
             if !rows.is_empty() {
-                let next = progress.next;
-                engine.write(|writer| writer.reached(next))?;
+                engine.write(|writer| writer.reached(progress.upto()))?;
             }
             if rows.len() < ROWS {
                 return Ok(());
@@ -134,13 +153,16 @@ impl Searching {
         }
     }
 
-    /// What people brought along when they came to live here.
-    fn take_carried(&self, engine: &Engine) -> Result<()> {
+    /// What people brought along when they came to live here, as far as it is wanted: by its place and the row that proves it.
+    fn take_carried(&self, engine: &Engine, wanted: impl Fn(Lid, u64) -> Result<bool>) -> Result<()> {
         let mut range = KeyRange::all();
         loop {
             let rows = self.kv.scan(Space::Carried, &range, Order::Forward, ROWS)?;
-            for (key, _) in &rows {
-                self.take_again(engine, Lid(key_u64(key, 0, "carried")?))?;
+            for (key, row) in &rows {
+                let lid = Lid(key_u64(key, 0, "carried")?);
+                if wanted(lid, key_u64(row, 0, "carried")?)? {
+                    self.take_again(engine, lid)?;
+                }
             }
             match rows.last() {
                 Some((last, _)) if rows.len() == ROWS => range = range.after(last),
@@ -149,8 +171,19 @@ impl Searching {
         }
     }
 
+    /// What was kept here for somebody who came to live here now.
+    fn take_arrival(&self, engine: &Engine, account: AccountLid) -> Result<()> {
+        if self.accounts.by_lid(account)?.log.homes().len() < 2 {
+            return Ok(());
+        }
+        self.take_carried(engine, |lid, _| Ok(Reference::get(&*self.kv, lid)?.is_some_and(|reference| reference.actor == account)))
+    }
+
     /// Takes in what a leaf says.
     fn take(&self, engine: &Engine, lid: Lid, payload: &Payload) -> Result<()> {
+        if payload.kind == Kind::Name {
+            return self.take_arrival(engine, payload.account);
+        }
         if !matches!(payload.kind, Kind::Post | Kind::Comment | Kind::Profile | Kind::Retract) {
             return Ok(());
         }
@@ -163,20 +196,17 @@ impl Searching {
             Some(first) => Reference::find(&*self.kv, first)?.map(|(first, _)| first),
             None => Some(lid),
         };
-        if let Some(first) = first {
-            self.take_again(engine, first)?;
-        }
         if payload.kind == Kind::Profile {
             self.take_author(engine, payload.account)?;
         }
-        Ok(())
+        first.map_or(Ok(()), |first| self.take_again(engine, first))
     }
 
     /// Takes in a record as it is now.
     fn take_again(&self, engine: &Engine, first: Lid) -> Result<()> {
         match self.document(first)? {
-            Some(document) => engine.write(|writer| writer.put(&document)),
-            None => self.remove(engine, first),
+            Indexed::Found(document) | Indexed::Withheld(document) => engine.write(|writer| writer.put(&document)),
+            Indexed::Gone => self.remove(engine, first),
         }
     }
 
@@ -190,26 +220,24 @@ impl Searching {
         }
     }
 
-    /// Takes in what somebody said, who may want to be found again.
+    /// Takes in all that somebody said whose mind about being found may have changed. That it has is seen in the index: what is withheld has no words.
     fn take_author(&self, engine: &Engine, account: AccountLid) -> Result<()> {
-        let mut range = KeyRange::prefix(account.0.to_be_bytes());
+        let query = format!("from:{}", self.accounts.by_lid(account)?.address());
+        let query = Query::parse(&query).map_err(|error| NodeError::refused(code::MALFORMED, error.to_string()))?;
+        let withheld = self.is_withheld(account)?;
+        let mut after = None;
         loop {
-            let rows = self.kv.scan(Space::Timeline, &range, Order::Forward, ROWS)?;
-            for (key, _) in &rows {
-                self.take_again(engine, Lid(key_u64(key, 16, "timeline")?))?;
+            let request = Request { after: after.as_ref(), ..said_by(&query, self.clock.now_ms()) };
+            let answer = engine.index.search(&request).map_err(failed)?;
+            for hit in &answer.hits {
+                if let (Subject::Record(lid), true) = (subject(hit.no), (hit.length == 0) != withheld) {
+                    self.take_again(engine, lid)?;
+                }
             }
-            match rows.last() {
-                Some((last, _)) if rows.len() == ROWS => range = range.after(last),
-                _ => return Ok(()),
+            after = answer.next;
+            if after.is_none() {
+                return Ok(());
             }
-        }
-    }
-
-    /// Removes what is not to be found any more.
-    pub(super) fn forget(&self, no: u64) {
-        let removed = self.engine().and_then(|engine| engine.write(|writer| writer.remove(no)));
-        if let Err(error) = removed {
-            tracing::debug!(error.message = %error, "search.not_removed");
         }
     }
 
@@ -221,6 +249,11 @@ impl Searching {
             tracing::warn!(error.message = %error, "search.not_closed");
         }
     }
+}
+
+/// All that a filter lets through, newest first.
+fn said_by(query: &Query, now_ms: u64) -> Request<'_> {
+    Request { query, matching: Match::Strict, sort: Sort::New, limit: PAGE_MAX, after: None, now_ms, statistics: None }
 }
 
 /// The end of the domain's own log.
