@@ -249,7 +249,7 @@ impl Node {
             tokio::spawn(Arc::clone(&self.plans).run()),
             tokio::spawn(Arc::clone(&self.catchup).run()),
             tokio::spawn(Arc::clone(&self.healing).run()),
-            tokio::spawn(Arc::clone(&self.records).resume_announcing()),
+            tokio::spawn(Arc::clone(&self.records).go_on_announcing()),
             tokio::spawn(Arc::clone(&self.searching).run()),
         ];
         self.tasks.lock().unwrap_or_else(PoisonError::into_inner).extend(tasks);

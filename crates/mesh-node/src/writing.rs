@@ -1,5 +1,6 @@
 //! What this domain's people write.
 
+mod announcing;
 pub(crate) mod append;
 pub(crate) mod arrivals;
 mod closing;

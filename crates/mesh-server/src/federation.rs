@@ -93,19 +93,13 @@ pub(crate) async fn deliver(
         true => app.node.peers.discover_again(peer.domain(), Again::Now).await?,
         false => peer,
     };
+    // Someone brought it along from a domain that may be new here: only that one vouches for its log.
+    app.node.records.meet_stranger(delivery.origin.domain()).await;
     match take_in(&app, &peer, &delivery).await {
         Err(error) if error.code() == code::CHECKPOINT_WANTED => {
             // Or this is what is left of the one before.
             let now = app.node.peers.discover_again(peer.domain(), Again::Now).await?;
             if now.origin() == peer.origin() { Err(error) } else { take_in(&app, &now, &delivery).await }
-        }
-        // Someone brought it along from a domain that is new here.
-        Err(error) if error.code() == code::NOT_LOGGED => {
-            if app.node.records.meet_stranger(delivery.origin.domain()).await {
-                take_in(&app, &peer, &delivery).await
-            } else {
-                Err(error)
-            }
         }
         answer => answer,
     }

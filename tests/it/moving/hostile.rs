@@ -4,7 +4,7 @@ use super::{announce, arrival, export, import, move_op, settle};
 use crate::federation::{like, post, retract, subscribe, until_subscribed};
 use crate::network::{Home, until};
 use crate::peer::{Peer, refusal};
-use mesh_proto::api::{Delivery, ItemResult, KeysPush, KeysView};
+use mesh_proto::api::{Delivery, DeliveryAnswer, ItemResult, KeysPush, KeysView};
 use mesh_proto::bytes::Hash;
 use mesh_proto::envelope::Kind;
 use mesh_proto::keylog::{Action, LogPosition, NewOp};
@@ -197,7 +197,7 @@ async fn nobody_fills_the_log_of_a_domain_that_is_not_known_yet() {
     let mut made_up = evil.delivery(vec![item.clone()], &[&eve]);
     made_up.origin = "victim.localhost:9/log/1".parse::<Origin>().expect("an origin");
     made_up.checkpoint = made_up.checkpoint.replace(&evil.domain, "victim.localhost:9");
-    assert_eq!(evil.send(&one, &made_up).await.problem(), "not_logged");
+    assert_eq!(refusal(evil.send(&one, &made_up).await.json::<DeliveryAnswer>().results.remove(0)), "not_home");
     let honest = evil.delivery(vec![item], &[&eve]);
     assert_eq!(evil.send(&one, &honest).await.status, 200);
     one.until_count(&hello.id(), Kind::Like, 1).await;
@@ -262,4 +262,27 @@ async fn account_whose_part_waits_for_a_silent_domain_holds_one_place() {
     let (first, second) = tokio::join!(two.post_as(&neo, &path, &waits), second);
     assert_eq!((first.status, second.as_str()), (200, "slow_down"));
     assert_eq!(import(&two, &neo, &other).await, [ItemResult::Accepted]);
+}
+
+#[tokio::test]
+async fn what_lies_in_the_log_of_a_domain_that_nobody_reaches_is_believed_of_live_devices() {
+    let one = Home::start("one").await;
+    let (mut dead, peer) = (Peer::start("dead", 40).await, Peer::start("peer", 50).await);
+    let ada = one.person("ada", 1).await;
+    let hello = one.says(&ada, post("hello")).await;
+    let (mut neo, mut smith) = (dead.person("neo", 2), dead.person("smith", 3));
+    let items: Vec<_> = [&neo, &smith].map(|person| dead.log(person, &person.sign(like(ada.object(&hello))))).into();
+    for person in [&mut neo, &mut smith] {
+        let address = format!("{}@{}", person.address().user(), peer.domain).parse().expect("an address");
+        let root = person.root.clone();
+        person.key_op(Action::HomeMove { address }, &root);
+    }
+    let both = dead.delivery(items.clone(), &[&neo, &smith]);
+    let alone = dead.delivery(vec![items[0].clone()], &[&neo]);
+    drop(dead);
+    // Their new home brings it, and cannot prove whose log it is.
+    assert_eq!(peer.send(&one, &both).await.problem(), "not_logged");
+    assert_eq!(peer.send(&one, &alone).await.json::<DeliveryAnswer>().results, [ItemResult::Accepted]);
+    assert_eq!(peer.send(&one, &alone).await.json::<DeliveryAnswer>().results, [ItemResult::Known]);
+    one.until_count(&hello.id(), Kind::Like, 1).await;
 }

@@ -16,14 +16,14 @@ use crate::objects::Objects;
 use crate::peers::{Peer, Peers};
 use crate::pin::Pin;
 use crate::tables::{OWN, OriginNo, PeerNo};
-use mesh_proto::api::{Delivery, DeliveryAnswer, DeliveryItem, ItemResult, KeysKnown};
+use mesh_proto::api::{Delivery, DeliveryAnswer, DeliveryItem, ItemResult, KeysKnown, code};
 use mesh_proto::envelope::{Kind, RecordId};
 use mesh_proto::key::AccountId;
 use mesh_proto::limits::LEAF_INDEX_MAX;
 use mesh_proto::port::Clock;
 use mesh_proto::record::Record;
 use mesh_store::{Kv, Space};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 use stored::{Stored, watermark};
@@ -108,12 +108,12 @@ impl Intake {
         let lane = self.lane(peer.no());
         self.peers.check_fork(&delivery.origin)?;
         let _place = lane.places.try_acquire().map_err(|_| NodeError::SlowDown { retry_after_s: 1 })?;
-        let mut frame = self.frame(peer, delivery)?;
+        let (mut frame, is_placed) = self.frame(peer, delivery)?;
         let opened = std::mem::take(&mut frame.opened);
         let mut missing = self.merge_keys(peer, delivery, &opened)?;
         let mut checked = Vec::with_capacity(delivery.items.len());
         for item in opened {
-            checked.push(self.check_item(peer, (&delivery.origin, frame.is_signed), item, &mut missing)?);
+            checked.push(self.check_item(peer, (&delivery.origin, is_placed), item, &mut missing)?);
         }
         if !missing.wanted.is_empty() {
             return Err(NodeError::KeysWanted(missing.wanted.into_values().collect()));
@@ -142,7 +142,8 @@ impl Intake {
         checked: Vec<Checked<'_>>,
     ) -> Result<DeliveryAnswer> {
         let end = delivery.items.last().map_or(0, |item| item.index + 1);
-        if self.peers.origin_known(&delivery.origin).is_none() && !checked.iter().any(|item| matches!(item, Checked::Good(_))) {
+        let is_numbered = frame.is_signed && self.peers.origin_known(&delivery.origin).is_some();
+        if !is_numbered && !checked.iter().any(|item| matches!(item, Checked::Good(_))) {
             // Nothing is stored, and no log is numbered, for what is refused anyway.
             let refusals = checked.iter().map(|item| if let Checked::Refused(error) = item { error.item() } else { Ok(ItemResult::Known) });
             return Ok(DeliveryAnswer { results: refusals.collect::<Result<_>>()?, watermark: end, cosignature: None });
@@ -153,7 +154,7 @@ impl Intake {
         let _subscribing = checked.iter().any(subscribes).then(|| self.peers.subscribing());
         let _staying = self.accounts.staying();
         let checked = self.still_there(peer, checked)?;
-        let origin = self.peers.origin_number(&delivery.origin)?;
+        let origin = self.number(delivery, frame, &checked)?;
         if peer.origin() != Some(&delivery.origin) {
             let checked = match origin {
                 OWN => checked,
@@ -187,6 +188,19 @@ impl Intake {
         *stored = Some(known);
         let cosignature = if grown { self.log.cosign(&delivery.checkpoint, self.clock.now_ms()) } else { None };
         Ok(DeliveryAnswer { results, watermark, cosignature })
+    }
+
+    /// The number of a delivery's log. What nobody vouches for must not stand in the place of what the log may turn out to hold: it is kept apart, by account.
+    fn number(&self, delivery: &Delivery, frame: &Frame<'_>, checked: &[Checked<'_>]) -> Result<OriginNo> {
+        if frame.is_signed {
+            return self.peers.origin_number(&delivery.origin);
+        }
+        let actors = checked.iter().filter_map(|item| if let Checked::Good(verified) = item { Some(verified.actor.id()) } else { None });
+        let actors: BTreeSet<AccountId> = actors.collect();
+        match (actors.first(), actors.len()) {
+            (Some(actor), 1) => self.peers.brought_number(&delivery.origin, *actor),
+            _ => Err(NodeError::refused(code::NOT_LOGGED, "nobody is known to vouch for that log: deliver each account's records alone")),
+        }
     }
 
     /// The number of leaves of the newest checkpoint of a domain's present log that was shown here.

@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use tokio::sync::Semaphore;
 
-/// Most other domains that one server knows.
+/// Most other domains that one server knows, and most logs that are numbered here; half of them for what nobody vouches for.
 pub const PEERS_MAX: usize = 100_000;
 /// Most logs of one domain that are numbered here, and most from which one account brought something without anybody who vouches for them.
 const LOGS_MAX: usize = 64;
@@ -293,8 +293,13 @@ impl Peers {
             }
             known.origins_by_no.last_key_value().map_or(1, |(no, _)| no.0 + 1)
         };
-        if next as usize > PEERS_MAX {
-            return Err(NodeError::SlowDown { retry_after_s: 3_600 });
+        match log.1 {
+            Some(_) if next as usize > PEERS_MAX / 2 => {
+                let words = "this domain numbers no more logs for which nobody vouches";
+                return Err(NodeError::refused(code::TOO_LARGE, words));
+            }
+            _ if next as usize > PEERS_MAX => return Err(NodeError::SlowDown { retry_after_s: 3_600 }),
+            _ => {}
         }
         let no = OriginNo(next);
         let mut batch = Batch::new();

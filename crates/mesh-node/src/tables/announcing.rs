@@ -4,7 +4,7 @@ use super::AccountLid;
 use super::codec::damaged;
 use mesh_proto::address::Domain;
 use mesh_store::{Batch, KeyRange, Order, Read, Space, StoreError};
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 const PREFIX: &str = "announcing/";
 
@@ -13,12 +13,12 @@ fn prefix(account: AccountLid) -> String {
     format!("{PREFIX}{:016x}/", account.0)
 }
 
-/// Notes a domain that is to be told.
-pub(crate) fn put(batch: &mut Batch, account: AccountLid, domain: &Domain) {
-    batch.put(Space::Meta, prefix(account) + domain.as_str(), []);
+/// Notes a domain that is to be told, since a time in milliseconds.
+pub(crate) fn put(batch: &mut Batch, (account, domain): (AccountLid, &Domain), now_ms: u64) {
+    batch.put(Space::Meta, prefix(account) + domain.as_str(), now_ms.to_be_bytes());
 }
 
-/// Notes that a domain was told.
+/// Notes that a domain is not to be told any more.
 pub(crate) fn delete(batch: &mut Batch, account: AccountLid, domain: &Domain) {
     batch.delete(Space::Meta, prefix(account) + domain.as_str());
 }
@@ -33,12 +33,13 @@ pub(crate) fn next(read: &dyn Read, after: Option<AccountLid>) -> Result<Option<
     rows.first().map(|(key, _)| account(key).ok_or_else(|| damaged("meta"))).transpose()
 }
 
-/// Who is to be told about an account.
-pub(crate) fn domains(read: &dyn Read, account: AccountLid) -> Result<BTreeSet<Domain>, StoreError> {
+/// Who is to be told about an account, and since when.
+pub(crate) fn domains(read: &dyn Read, account: AccountLid) -> Result<BTreeMap<Domain, u64>, StoreError> {
     let prefix = prefix(account);
     let rows = read.scan(Space::Meta, &KeyRange::prefix(&prefix), Order::Forward, usize::MAX)?;
     let domain = |key: &[u8]| std::str::from_utf8(key.get(prefix.len()..)?).ok()?.parse().ok();
-    rows.iter().map(|(key, _)| domain(key).ok_or_else(|| damaged("meta"))).collect()
+    let noted = |row: &[u8]| row.try_into().map(u64::from_be_bytes).unwrap_or(0);
+    rows.iter().map(|(key, row)| Ok((domain(key).ok_or_else(|| damaged("meta"))?, noted(row)))).collect()
 }
 
 fn account(key: &[u8]) -> Option<AccountLid> {
@@ -58,13 +59,13 @@ mod tests {
         let (neo, trinity) = (AccountLid(9), AccountLid(16));
         let mut batch = Batch::new();
         for (account, name) in [(neo, "one.example"), (neo, "two.example"), (trinity, "one.example")] {
-            put(&mut batch, account, &domain(name));
+            put(&mut batch, (account, &domain(name)), 7);
         }
         kv.commit(batch).wait().expect("commits");
         assert_eq!(next(&kv, None).expect("reads"), Some(neo));
         assert_eq!(next(&kv, Some(neo)).expect("reads"), Some(trinity));
         assert_eq!(next(&kv, Some(trinity)).expect("reads"), None);
-        assert_eq!(domains(&kv, neo).expect("reads"), BTreeSet::from([domain("one.example"), domain("two.example")]));
+        assert_eq!(domains(&kv, neo).expect("reads"), BTreeMap::from([(domain("one.example"), 7), (domain("two.example"), 7)]));
         let mut batch = Batch::new();
         delete(&mut batch, trinity, &domain("one.example"));
         kv.commit(batch).wait().expect("commits");

@@ -3,13 +3,12 @@
 use crate::accounts::Account;
 use crate::error::{NodeError, Result};
 use crate::moved::About;
-use crate::places::{Place, Places};
-use crate::queue;
+use crate::places::Places;
 use crate::records::Records;
-use crate::tables::account::end_arriving;
 use crate::tables::announcing;
 use crate::tables::codec::key_u64;
-use crate::tables::{AccountLid, COPY, KEYS, Lid, outbox_key};
+use crate::tables::{AccountLid, Lid};
+use crate::writing::announcing::To;
 use crate::writing::append::Entry;
 use crate::writing::arrivals::{Arriving, Part};
 use futures_util::StreamExt;
@@ -23,7 +22,6 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
-use tokio::time::Instant;
 
 /// Other domains asked at once for one account.
 const ASKED_AT_ONCE: usize = 16;
@@ -41,16 +39,15 @@ const FOLLOWED_AT_ONCE: usize = 10_000;
 const IMPORTS_MAX: usize = 16;
 /// After this a part that still waits for other domains is given up: its account sends it again.
 const IMPORT_TIME_MAX: Duration = Duration::from_secs(150);
-/// Accounts whose new home is told to other domains at once, and after what time no further one is told. Those learn of it when they ask.
+/// Accounts whose new home is told to other domains at once.
 const ANNOUNCEMENTS_MAX: usize = 8;
-const ANNOUNCE_TIME_MAX: Duration = Duration::from_secs(600);
 
 /// How much is done for those who come, and for those who live elsewhere.
 pub(crate) struct Room {
     /// Accounts of other domains of which copies are kept at most.
     pub(crate) mirrors_max: u32,
     importing: Arc<Places>,
-    announcing: Arc<Places>,
+    pub(super) announcing: Arc<Places>,
 }
 
 impl Room {
@@ -189,18 +186,14 @@ impl Records {
         met.await;
     }
 
-    /// Meets a domain that is new here. Answers whether that came about.
-    pub async fn meet_stranger(&self, domain: &Domain) -> bool {
+    /// Meets a domain that is new here, if it answers.
+    pub async fn meet_stranger(&self, domain: &Domain) {
         for _ in 0..STRANGER_TRIES {
             if domain == self.domain() || self.peers.get(domain).is_some() {
-                return false;
+                return;
             }
             self.meet(BTreeSet::from([domain.clone()])).await;
-            if self.peers.get(domain).is_some() {
-                return true;
-            }
         }
-        false
     }
 
     /// Ends an import: what this domain's people said about the account counts here now, and other domains are told where it lives.
@@ -217,82 +210,13 @@ impl Records {
         let mut domains: BTreeSet<Domain> = end.domains.into_iter().chain(account.log.homes()).chain(mirrors).collect();
         domains.remove(self.domain());
         let mut noted = Batch::new();
-        domains.iter().for_each(|domain| announcing::put(&mut noted, account.lid, domain));
+        let now_ms = self.clock.now_ms();
+        domains.iter().for_each(|domain| announcing::put(&mut noted, (account.lid, domain), now_ms));
         self.kv.commit(noted).await?;
         let answer = Announced { domains: domains.len() };
         // Nobody waits for domains that may be slow or gone.
-        tokio::spawn(Arc::clone(self).tell(account, domains, place));
+        tokio::spawn(Arc::clone(self).tell(account, (domains, To::Concerned), place));
         Ok(answer)
-    }
-
-    /// Goes on with the announcements that the end of an earlier run interrupted.
-    pub(crate) async fn resume_announcing(self: Arc<Self>) {
-        if let Err(error) = self.try_resume_announcing().await {
-            tracing::error!(error.message = %error, "moving.not_resumed");
-        }
-    }
-
-    async fn try_resume_announcing(self: &Arc<Self>) -> Result<()> {
-        let mut after = None;
-        while let Some(lid) = announcing::next(&*self.kv, after)? {
-            after = Some(lid);
-            let (account, domains) = (self.accounts.by_lid(lid)?, announcing::domains(&*self.kv, lid)?);
-            if let Ok(place) = self.room.announcing.take(lid) {
-                Arc::clone(self).tell(account, domains, place).await;
-            }
-        }
-        Ok(())
-    }
-
-    /// Meets domains and tells them where an account lives now. What fails is tried again at the next start.
-    async fn tell(self: Arc<Self>, account: Arc<Account>, domains: BTreeSet<Domain>, place: Place) {
-        let until = Instant::now() + ANNOUNCE_TIME_MAX;
-        // Those who were met by then are told.
-        let _ = tokio::time::timeout_at(until, self.meet(domains.clone())).await;
-        let announced = tokio::task::spawn_blocking(move || {
-            let _place = place;
-            self.announce(&account, &domains, until)
-        });
-        if let Ok(Err(error)) = announced.await {
-            tracing::warn!(error.message = %error, "moving.not_announced");
-        }
-    }
-
-    /// Queues an account's key operations for domains that are known here, and for all to which something goes that it brought along; and that too.
-    fn announce(&self, account: &Account, domains: &BTreeSet<Domain>, until: Instant) -> Result<()> {
-        let mut ended = Batch::new();
-        end_arriving(&mut ended, account.lid);
-        self.kv.commit(ended).wait()?;
-        // What was said here before those who keep copies were met goes to them too.
-        let mirrors = account.log.view().mirrors().iter().filter_map(|mirror| self.peers.get(mirror));
-        let copies: BTreeSet<_> = mirrors.map(|mirror| mirror.no()).collect();
-        for peer in self.peers.numbers() {
-            if Instant::now() >= until {
-                return Err(NodeError::SlowDown { retry_after_s: 60 });
-            }
-            let named = self.peers.by_no(peer).is_some_and(|peer| domains.contains(peer.domain()));
-            let mut batch = Batch::new();
-            let mut next = Some(0);
-            let mut told = named;
-            while let Some(from) = next {
-                let (more, some) = queue::redeliver(&mut batch, &*self.kv, (peer, account.lid), from)?;
-                (next, told) = (more, told || some);
-                if told {
-                    batch.put(Space::Late, outbox_key(peer, KEYS | account.lid.0), []);
-                    if copies.contains(&peer) {
-                        batch.put(Space::Late, outbox_key(peer, COPY | account.lid.0), []);
-                    }
-                    self.kv.commit(std::mem::take(&mut batch)).wait()?;
-                }
-            }
-            if told {
-                self.bus.waiting_for(Some(peer));
-            }
-        }
-        let mut done = Batch::new();
-        domains.iter().for_each(|domain| announcing::delete(&mut done, account.lid, domain));
-        self.kv.commit(done).wait()?;
-        Ok(())
     }
 
     /// Lets what this domain's people said about an account, when it lived elsewhere, count here.

@@ -17,20 +17,16 @@ use std::collections::BTreeSet;
 
 impl Intake {
     /// The frame of a delivery. A domain's own records lie in its present log; those that its people brought along are proven under the key of the log that
-    /// they lie in, if that is known.
-    pub(super) fn frame<'a>(&self, peer: &Peer, delivery: &'a Delivery) -> Result<Frame<'a>> {
+    /// they lie in. If that is not known here, or another checkpoint is pinned, nothing shows that they lie in their places: that is answered too.
+    pub(super) fn frame<'a>(&self, peer: &Peer, delivery: &'a Delivery) -> Result<(Frame<'a>, bool)> {
         let domain = delivery.origin.domain();
         let is_past = peer.origin().is_some_and(|present| delivery.origin.number() < present.number());
         if domain == peer.domain() && peer.origin() != Some(&delivery.origin) && !is_past {
             return Err(NodeError::refused(code::NOT_HOME, "a domain delivers what its own present log holds: see its discovery document"));
         }
-        // What nobody vouches for must not stand in the place of what the log may turn out to hold.
-        let key = self.log_key(domain).ok_or_else(|| NodeError::refused(code::NOT_LOGGED, "no key of that log is known here"))?;
-        let mut frame = Frame::open(delivery, Some(&key))?;
-        if peer.origin() != Some(&delivery.origin) {
-            frame.is_signed = self.is_as_pinned(delivery, &frame)?;
-        }
-        Ok(frame)
+        let frame = Frame::open(delivery, self.log_key(domain).as_ref())?;
+        let is_placed = frame.is_signed && (peer.origin() == Some(&delivery.origin) || self.is_as_pinned(delivery, &frame)?);
+        Ok((frame, is_placed))
     }
 
     /// Whether a checkpoint of a log that grows no more, or is shown by another domain than its own, is the one that is pinned, if any is. If it is not,
@@ -80,7 +76,7 @@ impl Intake {
     pub(super) fn check_item<'a>(
         &self,
         peer: &Peer,
-        (origin, is_signed): (&Origin, bool),
+        (origin, is_placed): (&Origin, bool),
         opened: Opened<'a>,
         missing: &mut Missing,
     ) -> Result<Checked<'a>> {
@@ -112,8 +108,8 @@ impl Intake {
         if actor.home() != peer.domain() {
             return refuse(code::NOT_HOME, format!("its actor's key log names {} as home, not {}", actor.home(), peer.domain()));
         }
-        // Where nobody is known to vouch for the log, the place in it says nothing, and only a live device is believed.
-        let leaf = is_signed.then(|| LogPosition { origin: origin.clone(), index: item.index });
+        // Where nothing shows the place, it says nothing, and only a live device is believed.
+        let leaf = is_placed.then(|| LogPosition { origin: origin.clone(), index: item.index });
         let verifier =
             match actor.log.check_open().and_then(|()| actor.log.check_use(&record.head.device, &record.head.keys, leaf.as_ref())) {
                 Ok(verifier) => *verifier,

@@ -106,6 +106,9 @@ impl Intake {
             return Err(NodeError::refused(code::NOT_LOGGED, "this domain's own log does not hold the record at that leaf"));
         }
         if self.is_logged_again(verified, in_order)? {
+            if let (Kind::Subscribe, Some((known, _))) = (verified.record.kind(), Reference::find(&*self.kv, &verified.id)?) {
+                self.resubscribe(peer, known, verified, writing)?;
+            }
             return Ok(ItemResult::Known);
         }
         let resolved = self.objects.resolve(&verified.record, &verified.actor)?;

@@ -30,10 +30,10 @@ fn delivery(log: &mut TestLog, person: &TestAccount, said: &Envelope) -> Deliver
 }
 
 fn take_in(intake: &Intake, peer: &Peer, delivery: &Delivery, between: impl FnOnce()) -> DeliveryAnswer {
-    let mut frame = intake.frame(peer, delivery).expect("proven");
+    let (mut frame, is_placed) = intake.frame(peer, delivery).expect("proven");
     let opened = std::mem::take(&mut frame.opened);
     let mut missing = Missing::default();
-    let log = (&delivery.origin, frame.is_signed);
+    let log = (&delivery.origin, is_placed);
     let checked = opened.into_iter().map(|item| intake.check_item(peer, log, item, &mut missing).expect("checked")).collect();
     between();
     intake.store(peer, (delivery, &frame, None), checked).expect("stored")
